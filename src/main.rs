@@ -1,1 +1,6 @@
-fn main(){}
+fn main() {
+    print!(
+        "{}",
+        phone_migration_operator::crd::crd_yaml().unwrap_or_default()
+    )
+}

@@ -1,0 +1,311 @@
+//! The `PhoneMigration` resource: types, condition types and reasons. PURE.
+//!
+//! Field descriptions are the manual that `kubectl explain` prints. Every bound is in the
+//! schema, so that the API server refuses what the operator could not handle. A bound on
+//! status must never refuse our own outcome write: `status.rs` clamps to the constants here.
+
+#![allow(clippy::duplicated_attributes)] // printcolumn repeats `type_` by design of the derive
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema, core::crd::CustomResourceExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use crate::reason::{Outcome, Reason};
+
+/// Annotation that makes the operator look again at once; echoed in
+/// `status.lastHandledReconcileAt`.
+pub const REQUESTED_AT: &str = "phonemigration.dev/requestedAt";
+/// Longest history kept, and the most codes that may ever be spent on one number.
+pub const MAX_ATTEMPTS: i32 = 20;
+/// Codes that may be spent before a person must say go on.
+pub const DEFAULT_ATTEMPT_LIMIT: i32 = 5;
+/// Longest `errorMessage` and condition message the operator writes, in characters.
+pub const MAX_MESSAGE: usize = 512;
+/// Longest identifier taken from a reply (`id`, `requestId`, `errorCode`), in characters.
+pub const MAX_IDENTIFIER: usize = 128;
+
+/// Condition types of a PhoneMigration. They are API: never renamed.
+pub mod condition {
+    /// True only when the number is verified.
+    pub const READY: &str = "Ready";
+    /// True while the operator will act by itself (kstatus).
+    pub const RECONCILING: &str = "Reconciling";
+    /// True when a person must act (kstatus).
+    pub const STALLED: &str = "Stalled";
+    /// True when nothing more happens by itself, well or badly.
+    pub const FINISHED: &str = "Finished";
+}
+
+/// One WhatsApp Business phone number to be moved to Alibaba Cloud Chat App Message Service
+/// (CAMS): the operator reads a one-time code from a Secret in the same namespace, submits it
+/// exactly once by `ChatappMigrationVerified`, and writes the returned Id or the error code
+/// into status.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "phonemigration.dev",
+    version = "v1alpha1",
+    kind = "PhoneMigration",
+    plural = "phonemigrations",
+    shortname = "phmig",
+    category = "cams",
+    namespaced,
+    status = "PhoneMigrationStatus",
+    derive = "PartialEq",
+    doc = "PhoneMigration proves the ownership of one WhatsApp Business phone number to Alibaba Cloud Chat App Message Service (CAMS): a one-time code from a Secret is submitted exactly once, and the returned Id or the error code is written into status.",
+    selectable = ".spec.phoneNumber",
+    selectable = ".status.reason",
+    selectable = ".status.errorCode",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
+    printcolumn(name = "Id", type_ = "string", json_path = ".status.id"),
+    printcolumn(
+        name = "ErrorCode",
+        type_ = "string",
+        json_path = ".status.errorCode",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Attempts",
+        type_ = "integer",
+        json_path = ".status.attempt.number",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Request",
+        type_ = "string",
+        json_path = ".status.requestId",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+pub struct PhoneMigrationSpec {
+    /// CustSpaceId of the CAMS space that the number moves into: either all digits (the space
+    /// of an ISV's customer) or an instance id that begins with `cams-`. Immutable.
+    #[schemars(
+        length(min = 1, max = 64),
+        regex(pattern = r"^([0-9]+|cams-[0-9A-Za-z-]+)$")
+    )]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("custSpaceId is immutable: create another PhoneMigration"))]
+    pub cust_space_id: String,
+    /// PhoneNumber to move: country code and number, digits only, no '+' (for example
+    /// 8613800001234). Immutable.
+    #[schemars(length(min = 7, max = 15), regex(pattern = r"^[1-9][0-9]{6,14}$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("phoneNumber is immutable: create another PhoneMigration"))]
+    pub phone_number: String,
+    /// Secret in the same namespace that holds the one-time code (VerifyCode). It may be
+    /// created later: the operator waits for it.
+    pub verify_code_secret_ref: VerifyCodeSecretRef,
+    /// Read the number's verification status before the first attempt; a number that is
+    /// already VERIFIED is done, and no code is spent.
+    #[serde(default = "yes")]
+    pub adopt_if_verified: bool,
+    /// Make no new attempt while true. An attempt that is open is still recorded and observed.
+    #[serde(default)]
+    pub suspend: bool,
+    /// Any change makes the operator look again: it lets a code through of which the operator
+    /// cannot tell whether it was spent before, and raises `status.attemptLimit` once attempts
+    /// are exhausted. A code known to be spent is never submitted again. Put the new code into
+    /// the Secret first, then change this.
+    #[serde(default)]
+    #[schemars(length(max = 128))]
+    pub retry_token: String,
+}
+
+/// Where the one-time code is.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyCodeSecretRef {
+    /// Name of the Secret, in the namespace of the PhoneMigration.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
+    pub name: String,
+    /// Key of the Secret whose value is the code: 4 to 8 digits; one trailing newline is
+    /// trimmed.
+    #[serde(default = "code_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
+    /// Key of the Secret whose value says when the code expires, as RFC 3339 time. The Secret
+    /// need not have it; with it, a code that has expired is never submitted.
+    #[serde(default = "expires_at_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub expires_at_key: String,
+}
+
+fn yes() -> bool {
+    true
+}
+fn code_key() -> String {
+    "code".to_owned()
+}
+fn expires_at_key() -> String {
+    "expiresAt".to_owned()
+}
+
+/// What the operator observed and did. Written by the operator only.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PhoneMigrationStatus {
+    /// Generation of the spec that this status speaks of; -1 before the first visit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Reason of the Ready condition, as a scalar, so that it can be selected:
+    /// `kubectl get phmig --field-selector status.reason=CodeRejected`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub reason: Option<String>,
+    /// Id of the phone number as CAMS returned it (`Data.Id`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub id: Option<String>,
+    /// Phone number as CAMS returned it, masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub phone_number: Option<String>,
+    /// Code of the last error that CAMS answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub error_code: Option<String>,
+    /// Message of the last error that CAMS answered, without secrets, shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub error_message: Option<String>,
+    /// RequestId of the last answer: quote it to Alibaba Cloud support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub request_id: Option<String>,
+    /// When the operator learned that the number is verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<Time>,
+    /// The current attempt, or the last one. Danger: an attempt without an outcome was possibly
+    /// sent; it is observed and never sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
+    /// Codes that were spent, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub history: Vec<SpentCode>,
+    /// Codes that may be spent before a person must say go on, by a changed spec.retryToken:
+    /// repeated wrong codes can lock a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 20))]
+    pub attempt_limit: Option<i32>,
+    /// When the operator will act next, if it is waiting for a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Time>,
+    /// Last value of the annotation phonemigration.dev/requestedAt that was acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub last_handled_reconcile_at: Option<String>,
+    /// Last value of spec.retryToken that was acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub last_handled_retry_token: Option<String>,
+    /// Ready, Reconciling, Stalled and Finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// One attempt: written before the call (the claim), completed by its outcome.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// Counts spent codes from 1; an attempt that was released gives its number back.
+    #[schemars(range(min = 0, max = 1000))]
+    pub number: i32,
+    /// Identity of the attempt, and SignatureNonce of its only request.
+    #[schemars(length(max = 64))]
+    pub id: String,
+    /// Timestamp in the signature: the service refuses the request once it is too old.
+    pub signed_at: Time,
+    /// The Secret that the code was read from.
+    pub secret: SecretVersion,
+    /// Keyed fingerprint of the code (`keyId:HMAC`), to tell whether a code is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 96))]
+    pub code_fingerprint: Option<String>,
+    /// Generation of the spec that the attempt was made for.
+    #[serde(default)]
+    pub generation: i64,
+    /// How it ended; absent while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// When the outcome was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+}
+
+/// Version of a Secret, to tell whether it moved.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretVersion {
+    /// metadata.uid of the Secret.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// metadata.resourceVersion of the Secret.
+    #[schemars(length(max = 64))]
+    pub resource_version: String,
+}
+
+/// A code that was spent.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpentCode {
+    /// Number of the attempt.
+    #[schemars(range(min = 0, max = 1000))]
+    pub number: i32,
+    /// Identity of the attempt.
+    #[schemars(length(max = 64))]
+    pub attempt_id: String,
+    /// Keyed fingerprint of the code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 96))]
+    pub code_fingerprint: Option<String>,
+    /// How the attempt ended.
+    pub outcome: Outcome,
+    /// Code that CAMS answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub error_code: Option<String>,
+    /// RequestId of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub request_id: Option<String>,
+    /// When the outcome was recorded.
+    pub finished_at: Time,
+}
+
+/// The CustomResourceDefinition as YAML, as committed in `crds/`.
+///
+/// The schema default of `status` is set here: a default nested below an absent `status` would
+/// do nothing, and without it GitOps tools call the resource current before the operator saw it.
+///
+/// # Errors
+/// Only if the generated value could not be serialised, which a test excludes.
+pub fn crd_yaml() -> Result<String, serde_yaml_ng::Error> {
+    let mut value = serde_yaml_ng::to_value(PhoneMigration::crd())?;
+    let status = "spec versions 0 schema openAPIV3Schema properties status"
+        .split(' ')
+        .try_fold(&mut value, |node, key| match key.parse::<usize>() {
+            Ok(index) => node.get_mut(index),
+            Err(_) => node.get_mut(key),
+        });
+    if let Some(serde_yaml_ng::Value::Mapping(status)) = status {
+        let default = serde_yaml_ng::from_str("{observedGeneration: -1}")?;
+        status.insert("default".into(), default);
+    }
+    serde_yaml_ng::to_string(&value)
+}

@@ -1,0 +1,174 @@
+//! What the operator learned or did, as values: the input of `status::apply`. PURE.
+
+use jiff::Timestamp;
+
+use crate::crd::{SecretVersion, SpentCode};
+use crate::reason::{Outcome, Reason};
+
+/// What CAMS said, scrubbed of every secret; every part may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// `Code`, or our own word where CAMS said nothing (`Timeout`, `NotSent`, …).
+    pub code: Option<String>,
+    /// `Message`, scrubbed and clamped.
+    pub message: Option<String>,
+    /// `RequestId`.
+    pub request_id: Option<String>,
+}
+
+/// What holds a whole account back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldCause {
+    /// The credentials were refused.
+    Credentials,
+    /// The clocks differ too much.
+    Clock,
+    /// The account itself was refused.
+    Account,
+    /// CAMS cannot be reached.
+    Transport,
+}
+
+/// Why a resource waits in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueuedFor {
+    /// Its turn.
+    Turn,
+    /// The end of a hold.
+    Hold(HoldCause),
+    /// The end of an attempt with the same code by a resource that was deleted or restored.
+    SameCode,
+}
+
+/// Why the code cannot be used now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoCode {
+    /// The Secret does not exist.
+    SecretNotFound,
+    /// The key does not exist.
+    KeyNotFound,
+    /// The value is not a code.
+    NotDigits,
+    /// The expiry is not a time.
+    ExpiryNotATime,
+    /// The expiry has passed.
+    Expired,
+}
+
+/// A claim: everything status says of an attempt before its request is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Number of the attempt.
+    pub number: i32,
+    /// Identity, and nonce.
+    pub id: String,
+    /// Timestamp in the signature.
+    pub signed_at: Timestamp,
+    /// Version of the Secret the code came from.
+    pub secret: SecretVersion,
+    /// Keyed fingerprint of the code.
+    pub code_fingerprint: String,
+}
+
+/// Why an attempt was released unspent, or could not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setback {
+    /// The server's quota.
+    Throttled,
+    /// The request never left.
+    NotSent,
+    /// The credentials.
+    Credentials,
+    /// The account.
+    Account,
+    /// The clocks.
+    Clock,
+}
+
+impl Setback {
+    /// The state that shows it.
+    pub fn reason(self) -> Reason {
+        match self {
+            Setback::Throttled => Reason::Throttled,
+            Setback::NotSent => Reason::Queued,
+            Setback::Credentials => Reason::CredentialsInvalid,
+            Setback::Account => Reason::AccountError,
+            Setback::Clock => Reason::ClockSkew,
+        }
+    }
+
+    /// The outcome that a released attempt carries.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Setback::Throttled => Outcome::Throttled,
+            Setback::NotSent => Outcome::NotSent,
+            Setback::Credentials | Setback::Account | Setback::Clock => Outcome::Blocked,
+        }
+    }
+}
+
+/// How the number was found to be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifiedBy {
+    /// Our call was accepted.
+    Call,
+    /// A read before the first attempt; no code was spent.
+    ReadBefore,
+    /// A read after an attempt; the verification may be an earlier one.
+    ReadAfter,
+}
+
+/// One thing that status is to say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// This look changed nothing but is to be acknowledged (generation, requestedAt, retryToken).
+    Seen,
+    /// Waiting for a code that can be used.
+    NoCode(NoCode),
+    /// Waiting in the queue.
+    Queued(QueuedFor),
+    /// Another resource owns the number; its name only if it is in the same namespace.
+    Duplicate { owner: Option<String> },
+    /// spec.suspend is set.
+    Suspended,
+    /// The attempt that is about to be sent.
+    Claimed(Claim),
+    /// The attempt was certainly not executed.
+    Released {
+        setback: Setback,
+        told: Told,
+        next: Option<Timestamp>,
+    },
+    /// The account cannot be used; nothing was claimed.
+    HeldBack {
+        setback: Setback,
+        told: Told,
+        next: Option<Timestamp>,
+    },
+    /// The number is verified.
+    Verified {
+        by: VerifiedBy,
+        id: Option<String>,
+        phone_number: Option<String>,
+        request_id: Option<String>,
+    },
+    /// CAMS refused; `outcome` says whether the code or the request.
+    Refused { outcome: Outcome, told: Told },
+    /// The request may have been executed. `until`: when its signature has surely expired.
+    Unknown { told: Told, until: Timestamp },
+    /// The signature expired and a read says that the number is not verified.
+    UnknownFinal,
+    /// The signature expired and no read succeeded.
+    UnknownOverdue { read_error: String },
+    /// Back to what the last spent code led to; `ambiguous`: a code is there of which it
+    /// cannot be told whether it was spent.
+    Concluded { ambiguous: bool },
+    /// A different code is there, but no more may be spent.
+    Exhausted,
+    /// A person raised the limit.
+    LimitRaised,
+    /// The code was spent by a resource that is gone, or before status was lost.
+    TookOver(SpentCode),
+    /// The fingerprint of the last code, under the key of today.
+    Refingerprinted(String),
+}

@@ -1,0 +1,197 @@
+//! When the verification status of a number is read, and what a read's result means. PURE.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::crd::PhoneMigrationStatus;
+use crate::decide::Elsewhere;
+use crate::fact::{Fact, Told, VerifiedBy};
+use crate::reason::Outcome;
+
+/// Longest back-off of a resource or an account.
+pub const MAX_BACK_OFF: Duration = Duration::from_secs(300);
+/// First reads after an outcome was lost.
+const FIRST_READS: [u64; 3] = [5, 15, 60];
+const FIVE_MINUTES: u64 = 300;
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Why the status is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// An open attempt without a task of ours is observed.
+    Open,
+    /// A final unknown may still have succeeded.
+    Late,
+    /// The read before a refusal was recorded could not be had.
+    MakeUp,
+    /// The number is verified, its Id is missing.
+    MissingId,
+    /// A code that a resource which is gone has spent.
+    TakeOver,
+}
+
+/// The reads made for one resource, in this process's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reads {
+    /// When the reason for reading was discovered by this process.
+    pub since: Timestamp,
+    /// How many were made since.
+    pub done: u32,
+    /// When the last one was made.
+    pub last: Option<Timestamp>,
+    /// A refusal was recorded without its read.
+    pub make_up: bool,
+}
+
+impl Reads {
+    /// No reads yet.
+    pub fn none(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            done: 0,
+            last: None,
+            make_up: false,
+        }
+    }
+
+    /// One more was made.
+    pub fn made(self, now: Timestamp) -> Self {
+        Self {
+            done: self.done.saturating_add(1),
+            last: Some(now),
+            make_up: false,
+            ..self
+        }
+    }
+
+    /// The next read of an open attempt: 5 s, 15 s, 60 s after its discovery, then every 5 min;
+    /// one right after its signature has surely expired, then one a minute until one succeeds.
+    pub fn next_observation(&self, final_at: Timestamp) -> Timestamp {
+        let decisive = final_at + Duration::from_secs(1);
+        match self.last {
+            Some(last) if last >= decisive => last + MINUTE,
+            _ => self.early(self.done).min(decisive.max(self.since)),
+        }
+    }
+
+    fn early(&self, done: u32) -> Timestamp {
+        let offset = FIRST_READS.get(done as usize).copied().unwrap_or_else(|| {
+            let more = u64::from(done) - FIRST_READS.len() as u64 + 1;
+            FIRST_READS[2] + FIVE_MINUTES * more
+        });
+        self.since + Duration::from_secs(offset)
+    }
+
+    /// The next read for any other purpose, `None` if there is no more; `event` is when the
+    /// state began.
+    pub fn next(&self, purpose: Purpose, event: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let hourly = || {
+            self.last
+                .map_or(self.since.max(event) + HOUR, |last| last + HOUR)
+        };
+        let at = match purpose {
+            Purpose::Open | Purpose::TakeOver => now,
+            Purpose::MakeUp => return self.make_up.then_some(self.since + MINUTE),
+            Purpose::MissingId if self.done < FIRST_READS.len() as u32 => {
+                return Some(self.early(self.done));
+            }
+            Purpose::MissingId | Purpose::Late => hourly(),
+        };
+        (at <= event + DAY).then_some(at)
+    }
+}
+
+/// The moment after which the service surely refuses a signature: its Timestamp, plus the
+/// validity, plus a margin for the service's own clocks of a minute or the validity, whichever
+/// is less. Compared with the service's own `Date` only.
+pub fn final_at(signed_at: Timestamp, validity: Duration) -> Timestamp {
+    signed_at + validity + validity.min(MINUTE)
+}
+
+/// What a read of the verification status gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReadResult {
+    /// VERIFIED.
+    Verified {
+        id: Option<String>,
+        phone_number: Option<String>,
+        request_id: Option<String>,
+    },
+    /// Anything else that is an answer; `date` is the reply's own `Date`.
+    NotVerified { date: Option<Timestamp> },
+    /// No answer that says either; a word on why.
+    Failed(String),
+}
+
+/// What a read's result means for a resource; `None` if it is no news.
+pub fn after_read(
+    status: &PhoneMigrationStatus,
+    purpose: Purpose,
+    result: &ReadResult,
+    elsewhere: Option<&Elsewhere>,
+    validity: Duration,
+    now: Timestamp,
+) -> Option<Fact> {
+    if let ReadResult::Verified {
+        id,
+        phone_number,
+        request_id,
+    } = result
+    {
+        if purpose == Purpose::MissingId && id.is_none() {
+            return None;
+        }
+        return Some(Fact::Verified {
+            by: VerifiedBy::ReadAfter,
+            id: id.clone(),
+            phone_number: phone_number.clone(),
+            request_id: request_id.clone(),
+        });
+    }
+    match purpose {
+        Purpose::Open => after_observation(status, result, validity, now),
+        Purpose::TakeOver => match elsewhere {
+            // What is unknown may have succeeded: only a read that was answered ends it.
+            Some(Elsewhere::Ended(entry))
+                if entry.outcome == Outcome::UnknownFinal
+                    && !matches!(result, ReadResult::NotVerified { .. }) =>
+            {
+                None
+            }
+            Some(Elsewhere::Ended(entry)) => Some(Fact::TookOver(entry.clone())),
+            Some(Elsewhere::Open) | None => None,
+        },
+        Purpose::Late | Purpose::MakeUp | Purpose::MissingId => None,
+    }
+}
+
+fn after_observation(
+    status: &PhoneMigrationStatus,
+    result: &ReadResult,
+    validity: Duration,
+    now: Timestamp,
+) -> Option<Fact> {
+    let attempt = status.attempt.as_ref()?;
+    let final_at = final_at(attempt.signed_at.0, validity);
+    let provisional = || {
+        (attempt.outcome != Some(Outcome::Unknown)).then(|| Fact::Unknown {
+            told: Told::default(),
+            until: final_at + Duration::from_secs(1),
+        })
+    };
+    match result {
+        // Only the service's own clock proves that a request still under way is too old.
+        ReadResult::NotVerified { date: Some(date) } if *date > final_at => {
+            Some(Fact::UnknownFinal)
+        }
+        ReadResult::NotVerified { .. } => provisional(),
+        ReadResult::Failed(error) if now > final_at => Some(Fact::UnknownOverdue {
+            read_error: error.clone(),
+        }),
+        ReadResult::Failed(_) => provisional(),
+        ReadResult::Verified { .. } => None,
+    }
+}

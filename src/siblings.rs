@@ -1,0 +1,276 @@
+//! Which resources name the same phone number, and which of them owns it.
+//!
+//! The account can move a number once, so only the owner may attempt it. Rebuilt from the watch
+//! after a start; `owner` is PURE.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::crd::PhoneMigration;
+use crate::decide::{Owner, is_open, is_verified};
+use crate::reason::Reason;
+use crate::status::codes_spent;
+
+/// What ownership depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sibling {
+    /// metadata.uid.
+    pub uid: String,
+    /// metadata.namespace.
+    pub namespace: String,
+    /// metadata.name.
+    pub name: String,
+    /// metadata.creationTimestamp.
+    pub created: Timestamp,
+    /// The number is verified through this resource.
+    pub verified: bool,
+    /// An attempt is open.
+    pub open: bool,
+    /// Codes were spent.
+    pub spent: bool,
+    /// spec.suspend.
+    pub suspended: bool,
+    /// The last look found a code that could be sent. Known to this process only.
+    pub usable_code: bool,
+    /// Reason, for the count of resources by state.
+    pub reason: Option<Reason>,
+}
+
+impl Sibling {
+    fn new(object: &PhoneMigration) -> Option<Self> {
+        let meta = &object.metadata;
+        let status = object.status.clone().unwrap_or_default();
+        Some(Self {
+            uid: meta.uid.clone()?,
+            namespace: meta.namespace.clone()?,
+            name: meta.name.clone()?,
+            created: meta.creation_timestamp.as_ref()?.0,
+            verified: is_verified(&status),
+            open: is_open(&status),
+            spent: codes_spent(&status) > 0,
+            suspended: object.spec.suspend,
+            usable_code: false,
+            reason: status.reason.as_deref().and_then(Reason::parse),
+        })
+    }
+}
+
+/// The owner: who is verified, else who has an open attempt, else who spent codes, else who has
+/// a usable code and is not suspended; among equals the oldest, then the smallest uid. Who has
+/// neither code nor attempt owns nothing, so that nobody can squat on a number.
+pub fn owner<'a>(siblings: impl IntoIterator<Item = &'a Sibling>) -> Option<&'a Sibling> {
+    siblings
+        .into_iter()
+        .filter_map(|s| {
+            let rank = if s.verified {
+                0
+            } else if s.open {
+                1
+            } else if s.spent {
+                2
+            } else if s.usable_code && !s.suspended {
+                3
+            } else {
+                return None;
+            };
+            Some(((rank, s.created, &s.uid), s))
+        })
+        .min_by_key(|(key, _)| *key)
+        .map(|(_, s)| s)
+}
+
+/// Every resource by phone number.
+#[derive(Default)]
+pub struct Siblings(Mutex<Index>);
+
+#[derive(Default)]
+struct Index {
+    by_number: HashMap<String, BTreeMap<String, Sibling>>,
+    number_of: HashMap<String, String>,
+}
+
+impl Siblings {
+    fn with<T>(&self, f: impl FnOnce(&mut Index) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes in what the watch, or a write of ours, showed. Returns the others that name the
+    /// number (namespace, name) if what they depend on changed.
+    pub fn seen(&self, object: &PhoneMigration) -> Vec<(String, String)> {
+        let Some(mut new) = Sibling::new(object) else {
+            return Vec::new();
+        };
+        self.with(|index| {
+            let number = object.spec.phone_number.clone();
+            index.number_of.insert(new.uid.clone(), number.clone());
+            let group = index.by_number.entry(number).or_default();
+            let old = group.get(&new.uid);
+            new.usable_code = old.is_some_and(|old| old.usable_code);
+            let uid = new.uid.clone();
+            let claims = |s: &Sibling| (s.verified, s.open, s.spent, s.suspended);
+            let changed = old.is_some_and(|old| claims(old) != claims(&new));
+            group.insert(uid.clone(), new);
+            if changed {
+                others(group, &uid)
+            } else {
+                Vec::new()
+            }
+        })
+    }
+
+    /// Forgets a resource that was deleted; returns the others, who may own the number now.
+    pub fn gone(&self, uid: &str) -> Vec<(String, String)> {
+        self.with(|index| {
+            let Some(number) = index.number_of.remove(uid) else {
+                return Vec::new();
+            };
+            let Some(group) = index.by_number.get_mut(&number) else {
+                return Vec::new();
+            };
+            group.remove(uid);
+            let others = others(group, uid);
+            if group.is_empty() {
+                index.by_number.remove(&number);
+            }
+            others
+        })
+    }
+
+    /// Forgets every resource that a full list no longer shows.
+    pub fn retain(&self, listed: &std::collections::HashSet<String>) -> Vec<(String, String)> {
+        let lost: Vec<String> = self.with(|index| {
+            index
+                .number_of
+                .keys()
+                .filter(|uid| !listed.contains(*uid))
+                .cloned()
+                .collect()
+        });
+        lost.iter().flat_map(|uid| self.gone(uid)).collect()
+    }
+
+    /// Notes whether the last look found a code that can be sent; returns the others if that
+    /// changed.
+    pub fn usable_code(&self, uid: &str, usable: bool) -> Vec<(String, String)> {
+        self.with(|index| {
+            let group = index
+                .number_of
+                .get(uid)
+                .and_then(|number| index.by_number.get_mut(number));
+            let Some(group) = group else {
+                return Vec::new();
+            };
+            let Some(sibling) = group.get_mut(uid) else {
+                return Vec::new();
+            };
+            if std::mem::replace(&mut sibling.usable_code, usable) == usable {
+                return Vec::new();
+            }
+            others(group, uid)
+        })
+    }
+
+    /// Who owns the number of `object`.
+    pub fn owner_for(&self, object: &PhoneMigration) -> Owner {
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        self.with(|index| {
+            let Some(group) = index.by_number.get(&object.spec.phone_number) else {
+                return Owner::Us;
+            };
+            match owner(group.values()) {
+                Some(owner) if owner.uid != uid => Owner::Other(
+                    (Some(&owner.namespace) == object.metadata.namespace.as_ref())
+                        .then(|| owner.name.clone()),
+                ),
+                Some(_) | None => Owner::Us,
+            }
+        })
+    }
+
+    /// How many resources are in each state; those without one yet are not counted.
+    pub fn by_reason(&self) -> HashMap<Reason, i64> {
+        self.with(|index| {
+            let mut counts = HashMap::new();
+            for sibling in index.by_number.values().flat_map(BTreeMap::values) {
+                if let Some(reason) = sibling.reason {
+                    *counts.entry(reason).or_insert(0) += 1;
+                }
+            }
+            counts
+        })
+    }
+}
+
+fn others(group: &BTreeMap<String, Sibling>, uid: &str) -> Vec<(String, String)> {
+    group
+        .values()
+        .filter(|s| s.uid != uid)
+        .map(|s| (s.namespace.clone(), s.name.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn sibling(uid: &str, created: i64) -> Sibling {
+        Sibling {
+            uid: uid.into(),
+            namespace: "n".into(),
+            name: uid.into(),
+            created: Timestamp::from_second(created).unwrap(),
+            verified: false,
+            open: false,
+            spent: false,
+            suspended: false,
+            usable_code: true,
+            reason: None,
+        }
+    }
+
+    fn owner_of(siblings: &[Sibling]) -> Option<&str> {
+        owner(siblings).map(|s| s.uid.as_str())
+    }
+
+    #[test]
+    fn the_owner_is_who_is_furthest_then_oldest_then_smallest() {
+        let (a, b, c) = (sibling("a", 2), sibling("b", 1), sibling("c", 1));
+        assert_eq!(owner_of(&[a.clone(), b.clone(), c.clone()]), Some("b"));
+        let spent = Sibling {
+            spent: true,
+            usable_code: false,
+            ..a.clone()
+        };
+        assert_eq!(owner_of(&[spent.clone(), b.clone()]), Some("a"));
+        let open = Sibling {
+            open: true,
+            usable_code: false,
+            ..c.clone()
+        };
+        assert_eq!(owner_of(&[spent, b.clone(), open.clone()]), Some("c"));
+        let verified = Sibling {
+            verified: true,
+            suspended: true,
+            ..sibling("z", 9)
+        };
+        assert_eq!(owner_of(&[open, b, verified]), Some("z"));
+        assert_eq!(owner_of(&[a, c]), Some("c"));
+    }
+
+    #[test]
+    fn nobody_squats_on_a_number() {
+        let squatter = Sibling {
+            usable_code: false,
+            ..sibling("a", 1)
+        };
+        let suspended = Sibling {
+            suspended: true,
+            ..sibling("b", 2)
+        };
+        assert_eq!(owner_of(&[squatter.clone(), suspended.clone()]), None);
+        assert_eq!(owner_of(&[squatter, suspended, sibling("c", 3)]), Some("c"));
+    }
+}
