@@ -83,6 +83,8 @@ pub enum Next {
     ReadCode,
     /// Ask for a turn. Earlier expiries go first.
     Enqueue(Option<Timestamp>),
+    /// Stay in the queue, and look again then.
+    Stay(Option<Timestamp>),
     /// Go: look, sign, claim and send, as the attempt of this number.
     Claim(i32),
     /// Read the number's verification status now.
@@ -354,10 +356,10 @@ fn go(o: &Observed<'_>, status: &PhoneMigrationStatus, code: &Code, now: Timesta
         TurnState::Granted => quietly(Next::Claim(codes_spent(status) + 1)),
         TurnState::None => quietly(Next::Enqueue(code.expires_at)),
         TurnState::Waiting(waited) if waited < SHOW_QUEUED_AFTER => {
-            quietly(Next::At(now + (SHOW_QUEUED_AFTER - waited)))
+            quietly(Next::Stay(Some(now + (SHOW_QUEUED_AFTER - waited))))
         }
         TurnState::Waiting(_) => {
-            let next = code.expires_at.map_or(Next::Rest, Next::At);
+            let next = Next::Stay(code.expires_at);
             if explains_waiting(status) && (o.hold.is_some() || still_pausing(status, now)) {
                 return acknowledge(o, status, next);
             }

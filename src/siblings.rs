@@ -3,11 +3,12 @@
 //! The account can move a number once, so only the owner may attempt it. Rebuilt from the watch
 //! after a start; `owner` is PURE.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::cluster::Key;
 use crate::crd::PhoneMigration;
 use crate::decide::{Owner, is_open, is_verified};
 use crate::reason::Reason;
@@ -97,8 +98,8 @@ impl Siblings {
     }
 
     /// Takes in what the watch, or a write of ours, showed. Returns the others that name the
-    /// number (namespace, name) if what they depend on changed.
-    pub fn seen(&self, object: &PhoneMigration) -> Vec<(String, String)> {
+    /// number if what they depend on changed.
+    pub fn seen(&self, object: &PhoneMigration) -> Vec<Key> {
         let Some(mut new) = Sibling::new(object) else {
             return Vec::new();
         };
@@ -121,7 +122,7 @@ impl Siblings {
     }
 
     /// Forgets a resource that was deleted; returns the others, who may own the number now.
-    pub fn gone(&self, uid: &str) -> Vec<(String, String)> {
+    pub fn gone(&self, uid: &str) -> Vec<Key> {
         self.with(|index| {
             let Some(number) = index.number_of.remove(uid) else {
                 return Vec::new();
@@ -138,14 +139,14 @@ impl Siblings {
         })
     }
 
-    /// Forgets every resource that a full list no longer shows.
-    pub fn retain(&self, listed: &std::collections::HashSet<String>) -> Vec<(String, String)> {
+    /// Forgets every resource of a namespace (`None`: of all) that a full list no longer shows.
+    pub fn retain(&self, namespace: Option<&str>, listed: &HashSet<String>) -> Vec<Key> {
         let lost: Vec<String> = self.with(|index| {
-            index
-                .number_of
-                .keys()
-                .filter(|uid| !listed.contains(*uid))
-                .cloned()
+            let siblings = index.by_number.values().flat_map(BTreeMap::values);
+            siblings
+                .filter(|s| namespace.is_none_or(|namespace| namespace == s.namespace))
+                .map(|s| s.uid.clone())
+                .filter(|uid| !listed.contains(uid))
                 .collect()
         });
         lost.iter().flat_map(|uid| self.gone(uid)).collect()
@@ -153,7 +154,7 @@ impl Siblings {
 
     /// Notes whether the last look found a code that can be sent; returns the others if that
     /// changed.
-    pub fn usable_code(&self, uid: &str, usable: bool) -> Vec<(String, String)> {
+    pub fn usable_code(&self, uid: &str, usable: bool) -> Vec<Key> {
         self.with(|index| {
             let group = index
                 .number_of
@@ -203,11 +204,14 @@ impl Siblings {
     }
 }
 
-fn others(group: &BTreeMap<String, Sibling>, uid: &str) -> Vec<(String, String)> {
+fn others(group: &BTreeMap<String, Sibling>, uid: &str) -> Vec<Key> {
     group
         .values()
         .filter(|s| s.uid != uid)
-        .map(|s| (s.namespace.clone(), s.name.clone()))
+        .map(|s| Key {
+            namespace: s.namespace.clone(),
+            name: s.name.clone(),
+        })
         .collect()
 }
 

@@ -1,0 +1,300 @@
+//! What this process remembers of its visits to each resource: what it has handled, when it is
+//! due again, and the reads it made. Nothing here is needed to be safe; it saves requests.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::clock::{BootTime, Now};
+use crate::cluster::Key;
+use crate::crd::{PhoneMigration, PhoneMigrationStatus, SecretVersion};
+use crate::reads::{MAX_BACK_OFF, Reads};
+
+const FIRST_POLL: Duration = Duration::from_secs(5);
+const SLOWEST_FRESH_POLL: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_secs(30 * 60);
+const STALE_POLL: Duration = Duration::from_secs(300);
+
+/// How long until the next look at a Secret, `unchanged` after the last change: growing from 5 s
+/// to 60 s for half an hour, then every 5 min. `jitter` in 0..=255 shortens it by up to a tenth.
+pub fn poll_delay(unchanged: Duration, jitter: u8) -> Duration {
+    let delay = if unchanged < FRESH {
+        (unchanged / 2).clamp(FIRST_POLL, SLOWEST_FRESH_POLL)
+    } else {
+        STALE_POLL
+    };
+    delay - delay * u32::from(jitter) / 2560
+}
+
+/// 5 s doubling to 5 min.
+pub fn back_off(failures: u32) -> Duration {
+    (Duration::from_secs(5) * 2u32.saturating_pow(failures.min(10))).min(MAX_BACK_OFF)
+}
+
+/// Whether there is anything to do for a resource now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The object changed since the last visit.
+    Changed,
+    /// The time has come.
+    Now,
+    /// Not before this time.
+    At(BootTime),
+    /// Not before the object changes.
+    Never,
+    /// What is seen is older than what this process wrote: the newer one is on its way.
+    Stale,
+}
+
+#[derive(Clone)]
+struct Visit {
+    uid: String,
+    handled: u64,
+    due: Option<BootTime>,
+    changed_at: BootTime,
+    secret: Option<SecretVersion>,
+    queued_at: Option<BootTime>,
+    failures: u32,
+    setbacks: u32,
+    look_failed: bool,
+    subject: String,
+    reads: Reads,
+}
+
+/// Visits by resource.
+#[derive(Default)]
+pub struct Visits(Mutex<HashMap<Key, Visit>>);
+
+/// resourceVersions of one resource type are ordered (Kubernetes 1.35 says so; etcd revisions
+/// always were). Anything unreadable counts as new.
+pub fn version(object: &PhoneMigration) -> u64 {
+    object
+        .metadata
+        .resource_version
+        .as_deref()
+        .and_then(|rv| rv.parse().ok())
+        .unwrap_or(u64::MAX)
+}
+
+/// What the reads are about: another attempt or another outcome starts them anew.
+fn subject(status: Option<&PhoneMigrationStatus>) -> String {
+    let attempt = status.and_then(|status| status.attempt.as_ref());
+    attempt.map_or_else(String::new, |a| {
+        let open = a
+            .outcome
+            .is_none_or(|o| o.spent() == crate::reason::Spent::Open);
+        format!(
+            "{}/{}",
+            a.id,
+            if open {
+                "open".into()
+            } else {
+                format!("{:?}", a.outcome)
+            }
+        )
+    })
+}
+
+impl Visits {
+    fn with<T>(&self, f: impl FnOnce(&mut HashMap<Key, Visit>) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether `object`, as the cache shows it, is due.
+    pub fn due(&self, key: &Key, object: &PhoneMigration, now: Now) -> Due {
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        let seen = version(object);
+        self.with(|visits| {
+            let known = visits.get_mut(key).filter(|visit| visit.uid == uid);
+            let Some(visit) = known else {
+                visits.insert(key.clone(), Visit::new(uid, seen, now));
+                return Due::Changed;
+            };
+            if seen < visit.handled {
+                return Due::Stale;
+            }
+            if seen > visit.handled {
+                visit.handled = seen;
+                visit.changed_at = now.boot;
+                visit.due = None;
+                return Due::Changed;
+            }
+            match visit.due {
+                None => Due::Never,
+                Some(at) if at <= now.boot => Due::Now,
+                Some(at) => Due::At(at),
+            }
+        })
+    }
+
+    fn update(&self, key: &Key, f: impl FnOnce(&mut Visit)) {
+        self.with(|visits| visits.get_mut(key).map(f));
+    }
+
+    /// This process wrote, or read live, this version: nothing older is news.
+    pub fn handled(&self, key: &Key, object: &PhoneMigration) {
+        let seen = version(object);
+        self.update(key, |visit| visit.handled = visit.handled.max(seen));
+    }
+
+    /// When the resource is due again; `None`: when it changes.
+    pub fn set_due(&self, key: &Key, at: Option<BootTime>) {
+        self.update(key, |visit| visit.due = at);
+    }
+
+    /// The poll is due after a delay that depends on how long nothing changed.
+    pub fn set_poll(&self, key: &Key, now: BootTime, jitter: u8) {
+        self.update(key, |visit| {
+            let unchanged = now.saturating_sub(visit.changed_at);
+            visit.due = Some(now + poll_delay(unchanged, jitter));
+        });
+    }
+
+    /// The version of the Secret that was read; a new one makes the polls quick again.
+    pub fn secret_seen(&self, key: &Key, secret: Option<SecretVersion>, now: BootTime) {
+        self.update(key, |visit| {
+            if visit.secret != secret {
+                visit.secret = secret;
+                visit.changed_at = now;
+            }
+        });
+    }
+
+    /// Since when the resource waits in the queue; `None` forgets it.
+    pub fn queued(&self, key: &Key, at: Option<BootTime>) {
+        self.update(key, |visit| {
+            visit.queued_at = at.map(|at| visit.queued_at.unwrap_or(at));
+        });
+    }
+
+    /// Since when the resource waits in the queue.
+    pub fn queued_at(&self, key: &Key) -> Option<BootTime> {
+        self.with(|visits| visits.get(key).and_then(|visit| visit.queued_at))
+    }
+
+    /// A visit failed; returns the back-off until the next: 5 s doubling to 5 min.
+    pub fn failed(&self, key: &Key, now: BootTime) -> Duration {
+        self.with(|visits| {
+            let Some(visit) = visits.get_mut(key) else {
+                return back_off(0);
+            };
+            let delay = back_off(visit.failures);
+            visit.failures += 1;
+            visit.due = Some(now + delay);
+            delay
+        })
+    }
+
+    /// A visit went well.
+    pub fn succeeded(&self, key: &Key) {
+        self.update(key, |visit| visit.failures = 0);
+    }
+
+    /// The account was refused through this resource once more; how long it backs off alone.
+    pub fn set_back(&self, key: &Key) -> Duration {
+        self.with(|visits| {
+            let Some(visit) = visits.get_mut(key) else {
+                return back_off(0);
+            };
+            visit.setbacks += 1;
+            back_off(visit.setbacks - 1)
+        })
+    }
+
+    /// True the first time only: the look before a first attempt could not be had.
+    pub fn first_look_failure(&self, key: &Key) -> bool {
+        self.with(|visits| {
+            visits
+                .get_mut(key)
+                .is_none_or(|visit| !std::mem::replace(&mut visit.look_failed, true))
+        })
+    }
+
+    /// The reads made about the state that `status` shows.
+    pub fn reads(&self, key: &Key, status: Option<&PhoneMigrationStatus>, now: Timestamp) -> Reads {
+        self.with(|visits| match visits.get_mut(key) {
+            None => Reads::none(now),
+            Some(visit) => visit.reads_about(subject(status), now),
+        })
+    }
+
+    /// One more read was made.
+    pub fn read_made(&self, key: &Key, status: Option<&PhoneMigrationStatus>, now: Timestamp) {
+        self.update(key, |visit| {
+            visit.reads = visit.reads_about(subject(status), now).made(now);
+        });
+    }
+
+    /// The read before a refusal was recorded could not be had: it is made up later.
+    pub fn make_up_read(&self, key: &Key, status: Option<&PhoneMigrationStatus>, now: Timestamp) {
+        self.update(key, |visit| {
+            let reads = visit.reads_about(subject(status), now);
+            visit.reads = Reads {
+                make_up: true,
+                ..reads
+            };
+        });
+    }
+
+    /// Forgets a resource that is gone.
+    pub fn forget(&self, key: &Key) {
+        self.with(|visits| visits.remove(key));
+    }
+}
+
+impl Visit {
+    fn new(uid: String, handled: u64, now: Now) -> Self {
+        Self {
+            uid,
+            handled,
+            due: None,
+            changed_at: now.boot,
+            secret: None,
+            queued_at: None,
+            failures: 0,
+            setbacks: 0,
+            look_failed: false,
+            subject: String::new(),
+            reads: Reads::none(now.wall),
+        }
+    }
+
+    fn reads_about(&mut self, subject: String, now: Timestamp) -> Reads {
+        if self.subject != subject {
+            self.subject = subject;
+            self.reads = Reads::none(now);
+        }
+        self.reads
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polls_grow_from_five_seconds_to_a_minute_then_slow_down() {
+        let s = Duration::from_secs;
+        assert_eq!(poll_delay(s(0), 0), s(5));
+        assert_eq!(poll_delay(s(60), 0), s(30));
+        assert_eq!(poll_delay(s(600), 0), s(60));
+        assert_eq!(poll_delay(s(1801), 0), s(300));
+        for unchanged in 0..4000 {
+            for jitter in [0, 1, 128, 255] {
+                let (plain, jittered) = (
+                    poll_delay(s(unchanged), 0),
+                    poll_delay(s(unchanged), jitter),
+                );
+                assert!(jittered <= plain && jittered * 10 >= plain * 9);
+            }
+        }
+    }
+
+    #[test]
+    fn back_off_doubles_from_five_seconds_to_five_minutes() {
+        let seconds: Vec<u64> = (0..9).map(|n| back_off(n).as_secs()).collect();
+        assert_eq!(seconds, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+    }
+}
