@@ -2,4 +2,8 @@
 //! (`ChatappMigrationVerified`), each code at most once.
 
 pub mod clock;
+pub mod config;
+pub mod metrics;
 pub mod secret;
+pub mod server;
+pub mod telemetry;
