@@ -218,7 +218,7 @@ fn listen(value: &str) -> Result<SocketAddr, ConfigError> {
     })
 }
 
-fn fingerprint_key_file(path: Option<PathBuf>) -> Result<Option<PathBuf>, ConfigError> {
+fn fingerprint_key_file(path: Option<OsString>) -> Result<Option<PathBuf>, ConfigError> {
     const FLAG: &str = "--fingerprint-key-file";
     let path = values::path(FLAG, path)?;
     // A key given in place of its path must not be printed by the warning "no such file".

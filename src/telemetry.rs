@@ -57,6 +57,14 @@ pub fn filter(rust_log: &str) -> Result<LogFilter, TelemetryError> {
         "" => "info",
         text => text,
     };
+    // A bare word that is no level would count as a target of that name and silence
+    // everything else, so that a slip such as `inof` costs the whole log.
+    let slip = text.split(',').find(|part| {
+        !part.contains('=') && LevelFilter::from_str(part).is_err() && !within(part, OWN_TARGET)
+    });
+    if let Some(word) = slip {
+        return Err(TelemetryError::Filter(format!("{word:?} is not a level")));
+    }
     let wanted =
         Targets::from_str(text).map_err(|error| TelemetryError::Filter(error.to_string()))?;
     Ok(LogFilter { wanted })
@@ -169,3 +177,6 @@ pub fn harden() -> std::io::Result<()> {
     setrlimit(Resource::Core, none)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The words of the command line, as clap splits them. Every value stays a text: the
 //! meaning, and the message when it is wrong, belong to [`super::Config::check`].
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 use clap::{Args, Parser};
 
@@ -13,7 +13,7 @@ Credentials:
   Or files with these names in --credentials-dir, which are read again when they change.
 
 Other environment:
-  KUBECONFIG                       used when set; else the pod's service account, else ~/.kube/config
+  KUBECONFIG                       used if set; else the pod's account; else ~/.kube/config
   POD_NAME, POD_NAMESPACE          defaults of --lease-identity and --lease-namespace
   RUST_LOG                         log level of the operator's own modules [default: info]";
 
@@ -25,6 +25,7 @@ Other environment:
     after_help = AFTER_HELP,
     disable_help_subcommand = true,
     subcommand_help_heading = "Commands",
+    next_line_help = true,
     mut_args(|arg| arg.hide_env_values(true))
 )]
 pub(super) struct Cli {
@@ -80,7 +81,7 @@ pub struct RunArgs {
         global = true,
         help_heading = "CAMS"
     )]
-    pub credentials_dir: Option<PathBuf>,
+    pub credentials_dir: Option<OsString>,
 
     /// How requests are signed: v1 (HMAC-SHA1) or v3 (ACS3-HMAC-SHA256)
     #[arg(
@@ -194,7 +195,7 @@ pub struct RunArgs {
         global = true,
         help_heading = "Process"
     )]
-    pub fingerprint_key_file: Option<PathBuf>,
+    pub fingerprint_key_file: Option<OsString>,
 
     /// Address of /metrics, /livez and /readyz
     #[arg(

@@ -47,12 +47,12 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The fingerprint key file holds something else than a key; its content is not shown.
-    #[error("--fingerprint-key-file: {} must hold 32 random bytes or 64 hexadecimal digits, and holds {length} bytes that are neither: create one with: head -c 32 /dev/urandom > FILE", path.display())]
+    #[error("--fingerprint-key-file: {} must hold 32 random bytes or 64 hexadecimal digits, and holds {} that are neither: create one with: head -c 32 /dev/urandom > FILE", path.display(), byte_count(*.length))]
     KeyMalformed {
         /// The file.
         path: PathBuf,
-        /// Its size in bytes, as far as it was read.
-        length: usize,
+        /// Its size in bytes; `None` when it is larger than any key.
+        length: Option<usize>,
     },
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes: {0}")]
@@ -91,4 +91,11 @@ fn quoted(value: &str) -> String {
         shown.push('…');
     }
     format!("{shown:?}")
+}
+
+fn byte_count(length: Option<usize>) -> String {
+    match length {
+        Some(length) => format!("{length} bytes"),
+        None => "far more bytes".to_owned(),
+    }
 }

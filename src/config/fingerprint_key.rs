@@ -15,7 +15,7 @@ use super::ConfigError;
 /// Length of a key in bytes.
 pub const KEY_LENGTH: usize = 32;
 /// More than any key file holds; a larger file is malformed and not read to its end.
-const MOST_READ: u64 = 128;
+const MOST_READ: usize = 128;
 
 /// Key of the fingerprints, with the id that stands in front of each of them.
 #[derive(Clone)]
@@ -56,14 +56,15 @@ impl FingerprintKey {
 /// # Errors
 /// When the file exists and cannot be read, or holds something else.
 pub fn load_fingerprint_key(path: &Path) -> Result<Option<FingerprintKey>, ConfigError> {
-    let mut content = Zeroizing::new(Vec::with_capacity(MOST_READ as usize));
-    let read = File::open(path).and_then(|file| file.take(MOST_READ).read_to_end(&mut content));
+    let mut content = Zeroizing::new(Vec::with_capacity(MOST_READ));
+    let read =
+        File::open(path).and_then(|file| file.take(MOST_READ as u64).read_to_end(&mut content));
     match read {
         Ok(length) => match parse(&content) {
             Some(bytes) => Ok(Some(FingerprintKey::new(bytes))),
             None => Err(ConfigError::KeyMalformed {
                 path: path.to_owned(),
-                length,
+                length: (length < MOST_READ).then_some(length),
             }),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -2,6 +2,7 @@
 //! write instead. PURE.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,17 +71,13 @@ pub(super) fn endpoint(flag: &'static str, value: String) -> Result<String, Conf
 
 pub(super) fn path(
     flag: &'static str,
-    value: Option<PathBuf>,
+    value: Option<OsString>,
 ) -> Result<Option<PathBuf>, ConfigError> {
-    match value {
-        Some(path) if path.as_os_str().is_empty() => Err(ConfigError::value(
-            flag,
-            "",
-            "write a path, or leave it out",
-        )),
-        Some(path) => Ok(Some(path)),
-        None => Ok(None),
+    if value.as_ref().is_some_and(|path| path.is_empty()) {
+        let advice = "write a path, or leave it out";
+        return Err(ConfigError::value(flag, "", advice));
     }
+    Ok(value.map(PathBuf::from))
 }
 
 /// Comma-separated names, sorted and without repeats; an empty text is an empty list.
