@@ -1,0 +1,221 @@
+//! The words of the command line, as clap splits them. Every value stays a text: the
+//! meaning, and the message when it is wrong, belong to [`super::Config::check`].
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser};
+
+const AFTER_HELP: &str = "\
+Credentials:
+  ALIBABA_CLOUD_ACCESS_KEY_ID      AccessKey ID
+  ALIBABA_CLOUD_ACCESS_KEY_SECRET  AccessKey secret
+  ALIBABA_CLOUD_SECURITY_TOKEN     STS token, if the key is temporary
+  Or files with these names in --credentials-dir, which are read again when they change.
+
+Other environment:
+  KUBECONFIG                       used if set; else the pod's account; else ~/.kube/config
+  POD_NAME, POD_NAMESPACE          defaults of --lease-identity and --lease-namespace
+  RUST_LOG                         log level of the operator's own modules [default: info]";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "phone-migration-operator",
+    version,
+    about = "Submits WhatsApp phone-number migration codes to Alibaba Cloud CAMS, each at most once",
+    after_help = AFTER_HELP,
+    disable_help_subcommand = true,
+    subcommand_help_heading = "Commands",
+    next_line_help = true,
+    mut_args(|arg| arg.hide_env_values(true))
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Subcommand>,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Subcommand {
+    /// Run the operator (the default)
+    Run,
+    /// Print the CustomResourceDefinition as YAML
+    Crd,
+}
+
+/// The flags of `run`, unchecked. They are global so that they may stand before or after
+/// the word `run`, or without it.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// CAMS endpoint: https and a host cams.REGION.aliyuncs.com
+    #[arg(
+        long,
+        env = "PHONEMIG_CAMS_ENDPOINT",
+        value_name = "URL",
+        global = true,
+        help_heading = "CAMS",
+        default_value = "https://cams.ap-southeast-1.aliyuncs.com"
+    )]
+    pub cams_endpoint: String,
+
+    /// Tests only: allow plain http to a loopback address, --qps 0 and a short
+    /// --signature-validity. Never set it against the real API
+    #[arg(
+        long,
+        env = "PHONEMIG_ALLOW_INSECURE_ENDPOINT",
+        value_name = "true|false",
+        global = true,
+        help_heading = "CAMS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true"
+    )]
+    pub allow_insecure_endpoint: String,
+
+    /// Directory of files named like the ALIBABA_CLOUD_ variables below, used instead of them
+    #[arg(
+        long,
+        env = "PHONEMIG_CREDENTIALS_DIR",
+        value_name = "DIR",
+        global = true,
+        help_heading = "CAMS"
+    )]
+    pub credentials_dir: Option<OsString>,
+
+    /// How requests are signed: v1 (HMAC-SHA1) or v3 (ACS3-HMAC-SHA256)
+    #[arg(
+        long,
+        env = "PHONEMIG_SIGNATURE",
+        value_name = "v1|v3",
+        global = true,
+        help_heading = "CAMS",
+        default_value = "v1"
+    )]
+    pub signature: String,
+
+    /// How long CAMS may accept a signature; an unknown outcome is final only after it.
+    /// 15m to 24h
+    #[arg(
+        long,
+        env = "PHONEMIG_SIGNATURE_VALIDITY",
+        value_name = "DURATION",
+        global = true,
+        help_heading = "CAMS",
+        default_value = "31m"
+    )]
+    pub signature_validity: String,
+
+    /// Calls per second that the account may make, for each action: 1 to 1000. Lower it
+    /// when something else uses the same account
+    #[arg(
+        long,
+        env = "PHONEMIG_QPS",
+        value_name = "N",
+        global = true,
+        help_heading = "CAMS",
+        default_value = "10"
+    )]
+    pub qps: String,
+
+    /// Namespaces to watch, separated by commas; empty means all
+    #[arg(
+        long,
+        env = "PHONEMIG_WATCH_NAMESPACES",
+        value_name = "a,b",
+        global = true,
+        help_heading = "Kubernetes",
+        default_value = ""
+    )]
+    pub watch_namespaces: String,
+
+    /// Wake at once when a Secret changes instead of polling. Needs list and watch on
+    /// Secrets, which equals the right to read them all
+    #[arg(
+        long,
+        env = "PHONEMIG_WATCH_SECRETS",
+        value_name = "true|false",
+        global = true,
+        help_heading = "Kubernetes",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true"
+    )]
+    pub watch_secrets: String,
+
+    /// PhoneMigrations that are worked on at the same time: 1 to 1000
+    #[arg(
+        long,
+        env = "PHONEMIG_MAX_CONCURRENT_RECONCILES",
+        value_name = "N",
+        global = true,
+        help_heading = "Kubernetes",
+        default_value = "16"
+    )]
+    pub max_concurrent_reconciles: String,
+
+    /// Be active only while holding a Lease [default: true in a cluster, false outside]
+    #[arg(
+        long,
+        env = "PHONEMIG_LEADER_ELECT",
+        value_name = "true|false",
+        global = true,
+        help_heading = "Leader election"
+    )]
+    pub leader_elect: Option<String>,
+
+    /// Namespace of the Lease [default: the pod's]
+    #[arg(
+        long,
+        env = "PHONEMIG_LEASE_NAMESPACE",
+        value_name = "NAMESPACE",
+        global = true,
+        help_heading = "Leader election"
+    )]
+    pub lease_namespace: Option<String>,
+
+    /// Name under which the Lease is held [default: the pod's name, else the host's name
+    /// and random characters]
+    #[arg(
+        long,
+        env = "PHONEMIG_LEASE_IDENTITY",
+        value_name = "NAME",
+        global = true,
+        help_heading = "Leader election"
+    )]
+    pub lease_identity: Option<String>,
+
+    /// Key of the code fingerprints in status: a file of 32 random bytes, or of 64
+    /// hexadecimal digits. If the file is missing, a random key lives as long as the process
+    #[arg(
+        long,
+        env = "PHONEMIG_FINGERPRINT_KEY_FILE",
+        value_name = "PATH",
+        global = true,
+        help_heading = "Process"
+    )]
+    pub fingerprint_key_file: Option<OsString>,
+
+    /// Address of /metrics, /livez and /readyz
+    #[arg(
+        long,
+        env = "PHONEMIG_LISTEN",
+        value_name = "ADDR",
+        global = true,
+        help_heading = "Process",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub listen: String,
+
+    /// Form of the log lines on stderr
+    #[arg(
+        long,
+        env = "PHONEMIG_LOG_FORMAT",
+        value_name = "json|text",
+        global = true,
+        help_heading = "Process",
+        default_value = "json"
+    )]
+    pub log_format: String,
+}

@@ -1,0 +1,182 @@
+//! The closed sets that label values come from. PURE.
+
+/// Longest code that is looked at; CAMS's own are far shorter.
+const LONGEST_CODE: usize = 64;
+
+/// The CAMS actions that the operator calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Submits a code.
+    ChatappMigrationVerified,
+    /// Reads a number's status.
+    GetPhoneNumberVerificationStatus,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Action; 2] = [
+        Action::ChatappMigrationVerified,
+        Action::GetPhoneNumberVerificationStatus,
+    ];
+
+    /// The action's name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::ChatappMigrationVerified => "ChatappMigrationVerified",
+            Action::GetPhoneNumberVerificationStatus => "GetPhoneNumberVerificationStatus",
+        }
+    }
+}
+
+/// How a request to CAMS ended, as far as its label goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// A reply in the API's own shape, with this `Code`.
+    Code(&'a str),
+    /// A reply, but not the API's: a load balancer's page, half a body.
+    NotTheApi,
+    /// Sent, at least in part, and no reply.
+    NoReply,
+    /// Provably not sent: DNS, connect or TLS failed.
+    NotSent,
+}
+
+impl Answer<'_> {
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Answer::Code(code) => code_label(code),
+            Answer::NotTheApi => "NotTheApi",
+            Answer::NoReply => "NoReply",
+            Answer::NotSent => "NotSent",
+        }
+    }
+}
+
+/// Codes with a label of their own. `X.Y` that is not listed counts as `X`.
+const KNOWN_CODES: [&str; 38] = [
+    "OK",
+    "Authentication.NoAuth",
+    "Forbidden",
+    "Forbidden.AccessKeyDisabled",
+    "Forbidden.RAM",
+    "Forbidden.RiskControl",
+    "IllegalTimestamp",
+    "IncompleteSignature",
+    "InternalError",
+    "InvalidAccessKeyId.Inactive",
+    "InvalidAccessKeyId.NotFound",
+    "InvalidAccessKeyId",
+    "InvalidApi.NotFound",
+    "InvalidParameter",
+    "InvalidProduct.NotFound",
+    "InvalidProtocol.NeedSsl",
+    "InvalidSecurityToken",
+    "InvalidSecurityToken.Expired",
+    "InvalidSignatureMethod",
+    "InvalidTimeStamp",
+    "InvalidTimeStamp.Expired",
+    "InvalidTimeStamp.Format",
+    "MissingParameter",
+    "MissingSecurityToken",
+    "NoPermission",
+    "Product.Unsubscript",
+    "Ram.PermissionDeny",
+    "ServiceUnavailable",
+    "SignatureDoesNotMatch",
+    "SignatureNonceUsed",
+    "System.LimitControl",
+    "Throttling",
+    "Throttling.Api",
+    "Throttling.User",
+    "Unknown.ResourceOwnerId",
+    "UnknownError",
+    "UnsupportedHTTPMethod",
+    "InvalidParameter.PhoneNumberError",
+];
+
+/// The label of a `Code` that somebody else chose: one of a fixed set, or `other`.
+pub fn code_label(code: &str) -> &'static str {
+    if code.len() > LONGEST_CODE {
+        return "other";
+    }
+    let mut stem = code;
+    loop {
+        if let Some(known) = KNOWN_CODES.iter().find(|known| **known == stem) {
+            return known;
+        }
+        match stem.rsplit_once('.') {
+            Some((shorter, _)) => stem = shorter,
+            None => return "other",
+        }
+    }
+}
+
+/// Why the account claims no new attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldCause {
+    /// The key, its signature or its token is refused.
+    Credentials,
+    /// The clocks differ.
+    Clock,
+    /// The account is not subscribed, not permitted or flagged.
+    Account,
+    /// CAMS cannot be reached.
+    Transport,
+}
+
+impl HoldCause {
+    /// Every cause.
+    pub const ALL: [HoldCause; 4] = [
+        HoldCause::Credentials,
+        HoldCause::Clock,
+        HoldCause::Account,
+        HoldCause::Transport,
+    ];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            HoldCause::Credentials => "credentials",
+            HoldCause::Clock => "clock",
+            HoldCause::Account => "account",
+            HoldCause::Transport => "transport",
+        }
+    }
+}
+
+/// The two states of an unknown outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownKind {
+    /// The signature may still be good.
+    Provisional,
+    /// It is not, and the number is not verified.
+    Final,
+}
+
+impl UnknownKind {
+    /// Both.
+    pub const ALL: [UnknownKind; 2] = [UnknownKind::Provisional, UnknownKind::Final];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            UnknownKind::Provisional => "provisional",
+            UnknownKind::Final => "final",
+        }
+    }
+}
+
+/// Apiserver statuses that mean something for a status write; the rest by class.
+pub(super) fn http_status_label(status: Option<u16>) -> &'static str {
+    match status.unwrap_or(0) {
+        // kube takes the code from the reply's JSON; a proxy's error page gives 0.
+        0 => "none",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        409 => "409",
+        413 => "413",
+        422 => "422",
+        429 => "429",
+        500..=599 => "5xx",
+        _ => "other",
+    }
+}

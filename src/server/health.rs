@@ -1,0 +1,120 @@
+//! Whether the process is alive and whether it is ready, as values that tasks set and the
+//! probes read.
+//!
+//! Neither depends on CAMS or on the apiserver's mood of the moment: a restart mends
+//! neither, and a restart in the middle of an attempt costs a code's outcome.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Part that is not ready until `main` says that everything is wired.
+const START: &str = "start";
+
+/// Shared by the tasks and the probes.
+#[derive(Debug)]
+pub struct Health {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Parts that are not ready, with a one-line reason each.
+    waiting: BTreeMap<&'static str, String>,
+    /// Core tasks that ended without being asked to.
+    dead: Vec<&'static str>,
+    stopping: bool,
+}
+
+impl Health {
+    /// Alive, and not ready until [`Health::started`].
+    pub fn new() -> Arc<Self> {
+        let waiting = BTreeMap::from([(START, "The operator is starting".to_owned())]);
+        Arc::new(Self {
+            state: Mutex::new(State {
+                waiting,
+                dead: Vec::new(),
+                stopping: false,
+            }),
+        })
+    }
+
+    /// Everything is wired; parts that said [`Health::not_ready`] still count.
+    pub fn started(&self) {
+        self.ready(START);
+    }
+
+    /// This part is not ready; the reason is one line for people, without secrets.
+    pub fn not_ready(&self, part: &'static str, reason: impl Into<String>) {
+        self.lock().waiting.insert(part, reason.into());
+    }
+
+    /// This part is ready.
+    pub fn ready(&self, part: &'static str) {
+        self.lock().waiting.remove(part);
+    }
+
+    /// The process ends on purpose: not ready any more, and tasks that end are no failure.
+    pub fn stopping(&self) {
+        self.lock().stopping = true;
+    }
+
+    /// To be held by a core task for as long as it runs. When it is dropped before
+    /// [`Health::stopping`], by a return or by a panic, the process is no longer alive.
+    #[must_use = "the task counts as dead when the guard is dropped"]
+    pub fn task(self: &Arc<Self>, name: &'static str) -> TaskGuard {
+        TaskGuard {
+            health: Arc::clone(self),
+            name,
+        }
+    }
+
+    /// For `/livez`.
+    ///
+    /// # Errors
+    /// One line with the core tasks that died.
+    pub fn alive(&self) -> Result<(), String> {
+        let state = self.lock();
+        if state.dead.is_empty() {
+            return Ok(());
+        }
+        Err(format!("Core task ended: {}", state.dead.join(", ")))
+    }
+
+    /// For `/readyz`.
+    ///
+    /// # Errors
+    /// One line with everything that is being waited for.
+    pub fn readiness(&self) -> Result<(), String> {
+        self.alive()?;
+        let state = self.lock();
+        if state.stopping {
+            return Err("The operator is stopping".to_owned());
+        }
+        if state.waiting.is_empty() {
+            return Ok(());
+        }
+        let reasons: Vec<&str> = state.waiting.values().map(String::as_str).collect();
+        Err(reasons.join("; "))
+    }
+
+    /// A panic elsewhere must not take the probes down: the state is plain data.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says that a core task runs; see [`Health::task`].
+#[derive(Debug)]
+pub struct TaskGuard {
+    health: Arc<Health>,
+    name: &'static str,
+}
+
+impl Drop for TaskGuard {
+    fn drop(&mut self) {
+        let mut state = self.health.lock();
+        if !state.stopping {
+            state.dead.push(self.name);
+        }
+    }
+}

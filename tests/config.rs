@@ -1,0 +1,584 @@
+//! The configuration contract: every flag, its variable, its default and, for every bad
+//! value, the one line that a person gets to read.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::Duration;
+
+use clap::Args;
+use phone_migration_operator::config::{
+    Command, Config, ConfigError, Environment, LeaderElection, LogFormat, RunArgs,
+    SignatureVersion, load_fingerprint_key, parse,
+};
+
+fn laptop() -> Environment {
+    Environment {
+        in_cluster: false,
+        pod_name: None,
+        pod_namespace: None,
+        host_name: "laptop".to_owned(),
+        random: [0, 1, 0xab, 0xff],
+    }
+}
+
+fn pod() -> Environment {
+    Environment {
+        in_cluster: true,
+        pod_name: Some("operator-7d9-x2x".to_owned()),
+        pod_namespace: Some("phone-migration-operator".to_owned()),
+        host_name: "node-1".to_owned(),
+        random: [0; 4],
+    }
+}
+
+fn command(words: &[&str], environment: &Environment) -> Result<Command, ConfigError> {
+    let argv = ["phone-migration-operator"].iter().chain(words);
+    parse(argv.map(OsString::from), environment)
+}
+
+fn config_in(words: &[&str], environment: &Environment) -> Config {
+    match command(words, environment) {
+        Ok(Command::Run(config)) => *config,
+        Ok(other) => panic!("{words:?} gave {other:?}"),
+        Err(error) => panic!("{words:?} was refused: {error}"),
+    }
+}
+
+fn config(words: &[&str]) -> Config {
+    config_in(words, &laptop())
+}
+
+fn refusal(words: &[&str]) -> String {
+    match command(words, &laptop()) {
+        Ok(_) => panic!("{words:?} was accepted"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_contract() {
+    let expected = Config {
+        cams_endpoint: "https://cams.ap-southeast-1.aliyuncs.com".to_owned(),
+        allow_insecure_endpoint: false,
+        credentials_dir: None,
+        signature: SignatureVersion::V1,
+        signature_validity: Duration::from_secs(31 * 60),
+        qps: 10.try_into().ok(),
+        watch_namespaces: Vec::new(),
+        watch_secrets: false,
+        max_concurrent_reconciles: 16,
+        leader_election: None,
+        fingerprint_key_file: None,
+        listen: "0.0.0.0:8080".parse().unwrap(),
+        log_format: LogFormat::Json,
+        in_cluster: false,
+    };
+    assert_eq!(config(&[]), expected);
+    assert_eq!(config(&["run"]), expected);
+}
+
+#[test]
+fn flags_stand_before_or_after_run_or_without_it() {
+    for words in [["--qps", "5", "run"], ["run", "--qps", "5"]] {
+        assert_eq!(config(&words).qps, 5.try_into().ok(), "{words:?}");
+    }
+    assert_eq!(config(&["--qps=5"]).qps, 5.try_into().ok());
+}
+
+#[test]
+fn every_flag_sets_its_field() {
+    let config = config(&[
+        "--cams-endpoint=http://127.0.0.1:9000",
+        "--allow-insecure-endpoint",
+        "--credentials-dir=/credentials",
+        "--signature=v3",
+        "--signature-validity=20s",
+        "--qps=0",
+        "--watch-namespaces=tenant-b, tenant-a,tenant-b",
+        "--watch-secrets",
+        "--max-concurrent-reconciles=1000",
+        "--leader-elect=true",
+        "--lease-namespace=operators",
+        "--lease-identity=me",
+        "--fingerprint-key-file=/key",
+        "--listen=[::1]:0",
+        "--log-format=text",
+    ]);
+    let expected = Config {
+        cams_endpoint: "http://127.0.0.1:9000".to_owned(),
+        allow_insecure_endpoint: true,
+        credentials_dir: Some(PathBuf::from("/credentials")),
+        signature: SignatureVersion::V3,
+        signature_validity: Duration::from_secs(20),
+        qps: None,
+        watch_namespaces: vec!["tenant-a".to_owned(), "tenant-b".to_owned()],
+        watch_secrets: true,
+        max_concurrent_reconciles: 1000,
+        leader_election: Some(LeaderElection {
+            namespace: "operators".to_owned(),
+            identity: "me".to_owned(),
+        }),
+        fingerprint_key_file: Some(PathBuf::from("/key")),
+        listen: "[::1]:0".parse().unwrap(),
+        log_format: LogFormat::Text,
+        in_cluster: false,
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn switches_take_a_value_after_an_equals_sign_only() {
+    assert!(config(&["--watch-secrets=true"]).watch_secrets);
+    assert!(!config(&["--watch-secrets=false"]).watch_secrets);
+    assert!(config(&["--watch-secrets", "run"]).watch_secrets);
+    assert!(!config(&["--allow-insecure-endpoint=false"]).allow_insecure_endpoint);
+}
+
+#[test]
+fn durations_have_units() {
+    for (text, seconds) in [
+        ("15m", 900),
+        ("900s", 900),
+        ("1h", 3600),
+        ("1h30m", 5400),
+        ("1h1m1s", 3661),
+        ("24h", 86_400),
+    ] {
+        let validity = config(&["--signature-validity", text]).signature_validity;
+        assert_eq!(validity, Duration::from_secs(seconds), "{text}");
+    }
+}
+
+/// One row per flag and kind of mistake: the words, and the whole line.
+#[test]
+fn every_bad_value_gives_one_line_that_says_what_to_do() {
+    let url = "write a URL such as https://cams.ap-southeast-1.aliyuncs.com";
+    let unit = "write numbers with a unit h, m or s, such as 31m, 90s or 1h30m";
+    let qps = "write a whole number from 1 to 1000";
+    let address = "write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080";
+    let namespace =
+        "write a namespace name: lower-case letters, digits and dashes, at most 63 characters";
+    let identity = "write 1 to 253 visible ASCII characters, such as the pod's name";
+    let long = "a".repeat(64);
+    let table: &[(&str, &str, &str)] = &[
+        ("--cams-endpoint", "", url),
+        ("--cams-endpoint", "https://cams host", url),
+        ("--cams-endpoint", "https://cams\nhost", url),
+        ("--allow-insecure-endpoint", "1", "write true or false"),
+        ("--credentials-dir", "", "write a path, or leave it out"),
+        ("--signature", "v2", "write v1 or v3"),
+        ("--signature", "", "write v1 or v3"),
+        ("--signature-validity", "31", unit),
+        ("--signature-validity", "", unit),
+        ("--signature-validity", "0m", unit),
+        ("--signature-validity", "-5m", unit),
+        ("--signature-validity", "5m1h", unit),
+        ("--signature-validity", "1.5h", unit),
+        ("--signature-validity", "31 m", unit),
+        ("--signature-validity", "m", unit),
+        ("--signature-validity", "99999999999999999999h", unit),
+        ("--signature-validity", "25h", "write 24h or less"),
+        (
+            "--signature-validity",
+            "899s",
+            "write 15m or more; less is for tests and needs --allow-insecure-endpoint as well",
+        ),
+        ("--qps", "ten", qps),
+        ("--qps", "-1", qps),
+        ("--qps", "+1", qps),
+        ("--qps", "2.5", qps),
+        ("--qps", "1001", qps),
+        ("--qps", "", qps),
+        (
+            "--qps",
+            "0",
+            "write a whole number from 1 to 1000; 0 (unlimited) is for tests and needs \
+             --allow-insecure-endpoint as well",
+        ),
+        ("--watch-secrets", "yes", "write true or false"),
+        ("--max-concurrent-reconciles", "0", qps),
+        ("--max-concurrent-reconciles", "1001", qps),
+        ("--leader-elect", "maybe", "write true or false"),
+        ("--lease-namespace", "", namespace),
+        ("--lease-namespace", "Operators", namespace),
+        ("--lease-namespace", "a.b", namespace),
+        ("--lease-namespace", "-a", namespace),
+        ("--lease-namespace", "a-", namespace),
+        ("--lease-namespace", &long, namespace),
+        ("--lease-identity", "", identity),
+        ("--lease-identity", "two words", identity),
+        (
+            "--fingerprint-key-file",
+            "",
+            "write a path, or leave it out",
+        ),
+        ("--listen", "8080", address),
+        ("--listen", ":8080", address),
+        ("--listen", "localhost:8080", address),
+        ("--listen", "0.0.0.0:70000", address),
+        ("--log-format", "yaml", "write json or text"),
+    ];
+    for (flag, value, advice) in table {
+        let variable = variable_of(flag);
+        let shown: String = value.chars().take(60).collect();
+        let cut = if value.chars().count() > 60 {
+            "…"
+        } else {
+            ""
+        };
+        let quoted = format!("{:?}", format!("{shown}{cut}"));
+        let line = refusal(&[&format!("{flag}={value}")]);
+        assert_eq!(
+            line,
+            format!("{flag} (or {variable}): {quoted} is not valid: {advice}")
+        );
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn a_bad_namespace_is_named() {
+    for (list, bad) in [
+        ("tenant-a,Tenant-B", "Tenant-B"),
+        ("a,,b", ""),
+        ("a,", ""),
+        ("a b", "a b"),
+        ("a,ns/b", "ns/b"),
+    ] {
+        let line = refusal(&["--watch-namespaces", list]);
+        let expected = format!(
+            "--watch-namespaces (or PHONEMIG_WATCH_NAMESPACES): {list:?} is not valid: {bad:?} is \
+             no namespace name: write names of lower-case letters, digits and dashes (at most 63 \
+             characters), separated by single commas"
+        );
+        assert_eq!(line, expected);
+    }
+    assert!(
+        config(&["--watch-namespaces", " "])
+            .watch_namespaces
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_test_setting_needs_the_test_flag() {
+    let accepted = config(&[
+        "--allow-insecure-endpoint",
+        "--qps=0",
+        "--signature-validity=1s",
+    ]);
+    assert_eq!(accepted.qps, None);
+    assert_eq!(accepted.signature_validity, Duration::from_secs(1));
+    refusal(&["--qps=0"]);
+    refusal(&["--signature-validity=14m59s"]);
+    refusal(&["--allow-insecure-endpoint=false", "--qps=0"]);
+}
+
+#[test]
+fn leader_election_is_on_in_a_cluster_and_off_outside() {
+    let in_pod = LeaderElection {
+        namespace: "phone-migration-operator".to_owned(),
+        identity: "operator-7d9-x2x".to_owned(),
+    };
+    assert_eq!(config_in(&[], &pod()).leader_election, Some(in_pod));
+    assert_eq!(
+        config_in(&["--leader-elect=false"], &pod()).leader_election,
+        None
+    );
+    assert_eq!(config(&[]).leader_election, None);
+
+    let outside = config(&["--leader-elect=true", "--lease-namespace=operators"]);
+    let outside = outside.leader_election.unwrap();
+    assert_eq!(outside.identity, "laptop-0001abff");
+    assert_eq!(
+        refusal(&["--leader-elect", "true"]),
+        "--lease-namespace (or PHONEMIG_LEASE_NAMESPACE) is needed for leader election outside a \
+         pod: name the namespace of the Lease, or write --leader-elect=false"
+    );
+}
+
+#[test]
+fn wrong_words_give_one_line_without_their_values() {
+    for (words, expected) in [
+        (
+            vec!["--access-key-secret=CANARY"],
+            "unexpected argument '--access-key-secret' found; --help lists the flags and commands",
+        ),
+        (
+            vec!["start"],
+            "unrecognized subcommand 'start'; --help lists the flags and commands",
+        ),
+        (
+            vec!["run", "--qps"],
+            "a value is required for '--qps <N>' but none was supplied; --help lists the flags \
+             and commands",
+        ),
+    ] {
+        assert_eq!(refusal(&words), expected);
+    }
+}
+
+#[test]
+fn a_key_in_place_of_its_path_is_not_repeated() {
+    let key = "ab".repeat(32);
+    assert_eq!(
+        refusal(&["--fingerprint-key-file", &key]),
+        "--fingerprint-key-file (or PHONEMIG_FINGERPRINT_KEY_FILE): this looks like the key \
+         itself: put it into a file and write the file's path"
+    );
+}
+
+#[test]
+fn crd_needs_no_valid_flags() {
+    assert!(matches!(command(&["crd"], &laptop()), Ok(Command::Crd)));
+    let with_bad_flag = command(&["--qps=abc", "crd"], &laptop());
+    assert!(matches!(with_bad_flag, Ok(Command::Crd)));
+}
+
+fn variable_of(flag: &str) -> String {
+    let name = flag.trim_start_matches('-').replace('-', "_");
+    format!("PHONEMIG_{}", name.to_uppercase())
+}
+
+/// Every flag of `run`, as clap knows it.
+fn flags() -> Vec<clap::Arg> {
+    let command = RunArgs::augment_args(clap::Command::new("run"));
+    command.get_arguments().cloned().collect()
+}
+
+#[test]
+fn every_flag_has_a_variable_of_its_name_and_stands_in_the_help() {
+    let Ok(Command::Print(help)) = command(&["--help"], &laptop()) else {
+        panic!("--help did not print");
+    };
+    // Lines wrap at the terminal's width.
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        flags().len(),
+        15,
+        "a new flag belongs into every table here"
+    );
+    for flag in flags() {
+        let long = format!("--{}", flag.get_long().unwrap());
+        let variable = variable_of(&long);
+        assert_eq!(flag.get_env().unwrap().to_str().unwrap(), variable);
+        assert!(words.contains(&long), "{long} is not in the help");
+        assert!(words.contains(&format!("[env: {variable}]")), "{variable}");
+        for default in flag.get_default_values().iter().filter(|d| !d.is_empty()) {
+            let default = format!("[default: {}]", default.to_str().unwrap());
+            assert!(words.contains(&default), "{long}: {default}");
+        }
+    }
+    for heading in [
+        "CAMS:",
+        "Kubernetes:",
+        "Leader election:",
+        "Process:",
+        "Credentials:",
+    ] {
+        assert!(help.lines().any(|line| line == heading), "{heading}");
+    }
+    assert!(words.contains("Tests only: allow plain http to a loopback address"));
+}
+
+#[test]
+fn version_is_the_package_version() {
+    let Ok(Command::Print(version)) = command(&["--version"], &laptop()) else {
+        panic!("--version did not print");
+    };
+    assert_eq!(
+        version,
+        format!("phone-migration-operator {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+/// Prints what this process's own environment amounts to; the tests below run it again with
+/// variables set.
+#[test]
+fn shows_its_configuration() {
+    let environment = Environment::read().unwrap();
+    for words in [&[][..], &["--listen=127.0.0.1:7"]] {
+        match command(words, &environment) {
+            Ok(config) => println!("{config:?}"),
+            Err(error) => println!("REFUSED {error}"),
+        }
+    }
+    let Ok(Command::Print(help)) = command(&["--help"], &environment) else {
+        panic!("--help did not print");
+    };
+    println!("HELP {help}");
+}
+
+fn with_variables(variables: &[(&str, &str)]) -> String {
+    let output = process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "shows_its_configuration", "--nocapture"])
+        .env_clear()
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("1 passed"), "{text}");
+    text
+}
+
+#[test]
+fn variables_set_the_same_values_as_flags_and_flags_win() {
+    let shown = with_variables(&[
+        ("PHONEMIG_CAMS_ENDPOINT", "http://127.0.0.1:9000"),
+        ("PHONEMIG_ALLOW_INSECURE_ENDPOINT", "true"),
+        ("PHONEMIG_CREDENTIALS_DIR", "/credentials"),
+        ("PHONEMIG_SIGNATURE", "v3"),
+        ("PHONEMIG_SIGNATURE_VALIDITY", "20s"),
+        ("PHONEMIG_QPS", "0"),
+        ("PHONEMIG_WATCH_NAMESPACES", "tenant-a"),
+        ("PHONEMIG_WATCH_SECRETS", "true"),
+        ("PHONEMIG_MAX_CONCURRENT_RECONCILES", "3"),
+        ("PHONEMIG_LEADER_ELECT", "true"),
+        ("PHONEMIG_LEASE_NAMESPACE", "operators"),
+        ("PHONEMIG_LEASE_IDENTITY", "me"),
+        ("PHONEMIG_FINGERPRINT_KEY_FILE", "/key"),
+        ("PHONEMIG_LISTEN", "127.0.0.1:9"),
+        ("PHONEMIG_LOG_FORMAT", "text"),
+    ]);
+    for part in [
+        "cams_endpoint: \"http://127.0.0.1:9000\"",
+        "allow_insecure_endpoint: true",
+        "credentials_dir: Some(\"/credentials\")",
+        "signature: V3",
+        "signature_validity: 20s",
+        "qps: None",
+        "watch_namespaces: [\"tenant-a\"]",
+        "watch_secrets: true",
+        "max_concurrent_reconciles: 3",
+        "namespace: \"operators\", identity: \"me\"",
+        "fingerprint_key_file: Some(\"/key\")",
+        "listen: 127.0.0.1:9",
+        "listen: 127.0.0.1:7",
+        "log_format: Text",
+    ] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    let help = shown.split_once("HELP ").unwrap().1;
+    assert!(
+        !help.contains("/key") && !help.contains("operators"),
+        "{help}"
+    );
+}
+
+#[test]
+fn a_pod_is_known_by_its_variables_and_a_named_kubeconfig_wins() {
+    let in_pod = [
+        ("KUBERNETES_SERVICE_HOST", "10.0.0.1"),
+        ("POD_NAME", "operator-x"),
+        ("POD_NAMESPACE", "operators"),
+    ];
+    let shown = with_variables(&in_pod);
+    assert!(shown.contains("in_cluster: true"), "{shown}");
+    let lease = "LeaderElection { namespace: \"operators\", identity: \"operator-x\" }";
+    assert!(shown.contains(lease), "{shown}");
+
+    let mut with_kubeconfig = in_pod.to_vec();
+    with_kubeconfig.push(("KUBECONFIG", "/kubeconfig"));
+    let shown = with_variables(&with_kubeconfig);
+    assert!(shown.contains("leader_election: None"), "{shown}");
+    assert!(shown.contains("in_cluster: false"), "{shown}");
+}
+
+fn key_file(directory: &Path, content: &[u8]) -> PathBuf {
+    let path = directory.join("key");
+    fs::write(&path, content).unwrap();
+    path
+}
+
+#[test]
+fn a_key_is_32_bytes_or_64_hexadecimal_digits() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes: [u8; 32] = std::array::from_fn(|i| (i * 7 + 250) as u8);
+    let lower: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let upper = lower.to_uppercase();
+    for content in [
+        bytes.to_vec(),
+        lower.clone().into_bytes(),
+        upper.clone().into_bytes(),
+        format!("{lower}\n").into_bytes(),
+        format!("{upper}\r\n").into_bytes(),
+    ] {
+        let path = key_file(directory.path(), &content);
+        let key = load_fingerprint_key(&path).unwrap().unwrap();
+        assert_eq!(key.expose(), &bytes);
+    }
+}
+
+#[test]
+fn the_key_id_is_the_start_of_its_sha256() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = key_file(directory.path(), &[0; 32]);
+    let key = load_fingerprint_key(&path).unwrap().unwrap();
+    assert_eq!(key.id(), "66687aad");
+}
+
+#[test]
+fn a_missing_key_file_is_no_error_and_a_malformed_one_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("key");
+    assert!(load_fingerprint_key(&missing).unwrap().is_none());
+
+    let hex = "c0ffee".repeat(10);
+    for content in [
+        String::new(),
+        "CANARYCANARYCANARYCANARYCANARYC".to_owned(),
+        "CANARYCANARYCANARYCANARYCANARYCAN".to_owned(),
+        format!("{hex}abc"),
+        format!("{hex}abcde"),
+        format!("{hex}abcg"),
+        format!("{hex}abcd\n\n"),
+        format!(" {hex}abc"),
+        "c0ffee".repeat(1000),
+    ] {
+        let path = key_file(directory.path(), content.as_bytes());
+        let Err(error) = load_fingerprint_key(&path) else {
+            panic!("{content:?} was accepted");
+        };
+        let expected = format!(
+            "--fingerprint-key-file: {} must hold 32 random bytes or 64 hexadecimal digits, and \
+             holds {} that are neither: create one with: head -c 32 /dev/urandom > FILE",
+            path.display(),
+            if content.len() < 128 {
+                format!("{} bytes", content.len())
+            } else {
+                "far more bytes".to_owned()
+            }
+        );
+        assert_eq!(error.to_string(), expected);
+        assert!(!format!("{error:?}").contains("CANARY"));
+    }
+}
+
+#[test]
+fn an_unreadable_key_file_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let Err(error) = load_fingerprint_key(directory.path()) else {
+        panic!("a directory was accepted");
+    };
+    let start = format!(
+        "--fingerprint-key-file: cannot read {}: ",
+        directory.path().display()
+    );
+    let line = error.to_string();
+    assert!(line.starts_with(&start), "{line}");
+    assert!(line.ends_with(
+        "make it readable, or remove the flag to use a key that lives as long as the process"
+    ));
+}
+
+#[test]
+fn a_bad_variable_is_named() {
+    let shown = with_variables(&[("PHONEMIG_QPS", "a lot")]);
+    let line = "REFUSED --qps (or PHONEMIG_QPS): \"a lot\" is not valid: write a whole number \
+                from 1 to 1000\n";
+    assert!(shown.contains(line), "{shown}");
+}
