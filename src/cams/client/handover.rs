@@ -1,0 +1,51 @@
+//! An empty request body that notes when the HTTP stack took the request.
+//!
+//! The stack drops an empty body in the same step in which it writes the request's head to
+//! its buffer, right before the write to the socket. That moment is the best measure of how
+//! late a send is after its gate. The library keeps no copy of a streaming body, so such a
+//! request also cannot be repeated by any layer.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use http_body_util::Empty;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+
+use crate::clock::{self, Now};
+
+/// The empty body.
+pub(super) struct Handover(Arc<OnceLock<Now>>);
+
+impl Handover {
+    pub(super) fn new(written: Arc<OnceLock<Now>>) -> Self {
+        Self(written)
+    }
+}
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        let _ = self.0.set(clock::now());
+    }
+}
+
+impl Body for Handover {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut Empty::new()).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(0)
+    }
+}
