@@ -17,7 +17,7 @@ use clap::Parser;
 pub use self::args::RunArgs;
 pub use self::environment::Environment;
 pub use self::error::ConfigError;
-pub use self::fingerprint_key::{FingerprintKey, load_fingerprint_key};
+pub use self::fingerprint_key::load_fingerprint_key;
 
 mod args;
 mod environment;

@@ -1,53 +1,24 @@
-//! The key of the code fingerprints that stand in status.
+//! Reads the key of the code fingerprints that stand in status.
 //!
-//! With the key, six digits are found in half a second, so it is treated like a code:
-//! zeroised, no `Debug`, `Display` or `Serialize`, and no message shows it.
+//! With the key, a fingerprint's six digits are found in half a second, so it is treated
+//! like a code: what was read is zeroised, the bytes leave only into the caller's newtype,
+//! and no message shows them.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::ConfigError;
 
 /// Length of a key in bytes.
-pub const KEY_LENGTH: usize = 32;
+const KEY_LENGTH: usize = 32;
 /// More than any key file holds; a larger file is malformed and not read to its end.
 const MOST_READ: usize = 128;
 
-/// Key of the fingerprints, with the id that stands in front of each of them.
-#[derive(Clone)]
-pub struct FingerprintKey {
-    id: String,
-    bytes: Zeroizing<[u8; KEY_LENGTH]>,
-}
-
-impl FingerprintKey {
-    /// A key of these bytes: from a file, or random for the life of the process.
-    pub fn new(bytes: [u8; KEY_LENGTH]) -> Self {
-        let hash = Sha256::digest(bytes);
-        let id = hash.iter().take(4).map(|b| format!("{b:02x}")).collect();
-        Self {
-            id,
-            bytes: Zeroizing::new(bytes),
-        }
-    }
-
-    /// First eight hexadecimal digits of the key's SHA-256: tells keys apart, not secret.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The key itself. Danger: whatever receives it must not log, store or format it.
-    pub fn expose(&self) -> &[u8; KEY_LENGTH] {
-        &self.bytes
-    }
-}
-
-/// Reads a key file: exactly 32 raw bytes, or 64 hexadecimal digits with at most one
-/// newline after them.
+/// Reads a key file, exactly 32 raw bytes, or 64 hexadecimal digits with at most one
+/// newline after them, and hands the bytes to `key`, the constructor of the newtype.
 ///
 /// `None` when there is no such file: the shipped manifests mount the key from an optional
 /// Secret, so the operator starts without it. The caller then takes a random key, warns and
@@ -55,13 +26,16 @@ impl FingerprintKey {
 ///
 /// # Errors
 /// When the file exists and cannot be read, or holds something else.
-pub fn load_fingerprint_key(path: &Path) -> Result<Option<FingerprintKey>, ConfigError> {
+pub fn load_fingerprint_key<K>(
+    path: &Path,
+    key: impl FnOnce([u8; KEY_LENGTH]) -> K,
+) -> Result<Option<K>, ConfigError> {
     let mut content = Zeroizing::new(Vec::with_capacity(MOST_READ));
     let read =
         File::open(path).and_then(|file| file.take(MOST_READ as u64).read_to_end(&mut content));
     match read {
         Ok(length) => match parse(&content) {
-            Some(bytes) => Ok(Some(FingerprintKey::new(bytes))),
+            Some(bytes) => Ok(Some(key(bytes))),
             None => Err(ConfigError::KeyMalformed {
                 path: path.to_owned(),
                 length: (length < MOST_READ).then_some(length),

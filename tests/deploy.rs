@@ -1,0 +1,377 @@
+//! The shipped manifests: what the operator may do, how its pod is confined, and that the
+//! manifests and the program agree with each other.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{
+    Container, HTTPGetAction, Namespace, PodSpec, Secret, ServiceAccount, Volume,
+};
+use k8s_openapi::api::rbac::v1::{
+    ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use phone_migration_operator::config::{Command, Config, Environment, parse};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+const NAME: &str = "phone-migration-operator";
+const ELECTION: &str = "phone-migration-operator-leader-election";
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn documents(path: &str) -> Vec<Value> {
+    let text = fs::read_to_string(repository(path)).unwrap();
+    serde_yaml_ng::Deserializer::from_str(&text)
+        .map(|document| Value::deserialize(document).unwrap())
+        .collect()
+}
+
+/// As the Kubernetes type. Misspelt fields would vanish on the way, so what comes back must
+/// be what was written.
+fn typed<T: Serialize + DeserializeOwned>(written: &Value) -> T {
+    let object: T = serde_json::from_value(written.clone()).unwrap();
+    assert_eq!(&serde_json::to_value(&object).unwrap(), written);
+    object
+}
+
+/// The only document of a file.
+fn only<T: Serialize + DeserializeOwned>(path: &str) -> T {
+    let documents = documents(path);
+    assert_eq!(documents.len(), 1, "{path}");
+    typed(&documents[0])
+}
+
+/// The document of this kind in `rbac.yaml`.
+fn rbac<T: Serialize + DeserializeOwned>(kind: &str) -> T {
+    let mut found = documents("deploy/rbac.yaml");
+    assert_eq!(found.len(), 4);
+    found.retain(|document| document["kind"] == kind);
+    assert_eq!(found.len(), 1, "{kind}");
+    typed(&found[0])
+}
+
+fn deployment() -> Deployment {
+    only("deploy/deployment.yaml")
+}
+
+fn pod() -> PodSpec {
+    deployment().spec.unwrap().template.spec.unwrap()
+}
+
+fn container() -> Container {
+    let containers = pod().containers;
+    assert_eq!(containers.len(), 1);
+    containers.into_iter().next().unwrap()
+}
+
+/// What the program makes of the manifest's arguments, inside that pod.
+fn config() -> Config {
+    let variables = container().env.unwrap();
+    let field = |name: &str| {
+        let found = variables.iter().find(|v| v.name == name).unwrap();
+        let source = found.value_from.as_ref().unwrap();
+        source.field_ref.as_ref().unwrap().field_path.clone()
+    };
+    assert_eq!(field("POD_NAME"), "metadata.name");
+    assert_eq!(field("POD_NAMESPACE"), "metadata.namespace");
+    let environment = Environment {
+        in_cluster: true,
+        pod_name: Some("the-pod".to_owned()),
+        pod_namespace: deployment().metadata.namespace,
+        host_name: "the-node".to_owned(),
+        random: [0; 4],
+    };
+    let argv = [NAME.to_owned()]
+        .into_iter()
+        .chain(container().args.unwrap());
+    match parse(argv.map(OsString::from), &environment).unwrap() {
+        Command::Run(config) => *config,
+        other => panic!("the manifest does not run the operator: {other:?}"),
+    }
+}
+
+/// Each right as one line: API group, resource, verb.
+fn rights(rules: Option<Vec<PolicyRule>>) -> BTreeSet<String> {
+    let mut rights = BTreeSet::new();
+    for rule in rules.unwrap() {
+        assert_eq!(rule.non_resource_urls, None);
+        assert_eq!(rule.resource_names, None);
+        for group in rule.api_groups.as_ref().unwrap() {
+            for resource in rule.resources.as_ref().unwrap() {
+                for verb in &rule.verbs {
+                    rights.insert(format!("{group} {resource} {verb}"));
+                }
+            }
+        }
+    }
+    rights
+}
+
+fn lines(lines: &[&str]) -> BTreeSet<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
+}
+
+#[test]
+fn the_cluster_role_holds_exactly_these_rights() {
+    let role: ClusterRole = rbac("ClusterRole");
+    assert_eq!(role.metadata.name.as_deref(), Some(NAME));
+    assert_eq!(role.aggregation_rule, None);
+    let expected = lines(&[
+        " secrets get",
+        "events.k8s.io events create",
+        "events.k8s.io events patch",
+        "phonemigration.dev phonemigrations get",
+        "phonemigration.dev phonemigrations list",
+        "phonemigration.dev phonemigrations watch",
+        "phonemigration.dev phonemigrations/status update",
+    ]);
+    assert_eq!(rights(role.rules), expected);
+}
+
+#[test]
+fn leases_are_written_in_the_own_namespace_only() {
+    let role: Role = rbac("Role");
+    assert_eq!(role.metadata.name.as_deref(), Some(ELECTION));
+    assert_eq!(role.metadata.namespace.as_deref(), Some(NAME));
+    let expected = lines(&[
+        "coordination.k8s.io leases create",
+        "coordination.k8s.io leases get",
+        "coordination.k8s.io leases update",
+    ]);
+    assert_eq!(rights(role.rules), expected);
+}
+
+#[test]
+fn only_the_operators_service_account_is_bound() {
+    let account: ServiceAccount = only("deploy/service-account.yaml");
+    assert_eq!(account.metadata.name.as_deref(), Some(NAME));
+    assert_eq!(account.metadata.namespace.as_deref(), Some(NAME));
+    assert_eq!(account.automount_service_account_token, Some(false));
+    assert_eq!(pod().service_account_name.as_deref(), Some(NAME));
+    assert_eq!(pod().automount_service_account_token, Some(true));
+
+    let subject = Subject {
+        api_group: None,
+        kind: "ServiceAccount".to_owned(),
+        name: NAME.to_owned(),
+        namespace: Some(NAME.to_owned()),
+    };
+    let role = |kind: &str, name: &str| RoleRef {
+        api_group: "rbac.authorization.k8s.io".to_owned(),
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+    };
+    let everywhere: ClusterRoleBinding = rbac("ClusterRoleBinding");
+    assert_eq!(everywhere.role_ref, role("ClusterRole", NAME));
+    assert_eq!(everywhere.subjects, Some(vec![subject.clone()]));
+    let election: RoleBinding = rbac("RoleBinding");
+    assert_eq!(election.metadata.namespace.as_deref(), Some(NAME));
+    assert_eq!(election.role_ref, role("Role", ELECTION));
+    assert_eq!(election.subjects, Some(vec![subject]));
+}
+
+#[test]
+fn the_namespace_enforces_the_restricted_standard() {
+    let namespace: Namespace = only("deploy/namespace.yaml");
+    assert_eq!(namespace.metadata.name.as_deref(), Some(NAME));
+    let labels = namespace.metadata.labels.unwrap();
+    for mode in ["enforce", "audit", "warn"] {
+        let label = format!("pod-security.kubernetes.io/{mode}");
+        assert_eq!(labels.get(&label).unwrap(), "restricted", "{label}");
+    }
+}
+
+/// The Pod Security Standard "restricted", field by field; it includes "baseline".
+#[test]
+fn the_pod_meets_the_restricted_standard() {
+    let pod = pod();
+    for shared in [pod.host_network, pod.host_pid, pod.host_ipc] {
+        assert_ne!(shared, Some(true));
+    }
+    assert!(pod.init_containers.is_none() && pod.ephemeral_containers.is_none());
+    let security = pod.security_context.unwrap();
+    assert_eq!(security.run_as_non_root, Some(true));
+    assert_eq!(security.run_as_user, Some(65_532));
+    assert_eq!(security.run_as_group, Some(65_532));
+    assert_eq!(security.fs_group, Some(65_532));
+    assert_eq!(security.seccomp_profile.unwrap().type_, "RuntimeDefault");
+    assert_eq!(security.sysctls, None);
+    assert_eq!(security.se_linux_options, None);
+    assert_eq!(security.app_armor_profile, None);
+    assert_eq!(security.supplemental_groups, None);
+
+    let container = container();
+    let security = container.security_context.unwrap();
+    assert_eq!(security.allow_privilege_escalation, Some(false));
+    assert_eq!(security.read_only_root_filesystem, Some(true));
+    assert_ne!(security.privileged, Some(true));
+    // Nothing here may weaken what the pod says.
+    assert_eq!(security.run_as_non_root, None);
+    assert_eq!(security.run_as_user, None);
+    assert_eq!(security.seccomp_profile, None);
+    assert_eq!(security.proc_mount, None);
+    assert_eq!(security.se_linux_options, None);
+    assert_eq!(security.app_armor_profile, None);
+    let capabilities = security.capabilities.unwrap();
+    assert_eq!(capabilities.drop, Some(vec!["ALL".to_owned()]));
+    assert_eq!(capabilities.add, None);
+    for port in container.ports.unwrap() {
+        assert_eq!((port.host_port, port.host_ip), (None, None));
+    }
+    for volume in pod.volumes.unwrap() {
+        assert!(volume.secret.is_some(), "{} is no Secret", volume.name);
+    }
+}
+
+#[test]
+fn one_pod_at_a_time_with_time_to_record() {
+    let deployment = deployment();
+    assert_eq!(deployment.metadata.namespace.as_deref(), Some(NAME));
+    let spec = deployment.spec.unwrap();
+    assert_eq!(spec.replicas, Some(1));
+    assert_eq!(spec.strategy.unwrap().type_.as_deref(), Some("Recreate"));
+    assert_eq!(
+        spec.selector.match_labels,
+        spec.template.metadata.unwrap().labels
+    );
+    // 10 s for a running call, the rest for writing its outcome.
+    assert_eq!(pod().termination_grace_period_seconds, Some(45));
+}
+
+#[test]
+fn the_image_is_this_version_and_from_no_registry() {
+    let version = env!("CARGO_PKG_VERSION");
+    let image = container().image.unwrap();
+    assert_eq!(image, format!("{NAME}:{version}"));
+    assert_eq!(
+        container().image_pull_policy.as_deref(),
+        Some("IfNotPresent")
+    );
+}
+
+#[test]
+fn the_probes_ask_the_port_that_the_operator_listens_on() {
+    let container = container();
+    let path = |get: Option<HTTPGetAction>| {
+        let get = get.unwrap();
+        assert_eq!(get.port, IntOrString::String("http".to_owned()));
+        assert_eq!(get.host, None);
+        get.path.unwrap()
+    };
+    assert_eq!(path(container.liveness_probe.unwrap().http_get), "/livez");
+    assert_eq!(path(container.readiness_probe.unwrap().http_get), "/readyz");
+    let ports = container.ports.unwrap();
+    assert_eq!(ports.len(), 1);
+    assert_eq!(ports[0].name.as_deref(), Some("http"));
+    assert_eq!(ports[0].container_port, i32::from(config().listen.port()));
+}
+
+#[test]
+fn memory_is_bounded_and_cpu_is_not_throttled() {
+    let resources = container().resources.unwrap();
+    let requests = resources.requests.unwrap();
+    assert!(requests.contains_key("cpu") && requests.contains_key("memory"));
+    let limits: Vec<String> = resources.limits.unwrap().into_keys().collect();
+    assert_eq!(limits, ["memory"]);
+}
+
+/// The directory that a volume is mounted on, and the volume.
+fn mounted(name: &str) -> (PathBuf, Volume) {
+    let mounts = container().volume_mounts.unwrap();
+    let mount = mounts.into_iter().find(|m| m.name == name).unwrap();
+    assert_eq!(mount.read_only, Some(true));
+    // With a subPath the kubelet never updates the file.
+    assert_eq!((&mount.sub_path, &mount.sub_path_expr), (&None, &None));
+    let volumes = pod().volumes.unwrap();
+    let volume = volumes.into_iter().find(|v| v.name == name).unwrap();
+    (PathBuf::from(mount.mount_path), volume)
+}
+
+#[test]
+fn secrets_come_as_files_where_the_operator_looks_for_them() {
+    let config = config();
+    let (directory, volume) = mounted("credentials");
+    assert_eq!(config.credentials_dir, Some(directory));
+    let secret = volume.secret.unwrap();
+    assert_eq!(
+        secret.secret_name.as_deref(),
+        Some("alibaba-cloud-credentials")
+    );
+    assert_eq!((secret.items, secret.default_mode), (None, Some(0o440)));
+    assert_ne!(secret.optional, Some(true));
+
+    let (directory, volume) = mounted("fingerprint-key");
+    assert_eq!(config.fingerprint_key_file, Some(directory.join("key")));
+    let secret = volume.secret.unwrap();
+    let name = "phone-migration-operator-fingerprint-key";
+    assert_eq!(secret.secret_name.as_deref(), Some(name));
+    assert_eq!((secret.items, secret.default_mode), (None, Some(0o440)));
+    assert_eq!(
+        secret.optional,
+        Some(true),
+        "the operator starts without it"
+    );
+
+    for variable in container().env.unwrap() {
+        let source = variable.value_from.unwrap();
+        assert!(source.secret_key_ref.is_none(), "{}", variable.name);
+    }
+    assert_eq!(container().env_from, None);
+}
+
+#[test]
+fn the_manifest_runs_with_leader_election_and_production_settings() {
+    let config = config();
+    let lease = config.leader_election.unwrap();
+    assert_eq!(
+        (lease.namespace.as_str(), lease.identity.as_str()),
+        (NAME, "the-pod")
+    );
+    assert!(!config.allow_insecure_endpoint);
+    assert!(!config.watch_secrets, "the shipped rights do not cover it");
+    assert!(config.qps.is_some());
+}
+
+#[test]
+fn kustomize_gets_every_manifest_and_the_crd() {
+    let resources = |path: &str| -> BTreeSet<String> {
+        let kustomization: Value = only(path);
+        serde_json::from_value(kustomization["resources"].clone()).unwrap()
+    };
+    let mut files: BTreeSet<String> = fs::read_dir(repository("deploy"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".yaml") && name != "kustomization.yaml")
+        .collect();
+    assert_eq!(files.len(), 4);
+    files.insert("../crds".to_owned());
+    assert_eq!(resources("deploy/kustomization.yaml"), files);
+    assert_eq!(
+        resources("crds/kustomization.yaml"),
+        lines(&["phonemigrations.yaml"])
+    );
+}
+
+#[test]
+fn the_samples_belong_together_and_spend_nothing_as_they_stand() {
+    let migration: Value = only("deploy/samples/phone-migration.yaml");
+    assert_eq!(migration["apiVersion"], "phonemigration.dev/v1alpha1");
+    assert_eq!(migration["kind"], "PhoneMigration");
+    let secret: Secret = only("deploy/samples/secret.yaml");
+    let name = secret.metadata.name.unwrap();
+    assert_eq!(migration["spec"]["verifyCodeSecretRef"]["name"], name);
+    let namespace = secret.metadata.namespace.unwrap();
+    assert_eq!(migration["metadata"]["namespace"], namespace);
+    let code = &secret.string_data.unwrap()["code"];
+    assert!(
+        !code.bytes().any(|b| b.is_ascii_digit()),
+        "{code} may be sent"
+    );
+}
