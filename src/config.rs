@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::cams::SignatureVersion;
+
 pub use self::args::RunArgs;
 pub use self::environment::Environment;
 pub use self::error::ConfigError;
@@ -45,15 +47,6 @@ pub enum Command {
     Crd,
     /// Print this text to stdout (help or version) and exit with 0.
     Print(String),
-}
-
-/// Version of the request signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignatureVersion {
-    /// RPC v1, HMAC-SHA1.
-    V1,
-    /// ACS3-HMAC-SHA256.
-    V3,
 }
 
 /// Form of a log line.

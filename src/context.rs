@@ -63,7 +63,10 @@ impl Context {
 
     /// Has a resource looked at, if it is due.
     pub fn trigger(&self, key: &Key) {
-        let sender = self.triggers.get(&key.namespace).or_else(|| self.triggers.get(""));
+        let sender = self
+            .triggers
+            .get(&key.namespace)
+            .or_else(|| self.triggers.get(""));
         if let Some(sender) = sender {
             // The receiver goes only with the whole process.
             let _ = sender.send(key.clone());
@@ -88,7 +91,10 @@ pub struct Activity {
 impl Activity {
     /// `leads` follows the lease; always true without one.
     pub fn new(leads: watch::Receiver<bool>) -> Self {
-        Self { leads, draining: Arc::new(AtomicBool::new(false)) }
+        Self {
+            leads,
+            draining: Arc::new(AtomicBool::new(false)),
+        }
     }
 
     /// True while new attempts may begin.
@@ -157,7 +163,11 @@ impl Tasks {
         if !free {
             return false;
         }
-        let end = End { tasks: Arc::clone(self), uid: uid.to_owned(), after: Some(Box::new(after)) };
+        let end = End {
+            tasks: Arc::clone(self),
+            uid: uid.to_owned(),
+            after: Some(Box::new(after)),
+        };
         tokio::spawn(async move {
             let _end = end;
             task.await;
@@ -212,7 +222,9 @@ pub struct PollPacer(governor::DefaultDirectRateLimiter);
 impl Default for PollPacer {
     fn default() -> Self {
         let rate = std::num::NonZeroU32::MIN.saturating_add(19);
-        Self(governor::RateLimiter::direct(governor::Quota::per_second(rate)))
+        Self(governor::RateLimiter::direct(governor::Quota::per_second(
+            rate,
+        )))
     }
 }
 

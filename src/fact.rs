@@ -29,6 +29,26 @@ pub enum HoldCause {
     Transport,
 }
 
+impl HoldCause {
+    /// Every cause.
+    pub const ALL: [HoldCause; 4] = [
+        HoldCause::Credentials,
+        HoldCause::Clock,
+        HoldCause::Account,
+        HoldCause::Transport,
+    ];
+
+    /// The word for it, in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HoldCause::Credentials => "credentials",
+            HoldCause::Clock => "clock",
+            HoldCause::Account => "account",
+            HoldCause::Transport => "transport",
+        }
+    }
+}
+
 /// Why a resource waits in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueuedFor {

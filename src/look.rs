@@ -31,13 +31,26 @@ pub fn uid_of(object: &PhoneMigration) -> &str {
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn read_code(ctx: &Context, object: &PhoneMigration) -> Result<CodeReading, ClusterError> {
-    let Some(key) = key_of(object) else { return Ok(CodeReading::SecretNotFound) };
-    let values = ctx.cluster.secret(&key.namespace, &object.spec.verify_code_secret_ref).await?;
+pub async fn read_code(
+    ctx: &Context,
+    object: &PhoneMigration,
+) -> Result<CodeReading, ClusterError> {
+    let Some(key) = key_of(object) else {
+        return Ok(CodeReading::SecretNotFound);
+    };
+    let values = ctx
+        .cluster
+        .secret(&key.namespace, &object.spec.verify_code_secret_ref)
+        .await?;
     let now = clock::now();
-    ctx.visits.secret_seen(&key, values.as_ref().map(|v| v.version.clone()), now.boot);
-    let reading =
-        CodeReading::new(values, &ctx.fingerprint_key, ACCOUNT, &object.spec.phone_number);
+    ctx.visits
+        .secret_seen(&key, values.as_ref().map(|v| v.version.clone()), now.boot);
+    let reading = CodeReading::new(
+        values,
+        &ctx.fingerprint_key,
+        ACCOUNT,
+        &object.spec.phone_number,
+    );
     let usable = reading.usable_at(now.wall).is_some();
     ctx.wake_all(&ctx.siblings.usable_code(uid_of(object), usable));
     Ok(reading)

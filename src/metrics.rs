@@ -17,7 +17,9 @@ mod exposition;
 mod labels;
 
 pub use self::exposition::Exposition;
-pub use self::labels::{Action, Answer, HoldCause, UnknownKind, code_label};
+pub use self::labels::{Answer, UnknownKind, code_label};
+use crate::cams::Action;
+use crate::fact::HoldCause;
 
 /// Up to the 10 s that a call may take at most.
 const REQUEST_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -204,9 +206,7 @@ impl Metrics {
         for action in Action::ALL {
             self.set_queue_depth(action, 0);
         }
-        for cause in HoldCause::ALL {
-            self.set_account_hold(cause, false);
-        }
+        self.set_account_hold(None);
         for kind in UnknownKind::ALL {
             self.set_outcome_unknown(kind, 0);
         }
@@ -214,7 +214,7 @@ impl Metrics {
 
     /// One request to CAMS ended, after this long.
     pub fn call(&self, action: Action, answer: Answer<'_>, duration: Duration) {
-        let action = action.as_str();
+        let action = action.name();
         let code = answer.label();
         self.requests
             .get_or_create(&CallLabels { action, code })
@@ -226,7 +226,7 @@ impl Metrics {
 
     /// A resource got its turn after this long.
     pub fn rate_limiter_wait(&self, action: Action, waited: Duration) {
-        let action = action.as_str();
+        let action = action.name();
         self.rate_limiter_wait
             .get_or_create(&ActionLabel { action })
             .observe(waited.as_secs_f64());
@@ -234,7 +234,7 @@ impl Metrics {
 
     /// Resources that wait for a turn now.
     pub fn set_queue_depth(&self, action: Action, waiting: usize) {
-        let action = action.as_str();
+        let action = action.name();
         self.queue_depth
             .get_or_create(&ActionLabel { action })
             .set(gauge_value(waiting));
@@ -289,12 +289,15 @@ impl Metrics {
         self.fingerprint_key_ephemeral.set(ephemeral.into());
     }
 
-    /// The account is held for this cause, or no longer.
-    pub fn set_account_hold(&self, cause: HoldCause, held: bool) {
-        let cause = cause.as_str();
-        self.account_hold
-            .get_or_create(&CauseLabel { cause })
-            .set(held.into());
+    /// What holds the account, if anything.
+    pub fn set_account_hold(&self, held: Option<HoldCause>) {
+        for cause in HoldCause::ALL {
+            self.account_hold
+                .get_or_create(&CauseLabel {
+                    cause: cause.as_str(),
+                })
+                .set((held == Some(cause)).into());
+        }
     }
 
     /// The account is paused after a throttle, or no longer.

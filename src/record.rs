@@ -37,7 +37,12 @@ pub enum Recorded {
 
 /// Writes `fact` about the attempt. `object` is the newest known version; on a conflict it is
 /// read again. Gives up only when the resource or the attempt is gone.
-pub async fn record(ctx: &Context, owned: &Owned, mut object: PhoneMigration, fact: Fact) -> Recorded {
+pub async fn record(
+    ctx: &Context,
+    owned: &Owned,
+    mut object: PhoneMigration,
+    fact: Fact,
+) -> Recorded {
     let mut fact = fact;
     let mut wait = FIRST_RETRY;
     loop {
@@ -115,14 +120,34 @@ fn may_replace(known: Option<Outcome>, fact: &Fact) -> bool {
 
 /// The least that says how it ended, for a schema that refuses more.
 fn minimal(fact: Fact) -> Fact {
-    let bare = |told: Told| Told { message: None, ..told };
+    let bare = |told: Told| Told {
+        message: None,
+        ..told
+    };
     match fact {
-        Fact::Refused { outcome, told } => Fact::Refused { outcome, told: bare(told) },
-        Fact::Released { setback, told, next } => Fact::Released { setback, told: bare(told), next },
-        Fact::Unknown { told, until } => Fact::Unknown { told: bare(told), until },
-        Fact::Verified { by, id, .. } => {
-            Fact::Verified { by, id, phone_number: None, request_id: None }
-        }
+        Fact::Refused { outcome, told } => Fact::Refused {
+            outcome,
+            told: bare(told),
+        },
+        Fact::Released {
+            setback,
+            told,
+            next,
+        } => Fact::Released {
+            setback,
+            told: bare(told),
+            next,
+        },
+        Fact::Unknown { told, until } => Fact::Unknown {
+            told: bare(told),
+            until,
+        },
+        Fact::Verified { by, id, .. } => Fact::Verified {
+            by,
+            id,
+            phone_number: None,
+            request_id: None,
+        },
         other => other,
     }
 }
@@ -166,8 +191,12 @@ fn summary(fact: &Fact) -> String {
 
 /// The outcome that memory keeps of an attempt after `status` was recorded.
 pub fn remember(ctx: &Context, attempt_id: &str, status: &PhoneMigrationStatus) {
-    let Some(attempt) = status.attempt.as_ref().filter(|a| a.id == attempt_id) else { return };
-    let Some(outcome) = attempt.outcome else { return };
+    let Some(attempt) = status.attempt.as_ref().filter(|a| a.id == attempt_id) else {
+        return;
+    };
+    let Some(outcome) = attempt.outcome else {
+        return;
+    };
     let told = Told {
         code: status.error_code.clone(),
         message: None,

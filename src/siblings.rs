@@ -191,7 +191,7 @@ impl Siblings {
     }
 
     /// How many resources are in each state; those without one yet are not counted.
-    pub fn by_reason(&self) -> HashMap<Reason, i64> {
+    pub fn by_reason(&self) -> HashMap<Reason, usize> {
         self.with(|index| {
             let mut counts = HashMap::new();
             for sibling in index.by_number.values().flat_map(BTreeMap::values) {

@@ -144,6 +144,14 @@ impl Visits {
         self.update(key, |visit| visit.due = at);
     }
 
+    /// Due now, unless a time was set.
+    pub fn due_now_unless_set(&self, key: &Key) {
+        let now = crate::clock::boot();
+        self.update(key, |visit| {
+            visit.due.get_or_insert(now);
+        });
+    }
+
     /// The poll is due after a delay that depends on how long nothing changed.
     pub fn set_poll(&self, key: &Key, now: BootTime, jitter: u8) {
         self.update(key, |visit| {

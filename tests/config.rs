@@ -9,9 +9,10 @@ use std::process;
 use std::time::Duration;
 
 use clap::Args;
+use phone_migration_operator::cams::SignatureVersion;
 use phone_migration_operator::config::{
     Command, Config, ConfigError, Environment, LeaderElection, LogFormat, RunArgs,
-    SignatureVersion, load_fingerprint_key, parse,
+    load_fingerprint_key, parse,
 };
 
 fn laptop() -> Environment {

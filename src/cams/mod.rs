@@ -56,6 +56,12 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every action.
+    pub const ALL: [Action; 2] = [
+        Self::ChatappMigrationVerified,
+        Self::GetPhoneNumberVerificationStatus,
+    ];
+
     /// Name on the wire.
     pub fn name(self) -> &'static str {
         match self {

@@ -3,31 +3,6 @@
 /// Longest code that is looked at; CAMS's own are far shorter.
 const LONGEST_CODE: usize = 64;
 
-/// The CAMS actions that the operator calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Submits a code.
-    ChatappMigrationVerified,
-    /// Reads a number's status.
-    GetPhoneNumberVerificationStatus,
-}
-
-impl Action {
-    /// Every action.
-    pub const ALL: [Action; 2] = [
-        Action::ChatappMigrationVerified,
-        Action::GetPhoneNumberVerificationStatus,
-    ];
-
-    /// The action's name in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Action::ChatappMigrationVerified => "ChatappMigrationVerified",
-            Action::GetPhoneNumberVerificationStatus => "GetPhoneNumberVerificationStatus",
-        }
-    }
-}
-
 /// How a request to CAMS ended, as far as its label goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
@@ -107,38 +82,6 @@ pub fn code_label(code: &str) -> &'static str {
         match stem.rsplit_once('.') {
             Some((shorter, _)) => stem = shorter,
             None => return "other",
-        }
-    }
-}
-
-/// Why the account claims no new attempts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HoldCause {
-    /// The key, its signature or its token is refused.
-    Credentials,
-    /// The clocks differ.
-    Clock,
-    /// The account is not subscribed, not permitted or flagged.
-    Account,
-    /// CAMS cannot be reached.
-    Transport,
-}
-
-impl HoldCause {
-    /// Every cause.
-    pub const ALL: [HoldCause; 4] = [
-        HoldCause::Credentials,
-        HoldCause::Clock,
-        HoldCause::Account,
-        HoldCause::Transport,
-    ];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            HoldCause::Credentials => "credentials",
-            HoldCause::Clock => "clock",
-            HoldCause::Account => "account",
-            HoldCause::Transport => "transport",
         }
     }
 }

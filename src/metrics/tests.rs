@@ -28,7 +28,7 @@ fn used() -> Metrics {
     metrics.look_failure();
     metrics.reconcile_error();
     metrics.set_fingerprint_key_ephemeral(true);
-    metrics.set_account_hold(HoldCause::Credentials, true);
+    metrics.set_account_hold(Some(HoldCause::Credentials));
     metrics.set_account_paused(true);
     metrics
 }

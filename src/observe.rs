@@ -1,0 +1,280 @@
+//! Reads of a number's verification status: the one place that makes them, and the task that
+//! observes a resource whose outcome is not known. Nothing is ever sent from here but reads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::attempt::block_cause;
+use crate::cams::{
+    BlockCause, GateClosed, NotSentCause, ReadFailure, StatusAnswer, StatusVerdict, Target,
+    UnknownCause,
+};
+use crate::clock;
+use crate::cluster::{ClusterError, Key};
+use crate::context::Context;
+use crate::crd::{PhoneMigration, PhoneMigrationStatus};
+use crate::decide::{Next, TurnState};
+use crate::fact::{Fact, Told};
+use crate::look;
+use crate::metrics::Answer as Label;
+use crate::quota::{Action, BlockCause as Blocked, Priority, Report};
+use crate::reads::{Purpose, ReadResult, after_read};
+use crate::record::remember;
+
+/// How long an observation waits for a slot; it is made again later.
+const SLOT_WITHIN: Duration = Duration::from_secs(30);
+/// Largest difference of the clocks at which the account counts as usable.
+const MOST_SKEW: Duration = Duration::from_secs(60);
+/// After a read that brought no news and is due again at once.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Reads the status of the number of `object` once, within the quota of reads.
+pub async fn read(
+    ctx: &Context,
+    object: &PhoneMigration,
+    priority: Priority,
+    slot_within: Duration,
+) -> (StatusVerdict, Told) {
+    let (verdict, told, _) = read_dated(ctx, object, priority, slot_within).await;
+    (verdict, told)
+}
+
+/// The same, with the reply's own `Date`.
+async fn read_dated(
+    ctx: &Context,
+    object: &PhoneMigration,
+    priority: Priority,
+    slot_within: Duration,
+) -> (StatusVerdict, Told, Option<Timestamp>) {
+    let Ok(nonce) = clock::random::<16>() else {
+        let failure = ReadFailure::NotSent(NotSentCause::Gate);
+        return (StatusVerdict::Failed(failure), Told::default(), None);
+    };
+    let target = Target {
+        cust_space_id: &object.spec.cust_space_id,
+        phone_number: &object.spec.phone_number,
+    };
+    let started = clock::now();
+    let request = ctx
+        .cams
+        .sign_status(target, &crate::code::hex(&nonce), started.wall);
+    let gate = || async {
+        ctx.quota
+            .slot(Action::ReadStatus, priority, slot_within)
+            .await
+            .map_err(|_| GateClosed {
+                reason: "no slot for a read",
+            })
+    };
+    let call = ctx.cams.read_status(request, gate).await;
+    if let Some(mut slot) = call.admitted {
+        if let Some(written) = call.timing.written {
+            slot.handed(written.boot);
+        }
+        if let Some(replied) = call.timing.replied {
+            slot.replied(replied.boot);
+        }
+    }
+    let answer = call.answer;
+    if let Some(label) = label(&answer) {
+        let took = clock::boot().saturating_sub(started.boot);
+        ctx.metrics.call(
+            crate::cams::Action::GetPhoneNumberVerificationStatus,
+            label,
+            took,
+        );
+    }
+    if let Some(report) = report(ctx, &answer) {
+        ctx.quota.report(Action::ReadStatus, report);
+    }
+    let told = Told {
+        code: answer.code.clone().or_else(|| own_word(&answer.verdict)),
+        message: answer.message,
+        request_id: answer.request_id,
+    };
+    (answer.verdict, told, answer.date)
+}
+
+fn label(answer: &StatusAnswer) -> Option<Label<'_>> {
+    Some(match (&answer.verdict, answer.code.as_deref()) {
+        (StatusVerdict::Failed(ReadFailure::NotSent(NotSentCause::Gate)), _) => return None,
+        (StatusVerdict::Failed(ReadFailure::NotSent(_)), _) => Label::NotSent,
+        (_, Some(code)) => Label::Code(code),
+        (
+            StatusVerdict::Failed(ReadFailure::Unknown(
+                UnknownCause::Timeout | UnknownCause::ConnectionLost,
+            )),
+            None,
+        ) => Label::NoReply,
+        (_, None) => Label::NotTheApi,
+    })
+}
+
+/// What the quota learns from a read.
+fn report(ctx: &Context, answer: &StatusAnswer) -> Option<Report> {
+    Some(match &answer.verdict {
+        StatusVerdict::Throttled { after } => Report::Throttled {
+            retry_after: *after,
+        },
+        StatusVerdict::Blocked(cause @ (BlockCause::Credentials | BlockCause::Clock)) => {
+            Report::Blocked(block_cause(*cause))
+        }
+        StatusVerdict::Failed(ReadFailure::NotSent(NotSentCause::Gate)) => return None,
+        StatusVerdict::Failed(ReadFailure::NotSent(_)) => Report::NotSent,
+        StatusVerdict::Verified { .. }
+        | StatusVerdict::NotVerified { .. }
+        | StatusVerdict::Blocked(BlockCause::Account)
+        | StatusVerdict::Failed(_) => {
+            let skew = ctx.cams.clock_skew(clock::now());
+            if skew.is_some_and(|skew| skew.unsigned_abs() > MOST_SKEW) {
+                Report::Blocked(Blocked::Clock)
+            } else if answer.ends_hold() {
+                Report::Answered
+            } else {
+                Report::Unknown
+            }
+        }
+    })
+}
+
+fn own_word(verdict: &StatusVerdict) -> Option<String> {
+    match verdict {
+        StatusVerdict::Failed(ReadFailure::NotSent(cause)) => Some(format!("NotSent.{cause:?}")),
+        StatusVerdict::Failed(ReadFailure::Unknown(cause)) => Some(format!("{cause:?}")),
+        StatusVerdict::Failed(ReadFailure::NoStatus) => Some("NoStatus".to_owned()),
+        StatusVerdict::Throttled { .. } => Some("Throttled".to_owned()),
+        StatusVerdict::Verified { .. }
+        | StatusVerdict::NotVerified { .. }
+        | StatusVerdict::Blocked(_)
+        | StatusVerdict::Failed(ReadFailure::Refused(_)) => None,
+    }
+}
+
+/// What a read says about the number.
+pub fn result(verdict: &StatusVerdict, told: &Told, date: Option<Timestamp>) -> ReadResult {
+    match verdict {
+        StatusVerdict::Verified { id, phone_number } => ReadResult::Verified {
+            id: id.clone(),
+            phone_number: phone_number.clone(),
+            request_id: told.request_id.clone(),
+        },
+        StatusVerdict::NotVerified { .. } => ReadResult::NotVerified { date },
+        StatusVerdict::Throttled { .. } | StatusVerdict::Blocked(_) | StatusVerdict::Failed(_) => {
+            ReadResult::Failed(told.code.clone().unwrap_or_else(|| "no answer".to_owned()))
+        }
+    }
+}
+
+/// One read for one resource, and what follows from it.
+pub async fn run(ctx: Arc<Context>, key: Key, purpose: Purpose) {
+    match observe(&ctx, &key, purpose).await {
+        Ok(()) => {}
+        Err(ClusterError::NotFound) => ctx.visits.forget(&key),
+        Err(error) => {
+            let delay = ctx.visits.failed(&key, clock::boot());
+            ctx.metrics.reconcile_error();
+            tracing::warn!(object = %key, %error, retry_after = ?delay, "Status read not finished");
+        }
+    }
+}
+
+async fn observe(ctx: &Context, key: &Key, purpose: Purpose) -> Result<(), ClusterError> {
+    let object = ctx.cluster.get(key).await?;
+    look::note(ctx, &object);
+    let code = match purpose {
+        Purpose::TakeOver => Some(look::read_code(ctx, &object).await?),
+        Purpose::Open | Purpose::Late | Purpose::MakeUp | Purpose::MissingId => None,
+    };
+    let now = clock::now();
+    let decision = look::decide_on(ctx, &object, code.as_ref(), TurnState::None, now.wall);
+    let late = matches!(purpose, Purpose::Late | Purpose::Open);
+    if decision.next != Next::ReadStatus(purpose) && !late {
+        ctx.visits.set_due(key, Some(now.boot + PAUSE));
+        return Ok(());
+    }
+    let (verdict, told, date) = read_dated(ctx, &object, Priority::Observe, SLOT_WITHIN).await;
+    let result = result(&verdict, &told, date);
+    let now = clock::now();
+    ctx.visits.read_made(key, object.status.as_ref(), now.wall);
+    ctx.visits.set_due(
+        key,
+        Some(
+            now.boot
+                + if purpose == Purpose::TakeOver {
+                    PAUSE
+                } else {
+                    Duration::ZERO
+                },
+        ),
+    );
+    conclude(ctx, key, object, purpose, &result).await
+}
+
+/// Writes what the read means, re-reading the resource when it changed in the meantime.
+async fn conclude(
+    ctx: &Context,
+    key: &Key,
+    mut object: PhoneMigration,
+    purpose: Purpose,
+    result: &ReadResult,
+) -> Result<(), ClusterError> {
+    let none = PhoneMigrationStatus::default();
+    let attempt_id = attempt_id(&object);
+    loop {
+        let now = clock::now().wall;
+        let status = object.status.as_ref().unwrap_or(&none);
+        let elsewhere = match purpose {
+            Purpose::TakeOver => elsewhere(ctx, &object, now).await?,
+            Purpose::Open | Purpose::Late | Purpose::MakeUp | Purpose::MissingId => None,
+        };
+        let fact = after_read(
+            status,
+            purpose,
+            result,
+            elsewhere.as_ref(),
+            ctx.validity,
+            now,
+        );
+        let Some(fact) = fact else { return Ok(()) };
+        match write(ctx, &object, &fact).await {
+            Err(ClusterError::Conflict) => object = ctx.cluster.get(key).await?,
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+        // Another attempt, or another resource of the name: this read was not about it.
+        if self::attempt_id(&object) != attempt_id {
+            return Ok(());
+        }
+    }
+}
+
+async fn elsewhere(
+    ctx: &Context,
+    object: &PhoneMigration,
+    now: Timestamp,
+) -> Result<Option<crate::decide::Elsewhere>, ClusterError> {
+    let none = PhoneMigrationStatus::default();
+    let reading = look::read_code(ctx, object).await?;
+    let status = object.status.as_ref().unwrap_or(&none);
+    let code = reading.usable_at(now);
+    Ok(code.and_then(|code| ctx.spent.elsewhere(&code.fingerprint, status, now)))
+}
+
+async fn write(ctx: &Context, object: &PhoneMigration, fact: &Fact) -> Result<(), ClusterError> {
+    let look = look::circumstances(object, clock::now().wall);
+    let Some(new) = look::changed(object, fact, &look) else {
+        return Ok(());
+    };
+    let stored = look::write(ctx, object, new, fact).await?;
+    if let (Some(id), Some(status)) = (attempt_id(&stored), &stored.status) {
+        remember(ctx, &id.1, status);
+    }
+    Ok(())
+}
+
+fn attempt_id(object: &PhoneMigration) -> Option<(String, String)> {
+    let attempt = object.status.as_ref()?.attempt.as_ref()?;
+    Some((object.metadata.uid.clone()?, attempt.id.clone()))
+}

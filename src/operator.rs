@@ -1,0 +1,302 @@
+//! Wiring and shutdown: the order in which things start and end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::config::KubeConfigOptions;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::cams::{Cams, CamsConfig, ClientOptions, CredentialSource, Endpoint};
+use crate::clock;
+use crate::cluster::Cluster;
+use crate::code::FingerprintKey;
+use crate::config::{Config, load_fingerprint_key};
+use crate::context::{Activity, Context, NeverSent, PollPacer, Tasks};
+use crate::controller::{self, Wiring};
+use crate::metrics::Metrics;
+use crate::quota::{self, Quota, Settings};
+use crate::reason::Reason;
+use crate::server::{Health, Server};
+use crate::siblings::Siblings;
+use crate::spent::SpentCodes;
+use crate::visits::Visits;
+
+/// Longest time that running attempts get after SIGTERM; below the manifests' grace period.
+const DRAIN: Duration = Duration::from_secs(40);
+const GAUGES_EVERY: Duration = Duration::from_secs(1);
+
+/// Why the process cannot run; one line for a person.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Fatal(String);
+
+fn fatal(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Fatal + '_ {
+    move |why| Fatal(format!("{what}: {why}"))
+}
+
+/// Runs the operator until SIGTERM or SIGINT, or until a core task ends.
+///
+/// # Errors
+/// One line: what is wrong and, where it is known, what to do.
+pub async fn run(config: Config) -> Result<(), Fatal> {
+    let mut signals = Signals::new()?;
+    let cams = cams(&config)?;
+    let metrics = Arc::new(Metrics::new(
+        Reason::ALL.iter().map(|reason| reason.as_str()),
+    ));
+    let fingerprint_key = fingerprint_key(&config, &metrics)?;
+    let health = Health::new();
+    let server = Server::bind(config.listen)
+        .await
+        .map_err(|e| Fatal(e.to_string()))?;
+    tracing::info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "Started");
+    let (serve_until, stop_serving) = watch::channel(false);
+    let serving = tokio::spawn(
+        server.run(Arc::clone(&health), Arc::clone(&metrics), async move {
+            let mut stop = stop_serving;
+            let _ = stop.wait_for(|stop| *stop).await;
+        }),
+    );
+
+    let client = client(&config).await?;
+    let cluster = Cluster::new(client, instance());
+    let (wake, mut woken) = mpsc::unbounded_channel::<quota::ObjectKey>();
+    let qps = config.qps.map_or(0, std::num::NonZeroU32::get);
+    let (quota, dispatcher) = Quota::new(Settings { qps }, wake);
+    let (_leads, leading) = watch::channel(true);
+    let (triggers, receivers) = channels(&config.watch_namespaces);
+    let ctx = Arc::new(Context {
+        cluster,
+        cams,
+        quota,
+        siblings: Siblings::default(),
+        spent: SpentCodes::default(),
+        visits: Visits::default(),
+        tasks: Arc::new(Tasks::default()),
+        fingerprint_key,
+        metrics,
+        validity: config.signature_validity,
+        never_sent: NeverSent::default(),
+        activity: Activity::new(leading.clone()),
+        triggers,
+        polls: PollPacer::default(),
+    });
+
+    let mut core = tokio::task::JoinSet::new();
+    core.spawn(guard(&health, "dispatcher", dispatcher));
+    let granted = Arc::clone(&ctx);
+    core.spawn(guard(&health, "turns", async move {
+        while let Some(key) = woken.recv().await {
+            granted.trigger(&crate::cluster::Key {
+                namespace: key.namespace,
+                name: key.name,
+            });
+        }
+    }));
+    core.spawn(guard(&health, "gauges", gauges(Arc::clone(&ctx))));
+    let (stop, stopped) = watch::channel(false);
+    for (namespace, receiver) in receivers {
+        let wiring = Wiring {
+            concurrency: config.max_concurrent_reconciles,
+            watch_secrets: config.watch_secrets,
+            leads: leading.clone(),
+            stop: stopped.clone(),
+            listed: listed(&health),
+            triggers: receiver,
+            namespace,
+        };
+        let ctx = Arc::clone(&ctx);
+        core.spawn(guard(&health, "controller", async move {
+            controller::wait_for_crd(&ctx, wiring.namespace.as_deref()).await;
+            controller::run(ctx, wiring).await;
+        }));
+    }
+    health.started();
+
+    let ended = tokio::select! {
+        () = signals.first() => Ok(()),
+        ended = core.join_next() => Err(Fatal(format!(
+            "A core task ended by itself ({}); the process stops so that it is started anew",
+            match ended { Some(Err(error)) if error.is_panic() => "it panicked", _ => "unexpectedly" }
+        ))),
+    };
+    health.stopping();
+    shut_down(&ctx, &stop, &mut core, &mut signals).await;
+    let _ = serve_until.send(true);
+    let _ = tokio::time::timeout(Duration::from_secs(3), serving).await;
+    ended
+}
+
+/// Nothing new begins; what runs is recorded; then the watches end.
+async fn shut_down(
+    ctx: &Context,
+    stop: &watch::Sender<bool>,
+    core: &mut tokio::task::JoinSet<()>,
+    signals: &mut Signals,
+) {
+    ctx.activity.drain();
+    ctx.quota.set_active(false);
+    tracing::info!(
+        running = ctx.tasks.count(),
+        "Stopping: running attempts come to their end"
+    );
+    tokio::select! {
+        () = ctx.tasks.drained() => tracing::info!("Stopped: nothing runs"),
+        () = tokio::time::sleep(DRAIN) => tracing::error!(running = ctx.tasks.count(),
+            "Stopped although attempts run: they are observed after the next start"),
+        () = signals.first() => tracing::error!(running = ctx.tasks.count(),
+            "Stopped at once by a second signal: open attempts are observed after the next start"),
+    }
+    let _ = stop.send(true);
+    core.abort_all();
+}
+
+/// The task, with a guard that says so when it ends.
+fn guard(
+    health: &Arc<Health>,
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
+    let alive = health.task(name);
+    async move {
+        let _alive = alive;
+        task.await;
+    }
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Fatal> {
+        let listen = |kind| signal(kind).map_err(|e| fatal("signals cannot be received")(&e));
+        Ok(Self {
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn first(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+fn cams(config: &Config) -> Result<Cams, Fatal> {
+    let endpoint = Endpoint::parse(&config.cams_endpoint, config.allow_insecure_endpoint)
+        .map_err(|e| fatal("--cams-endpoint")(&e))?;
+    let credentials = match &config.credentials_dir {
+        Some(directory) => CredentialSource::Directory(directory.clone()),
+        None => CredentialSource::environment(|name| std::env::var(name).ok()),
+    };
+    Cams::new(CamsConfig {
+        endpoint,
+        signature: config.signature,
+        credentials,
+        options: ClientOptions::default(),
+    })
+    .map_err(|e| Fatal(e.to_string()))
+}
+
+fn fingerprint_key(config: &Config, metrics: &Metrics) -> Result<FingerprintKey, Fatal> {
+    let loaded = match &config.fingerprint_key_file {
+        Some(path) => {
+            load_fingerprint_key(path, FingerprintKey::new).map_err(|e| Fatal(e.to_string()))?
+        }
+        None => None,
+    };
+    metrics.set_fingerprint_key_ephemeral(loaded.is_none());
+    if let Some(key) = loaded {
+        return Ok(key);
+    }
+    tracing::warn!(
+        "No fingerprint key: after a restart it cannot be told whether a code in a Secret that \
+         changed was spent before. Give one with --fingerprint-key-file"
+    );
+    let bytes = clock::random::<32>().map_err(|e| fatal("no random bytes")(&e))?;
+    Ok(FingerprintKey::new(bytes))
+}
+
+async fn client(config: &Config) -> Result<kube::Client, Fatal> {
+    let mut kubernetes = if config.in_cluster {
+        kube::Config::incluster().map_err(|e| fatal("in-cluster configuration")(&e))?
+    } else {
+        kube::Config::from_kubeconfig(&KubeConfigOptions::default())
+            .await
+            .map_err(|e| fatal("kubeconfig (see KUBECONFIG)")(&e))?
+    };
+    // Danger: with it a status write that was executed and answered 504 would be repeated
+    // below us and come back as a conflict with ourselves.
+    kubernetes.default_retry = false;
+    kube::Client::try_from(kubernetes).map_err(|e| fatal("Kubernetes client")(&e))
+}
+
+fn instance() -> String {
+    std::env::var("POD_NAME")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| {
+            rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned()
+        })
+}
+
+type Receivers = Vec<(Option<String>, mpsc::UnboundedReceiver<crate::cluster::Key>)>;
+
+fn channels(
+    namespaces: &[String],
+) -> (
+    HashMap<String, mpsc::UnboundedSender<crate::cluster::Key>>,
+    Receivers,
+) {
+    let wanted: Vec<Option<String>> = if namespaces.is_empty() {
+        vec![None]
+    } else {
+        namespaces.iter().cloned().map(Some).collect()
+    };
+    let mut senders = HashMap::new();
+    let mut receivers = Vec::new();
+    for namespace in wanted {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        senders.insert(namespace.clone().unwrap_or_default(), sender);
+        receivers.push((namespace, receiver));
+    }
+    (senders, receivers)
+}
+
+/// Not ready until the first list is complete.
+fn listed(health: &Arc<Health>) -> watch::Sender<bool> {
+    let (sender, mut receiver) = watch::channel(false);
+    health.not_ready("list", "PhoneMigrations are not listed yet");
+    let health = Arc::clone(health);
+    tokio::spawn(async move {
+        if receiver.wait_for(|listed| *listed).await.is_ok() {
+            health.ready("list");
+        }
+    });
+    sender
+}
+
+/// Copies what other modules count into the gauges.
+async fn gauges(ctx: Arc<Context>) {
+    loop {
+        let stats = ctx.quota.stats();
+        ctx.metrics
+            .set_queue_depth(crate::cams::Action::ChatappMigrationVerified, stats.waiting);
+        ctx.metrics.set_open_attempts(ctx.tasks.count());
+        ctx.metrics.set_account_paused(stats.paused);
+        ctx.metrics.set_account_hold(stats.hold);
+        let counts = ctx.siblings.by_reason();
+        ctx.metrics
+            .set_objects(counts.into_iter().map(|(reason, n)| (reason.as_str(), n)));
+        tokio::time::sleep(GAUGES_EVERY).await;
+    }
+}
