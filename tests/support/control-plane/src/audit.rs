@@ -1,0 +1,224 @@
+//! Reading the apiserver's audit log: who asked for what, and what came back.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::Error;
+
+/// One request. Fields that a request does not have are empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditEntry {
+    /// The same in all stages of one request.
+    pub audit_id: String,
+    /// `ResponseComplete`; `ResponseStarted` for a watch that is still open;
+    /// `Panic`.
+    pub stage: String,
+    /// When the apiserver received it.
+    pub timestamp: Timestamp,
+    /// When it reached `stage`.
+    pub stage_timestamp: Timestamp,
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`,
+    /// `deletecollection`; lower-case HTTP methods for non-resource requests.
+    pub verb: String,
+    /// Empty for the core group.
+    pub group: String,
+    /// The plural, such as `secrets`.
+    pub resource: String,
+    /// Such as `status`.
+    pub subresource: String,
+    pub namespace: String,
+    pub name: String,
+    /// Such as `system:serviceaccount:NAMESPACE:NAME`, or [`crate::ADMIN_USER`].
+    pub user: String,
+    pub user_agent: String,
+    /// Path and query.
+    pub uri: String,
+    /// The HTTP status.
+    pub code: u16,
+    /// The body, only of status writes of phonemigrations (in JSON; a patch as
+    /// it was sent).
+    pub request_object: Option<serde_json::Value>,
+}
+
+/// Reads a whole audit log, in the order of arrival in the log: one entry per
+/// request, with its latest stage, at the place of its first. A last line that
+/// is still being written is left out.
+///
+/// # Errors
+/// [`Error::Io`], and [`Error::Audit`] for a complete line that is no event:
+/// counts over a log with a hole would be wrong.
+pub fn read(path: &Path) -> Result<Vec<AuditEntry>, Error> {
+    let mut reader = BufReader::new(File::open(path).map_err(Error::io("read", path))?);
+    let mut entries: Vec<AuditEntry> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        reader
+            .read_until(b'\n', &mut line)
+            .map_err(Error::io("read", path))?;
+        if line.last() != Some(&b'\n') {
+            break;
+        }
+        let entry = parse(&line).map_err(|error| Error::Audit {
+            path: path.to_owned(),
+            line: number,
+            what: error.to_string(),
+        })?;
+        match places.get(&entry.audit_id) {
+            Some(&place) => entries[place] = entry,
+            None => {
+                places.insert(entry.audit_id.clone(), entries.len());
+                entries.push(entry);
+            }
+        }
+    }
+    Ok(entries)
+}
+
+fn parse(line: &[u8]) -> Result<AuditEntry, serde_json::Error> {
+    let event: Event = serde_json::from_slice(line)?;
+    let object = event.object_ref.unwrap_or_default();
+    Ok(AuditEntry {
+        audit_id: event.audit_id,
+        stage: event.stage,
+        timestamp: event.request_received_timestamp,
+        stage_timestamp: event.stage_timestamp,
+        verb: event.verb,
+        group: object.api_group,
+        resource: object.resource,
+        subresource: object.subresource,
+        namespace: object.namespace,
+        name: object.name,
+        user: event.user.username,
+        user_agent: event.user_agent,
+        uri: event.request_uri,
+        code: event.response_status.unwrap_or_default().code,
+        request_object: event.request_object,
+    })
+}
+
+/// `audit.k8s.io/v1 Event`, as far as we read it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    #[serde(rename = "auditID")]
+    audit_id: String,
+    stage: String,
+    #[serde(rename = "requestURI")]
+    request_uri: String,
+    verb: String,
+    #[serde(default)]
+    user: User,
+    #[serde(default)]
+    user_agent: String,
+    object_ref: Option<ObjectRef>,
+    response_status: Option<ResponseStatus>,
+    request_object: Option<serde_json::Value>,
+    #[serde(deserialize_with = "timestamp")]
+    request_received_timestamp: Timestamp,
+    #[serde(deserialize_with = "timestamp")]
+    stage_timestamp: Timestamp,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct User {
+    username: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ObjectRef {
+    api_group: String,
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ResponseStatus {
+    code: u16,
+}
+
+fn timestamp<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const SHORT: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/tenant-a/secrets/code","verb":"get","user":{"username":"system:serviceaccount:tenant-a:reader","groups":["system:authenticated"]},"sourceIPs":["127.0.0.1"],"userAgent":"kubectl/v1.36.3","objectRef":{"resource":"secrets","namespace":"tenant-a","name":"code","apiVersion":"v1"},"responseStatus":{"metadata":{},"status":"Failure","reason":"Forbidden","code":403},"requestReceivedTimestamp":"2026-11-23T11:59:16.175717Z","stageTimestamp":"2026-11-23T11:59:16.176001Z"}"#;
+    const WATCH: &str = r#"{"auditID":"b","stage":"ResponseStarted","requestURI":"/apis/phonemigration.dev/v1alpha1/phonemigrations?watch=true","verb":"watch","user":{"username":"kubernetes-admin"},"objectRef":{"resource":"phonemigrations","apiGroup":"phonemigration.dev","apiVersion":"v1alpha1"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-11-23T11:59:17.000000Z","stageTimestamp":"2026-11-23T11:59:17.000001Z"}"#;
+
+    fn read_text(text: &str) -> Result<Vec<AuditEntry>, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        std::fs::write(&path, text).unwrap();
+        read(&path)
+    }
+
+    #[test]
+    fn a_request_is_one_entry() {
+        let entries = read_text(&format!("{SHORT}\n")).unwrap();
+        assert_eq!(
+            entries,
+            [AuditEntry {
+                audit_id: "a".into(),
+                stage: "ResponseComplete".into(),
+                timestamp: "2026-11-23T11:59:16.175717Z".parse().unwrap(),
+                stage_timestamp: "2026-11-23T11:59:16.176001Z".parse().unwrap(),
+                verb: "get".into(),
+                group: String::new(),
+                resource: "secrets".into(),
+                subresource: String::new(),
+                namespace: "tenant-a".into(),
+                name: "code".into(),
+                user: "system:serviceaccount:tenant-a:reader".into(),
+                user_agent: "kubectl/v1.36.3".into(),
+                uri: "/api/v1/namespaces/tenant-a/secrets/code".into(),
+                code: 403,
+                request_object: None,
+            }]
+        );
+    }
+
+    #[test]
+    fn a_watch_is_one_entry_before_and_after_its_end() {
+        let ended = WATCH.replace("ResponseStarted", "ResponseComplete");
+        let open = read_text(&format!("{WATCH}\n{SHORT}\n")).unwrap();
+        assert_eq!(
+            open.iter().map(|e| e.stage.as_str()).collect::<Vec<_>>(),
+            ["ResponseStarted", "ResponseComplete"]
+        );
+        let both = read_text(&format!("{WATCH}\n{SHORT}\n{ended}\n")).unwrap();
+        assert_eq!(
+            both.iter().map(|e| e.verb.as_str()).collect::<Vec<_>>(),
+            ["watch", "get"]
+        );
+        assert_eq!(both[0].stage, "ResponseComplete");
+        assert_eq!(both[0].group, "phonemigration.dev");
+    }
+
+    #[test]
+    fn a_line_that_is_still_being_written_waits_and_a_broken_one_is_an_error() {
+        assert_eq!(
+            read_text(&format!("{SHORT}\n{}", &WATCH[..100]))
+                .unwrap()
+                .len(),
+            1
+        );
+        let error = read_text(&format!("{SHORT}\n{}\n", &WATCH[..100])).unwrap_err();
+        assert!(error.to_string().contains("line 2"), "{error}");
+    }
+}

@@ -1,0 +1,156 @@
+//! Errors, written for the person who runs the tests: what failed, and what to
+//! do about it.
+
+use std::path::{Path, PathBuf};
+
+/// Everything that can go wrong here. None of the messages holds a token or a key.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `KUBEBUILDER_ASSETS` is set, but something is missing in that folder.
+    #[error(
+        "KUBEBUILDER_ASSETS={} has no executable {missing}; \
+         either put kube-apiserver, etcd and kubectl there, or unset KUBEBUILDER_ASSETS \
+         to have them built once with Go", dir.display()
+    )]
+    IncompleteAssets { dir: PathBuf, missing: String },
+
+    /// There are no binaries and no way to build them.
+    #[error(
+        "the control plane for tests needs kube-apiserver, etcd and kubectl {version}: they are \
+         not in {}, and cannot be built because {why}. Supply them in one of two ways: \
+         install Go (https://go.dev/dl) so that they are built there once, or set \
+         KUBEBUILDER_ASSETS to a folder that holds the three binaries", dir.display()
+    )]
+    NoGo {
+        version: String,
+        dir: PathBuf,
+        why: String,
+    },
+
+    /// `go build` ran and failed.
+    #[error(
+        "building kube-apiserver, etcd and kubectl {version} failed ({status}) in {}:\n{output}\n\
+         Repair what it names (often the network or disk space) and run again, or set \
+         KUBEBUILDER_ASSETS to a folder that holds the three binaries", dir.display()
+    )]
+    Build {
+        version: String,
+        dir: PathBuf,
+        status: String,
+        output: String,
+    },
+
+    /// Neither `XDG_CACHE_HOME` nor `HOME` is usable.
+    #[error(
+        "no cache directory: set HOME or XDG_CACHE_HOME (an absolute path), or \
+         KUBEBUILDER_ASSETS to a folder that holds kube-apiserver, etcd and kubectl"
+    )]
+    NoCacheDir,
+
+    /// The pinned Go module is not what this crate expects.
+    #[error("{}: {what}", path.display())]
+    GoModule { path: PathBuf, what: String },
+
+    /// A file or directory operation failed.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+
+    /// Another control plane has this directory.
+    #[error("{} is in use by another control plane; choose another directory, or stop that one", .0.display())]
+    DirInUse(PathBuf),
+
+    /// Every port that was tried is taken.
+    #[error("no free port on 127.0.0.1 between {first} and {last}")]
+    NoPort { first: u16, last: u16 },
+
+    /// A process ended that should run.
+    #[error("{part} ended by itself ({status}). The end of {}:\n{tail}", log.display())]
+    Ended {
+        part: &'static str,
+        status: String,
+        log: PathBuf,
+        tail: String,
+    },
+
+    /// A process runs, but did not get ready in time.
+    #[error(
+        "{part} was not ready after {seconds} s; last answer: {last}. The end of {}:\n{tail}",
+        log.display()
+    )]
+    NotReady {
+        part: &'static str,
+        seconds: u64,
+        last: String,
+        log: PathBuf,
+        tail: String,
+    },
+
+    /// A part was started that runs, or signalled while it does not.
+    #[error("{part} {state}")]
+    WrongState {
+        part: &'static str,
+        state: &'static str,
+    },
+
+    /// The apiserver refused a request of ours, or could not be reached.
+    #[error("cannot {what}: {source}")]
+    Kube {
+        what: String,
+        source: Box<kube::Error>,
+    },
+
+    /// The TokenRequest API answered without a token.
+    #[error("the apiserver gave no token for service account {account}; see its log")]
+    NoToken { account: String },
+
+    /// The admin kubeconfig could not be turned into a client.
+    #[error("cannot use the admin kubeconfig: {0}")]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+
+    /// Keys or certificates could not be made.
+    #[error("cannot make the keys and certificates of the control plane: {0}")]
+    Pki(String),
+
+    /// A line of the audit log is not an audit event.
+    #[error("{} line {line} is not an audit event: {what}", path.display())]
+    Audit {
+        path: PathBuf,
+        line: usize,
+        what: String,
+    },
+
+    /// The audit log did not show what was waited for.
+    #[error("{} did not show {what} within {seconds} s", path.display())]
+    AuditWait {
+        path: PathBuf,
+        what: String,
+        seconds: u64,
+    },
+
+    /// kubectl ran and failed.
+    #[error("`kubectl {args}` failed ({status}): {stderr}")]
+    Kubectl {
+        args: String,
+        status: String,
+        stderr: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { what, path, source }
+    }
+
+    pub(crate) fn kube(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Kube {
+            what,
+            source: Box::new(source),
+        }
+    }
+}

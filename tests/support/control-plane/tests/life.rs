@@ -1,0 +1,222 @@
+//! How a control plane starts, survives faults, and ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
+
+use control_plane::{ControlPlane, Error, Options};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::DeleteParams;
+use rustix::process::{Pid, test_kill_process};
+use tokio::time::timeout;
+
+/// Long enough for any answer, short enough to wait for one that never comes.
+const ANSWER: Duration = Duration::from_secs(1);
+
+async fn start(dir: &tempfile::TempDir) -> ControlPlane {
+    ControlPlane::start(dir.path(), Options::default())
+        .await
+        .unwrap()
+}
+
+async fn configmaps(control_plane: &ControlPlane) -> Api<ConfigMap> {
+    Api::namespaced(control_plane.admin_client().await.unwrap(), "default")
+}
+
+async fn make(control_plane: &ControlPlane, name: &str) {
+    control_plane
+        .kubectl_ok(["create", "configmap", name])
+        .await
+        .unwrap();
+}
+
+fn lives(pid: u32) -> bool {
+    test_kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()).is_ok()
+}
+
+#[tokio::test]
+async fn a_restart_of_either_part_keeps_data_address_and_tokens() {
+    let dir = tempfile::tempdir().unwrap();
+    let control_plane = start(&dir).await;
+    let before = (control_plane.url(), control_plane.pids());
+    let configmaps = configmaps(&control_plane).await;
+    make(&control_plane, "first").await;
+
+    control_plane.stop_apiserver();
+    assert!(!lives(before.1.kube_apiserver.unwrap()));
+    assert_eq!(control_plane.pids().kube_apiserver, None);
+    configmaps.get("first").await.unwrap_err();
+    control_plane.start_apiserver().await.unwrap();
+    configmaps.get("first").await.unwrap();
+
+    control_plane.stop_etcd();
+    assert!(!lives(before.1.etcd.unwrap()));
+    control_plane.start_etcd().await.unwrap();
+    control_plane.wait_ready().await.unwrap();
+    configmaps.get("first").await.unwrap();
+    make(&control_plane, "second").await;
+
+    assert_eq!(control_plane.url(), before.0);
+    assert_ne!(control_plane.pids().kube_apiserver, before.1.kube_apiserver);
+    assert_ne!(control_plane.pids().etcd, before.1.etcd);
+    let again = control_plane.start_apiserver().await.unwrap_err();
+    assert!(matches!(again, Error::WrongState { .. }), "{again}");
+    let creates: Vec<_> = control_plane
+        .audit_until("the creates before and after", ANSWER * 10, |entries| {
+            entries
+                .iter()
+                .filter(|e| {
+                    e.verb == "create" && e.resource == "configmaps" && e.namespace == "default"
+                })
+                .count()
+                == 2
+        })
+        .await
+        .unwrap();
+    assert!(creates.iter().any(|entry| entry.name == "first"));
+}
+
+#[tokio::test]
+async fn a_paused_part_does_not_answer_and_goes_on_afterwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let control_plane = start(&dir).await;
+    let configmaps = configmaps(&control_plane).await;
+    make(&control_plane, "first").await;
+
+    control_plane.pause_apiserver().unwrap();
+    timeout(ANSWER, configmaps.get("first")).await.unwrap_err();
+    control_plane.resume_apiserver().unwrap();
+    configmaps.get("first").await.unwrap();
+
+    control_plane.pause_etcd().unwrap();
+    // A write, since reads may be answered from the apiserver's cache.
+    let delete = DeleteParams::default();
+    timeout(ANSWER, configmaps.delete("first", &delete))
+        .await
+        .unwrap_err();
+    control_plane.resume_etcd().unwrap();
+    control_plane.wait_ready().await.unwrap();
+
+    control_plane.stop_etcd();
+    let stopped = control_plane.pause_etcd().unwrap_err();
+    assert_eq!(stopped.to_string(), "etcd is stopped");
+    control_plane.stop_apiserver();
+    let alone = control_plane.start_apiserver().await.unwrap_err();
+    assert_eq!(
+        alone.to_string(),
+        "etcd is stopped; start it before the apiserver"
+    );
+}
+
+#[tokio::test]
+async fn a_directory_is_used_by_one_and_can_be_used_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let control_plane = start(&dir).await;
+    make(&control_plane, "first").await;
+    let token = control_plane
+        .service_account_token("default", "nobody", Duration::from_secs(600))
+        .await
+        .unwrap_err();
+    assert!(
+        token.to_string().contains("service account default/nobody"),
+        "{token}"
+    );
+
+    let second = ControlPlane::start(dir.path(), Options::default())
+        .await
+        .expect_err("started twice in one directory");
+    assert!(matches!(second, Error::DirInUse(_)), "{second}");
+
+    let pids = control_plane.pids();
+    let old = control_plane.admin_kubeconfig().unwrap();
+    drop(control_plane);
+    assert!(
+        !lives(pids.etcd.unwrap()) && !lives(pids.kube_apiserver.unwrap()),
+        "dropped, but still running"
+    );
+
+    let control_plane = start(&dir).await;
+    configmaps(&control_plane).await.get("first").await.unwrap();
+    let new = control_plane.admin_kubeconfig().unwrap();
+    assert_eq!(
+        old.clusters[0]
+            .cluster
+            .as_ref()
+            .unwrap()
+            .certificate_authority_data,
+        new.clusters[0]
+            .cluster
+            .as_ref()
+            .unwrap()
+            .certificate_authority_data
+    );
+}
+
+/// Test harnesses end runtimes and threads while a shared control plane lives on.
+#[test]
+fn it_outlives_the_thread_and_the_runtime_that_started_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let path = dir.path().to_owned();
+    let started = std::thread::spawn(move || {
+        runtime().block_on(ControlPlane::start(path, Options::default()))
+    });
+    let control_plane = started.join().unwrap().unwrap();
+    runtime().block_on(async {
+        make(&control_plane, "first").await;
+        control_plane.check_alive().unwrap();
+        control_plane.stop_apiserver();
+        control_plane.start_apiserver().await.unwrap();
+        configmaps(&control_plane).await.get("first").await.unwrap();
+    });
+}
+
+#[tokio::test]
+async fn a_port_that_a_foreign_program_took_is_recognised_and_others_are_tried() {
+    let foreign = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = foreign.local_addr().unwrap().port();
+    // Every attempt meets the same port, so all are used up.
+    let of_etcd = Options {
+        etcd_flags: vec![format!("--listen-client-urls=http://127.0.0.1:{taken}")],
+        ..Options::default()
+    };
+    let of_apiserver = Options {
+        apiserver_flags: vec![format!("--secure-port={taken}")],
+        ..Options::default()
+    };
+    for (part, options) in [("etcd", of_etcd), ("kube-apiserver", of_apiserver)] {
+        let dir = tempfile::tempdir().unwrap();
+        let error = ControlPlane::start(dir.path(), options)
+            .await
+            .expect_err("started on a taken port");
+        assert!(
+            matches!(&error, Error::Ended { part: name, .. } if *name == part),
+            "{error}"
+        );
+        let log = std::fs::read_to_string(dir.path().join(format!("{part}.log"))).unwrap();
+        let runs = log
+            .lines()
+            .filter(|line| line.contains("address already in use"))
+            .count();
+        assert!(runs >= 5, "{part} was tried {runs} times:\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_flag_is_named_in_the_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        apiserver_flags: vec!["--no-such-flag".into()],
+        ..Options::default()
+    };
+    let error = ControlPlane::start(dir.path(), options)
+        .await
+        .expect_err("started with a wrong flag")
+        .to_string();
+    assert!(
+        error.contains("kube-apiserver ended by itself (exit code 1)")
+            && error.contains("unknown flag: --no-such-flag"),
+        "{error}"
+    );
+}
