@@ -1,0 +1,65 @@
+//! A loopback simulator of the RPC gateway in front of Alibaba Cloud CAMS, for tests.
+//!
+//! It checks signatures (v1 and V3), timestamps, nonces, quotas and permissions, executes
+//! the four migration actions and the status read, keeps a ledger of everything that was
+//! received and executed, and goes wrong in the ways a test asks for. Official SDKs talk to
+//! it; that is the judge of its faithfulness. What the real service leaves undocumented is a
+//! setting, so that both answers can be tried.
+//!
+//! It shares no code with the operator: an error in one would be mirrored by the other.
+//!
+//! In a test: [`Simulator::start`] with a [`Config`], then the methods of [`Simulator`]. From
+//! outside: the binary prints both URLs; the admin URL takes the same as JSON, with the types
+//! of this crate (see [`ADMIN_ROUTES`]).
+//!
+//! A request passes the stages received, counted, executed, half replied, replied
+//! ([`Stage`]); a [`FaultRule`] says which requests meet which [`Fault`] at which stage.
+//!
+//! Limits: loopback and plain HTTP only; requests up to 64 KiB of header and 1 MiB of body;
+//! one thread. The ledger holds codes in clear and grows until it is cleared.
+
+mod admin;
+mod call;
+mod checks;
+mod clock;
+mod config;
+mod credentials;
+pub mod encoding;
+mod exchange;
+mod fault;
+mod gateway;
+mod held;
+mod http;
+mod ledger;
+mod nonces;
+mod numbers;
+mod quota;
+mod reply;
+mod rng;
+mod rules;
+mod serde_time;
+mod settings;
+pub mod sign;
+mod simulator;
+mod stage;
+mod start;
+mod state;
+mod summary;
+
+pub use admin::ROUTES as ADMIN_ROUTES;
+pub use config::{AccessKey, Config, KeyState};
+pub use fault::{Answer, Drop, Fault, FaultRule, Stage};
+pub use held::{Held, Release};
+pub use ledger::{Algorithm, Decision, Delivery, Entry, Met, READ_STATUS, VERIFIED};
+pub use numbers::{Migration, Number};
+pub use quota::Window;
+pub use rules::{FaultId, FaultState};
+pub use settings::{
+    AccountSettings, AlreadyVerified, Check, NonceScope, Quota, QuotaKind, Refusal, Refusals,
+    Replies, Settings, UnknownNumber,
+};
+pub use simulator::Simulator;
+pub use start::Error;
+pub use summary::{
+    ActionSummary, CodeSummary, Counts, Summary, admitted_times, utilisation, worst_second,
+};

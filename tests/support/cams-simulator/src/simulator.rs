@@ -1,0 +1,294 @@
+//! The running simulator: its thread, and what a test may ask of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+
+use crate::config::{AccessKey, Config, KeyState};
+use crate::fault::FaultRule;
+use crate::held::{Held, Release};
+use crate::ledger::Entry;
+use crate::numbers::Number;
+use crate::rules::{FaultId, FaultState};
+use crate::settings::{Quota, Settings};
+use crate::start::{Error, listen_on, spawn_listeners, state};
+use crate::state::Shared;
+use crate::summary::Summary;
+
+/// A running simulator, on a thread of its own so that a busy test does not delay the
+/// stamping of arrivals. Stops when dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    shared: Arc<Shared>,
+    gateway: SocketAddr,
+    admin: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Simulator {
+    /// Starts; both listeners accept when this returns.
+    ///
+    /// # Errors
+    /// A foreign address, a taken port, settings without sense.
+    #[allow(clippy::unused_async)]
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        Self::start_blocking(config)
+    }
+
+    /// `start` without a runtime.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn start_blocking(config: Config) -> Result<Self, Error> {
+        let (listen, admin) = (config.listen, config.admin);
+        let shared = Arc::new(Shared::new(state(config)?));
+        let gateway_listener = listen_on(listen)?;
+        let admin_listener = listen_on(admin)?;
+        let address = |listener: &std::net::TcpListener, asked| {
+            listener.local_addr().map_err(|source| Error::Listen {
+                address: asked,
+                source,
+            })
+        };
+        let gateway = address(&gateway_listener, listen)?;
+        let admin = address(&admin_listener, admin)?;
+        let (stop, stopped) = oneshot::channel();
+        let (ready, started) = std::sync::mpsc::channel();
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("cams-simulator".to_owned())
+            .spawn(move || {
+                let runtime = Builder::new_current_thread().enable_all().build();
+                match runtime.and_then(|runtime| {
+                    spawn_listeners(&runtime, for_thread, gateway_listener, admin_listener)?;
+                    Ok(runtime)
+                }) {
+                    Ok(runtime) => {
+                        let _ = ready.send(None);
+                        let _ = runtime.block_on(stopped);
+                        runtime.shutdown_background();
+                    }
+                    Err(error) => {
+                        let _ = ready.send(Some(error.to_string()));
+                    }
+                }
+            })
+            .map_err(|error| Error::Start(error.to_string()))?;
+        match started.recv() {
+            Ok(None) => Ok(Self {
+                shared,
+                gateway,
+                admin,
+                stop: Some(stop),
+                thread: Some(thread),
+            }),
+            Ok(Some(why)) => Err(Error::Start(why)),
+            Err(_) => Err(Error::Start("its thread died".to_owned())),
+        }
+    }
+
+    /// `http://127.0.0.1:port`, the endpoint for clients.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.gateway)
+    }
+
+    /// `http://127.0.0.1:port` of the admin interface.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
+    /// Address of the gateway.
+    pub fn address(&self) -> SocketAddr {
+        self.gateway
+    }
+
+    /// Adds a key or replaces the one of that id.
+    pub fn add_key(&self, key: AccessKey) {
+        self.shared.lock().keys.insert(key.id.clone(), key);
+    }
+
+    /// Takes a key away; calls with it are `InvalidAccessKeyId.NotFound` then.
+    pub fn remove_key(&self, id: &str) -> bool {
+        self.shared.lock().keys.remove(id).is_some()
+    }
+
+    /// Changes what the gateway thinks of a key; false if it does not know it.
+    pub fn set_key_state(&self, id: &str, to: KeyState) -> bool {
+        let mut state = self.shared.lock();
+        state.keys.get_mut(id).map(|key| key.state = to).is_some()
+    }
+
+    /// Adds or replaces a number.
+    pub fn add_number(&self, number: Number) {
+        self.shared.lock().numbers.put(number);
+    }
+
+    /// Makes this the right code of a number, without expiry; false if it is not known.
+    pub fn set_code(&self, phone: &str, code: &str) -> bool {
+        let mut state = self.shared.lock();
+        let number = state.numbers.get_mut(phone);
+        number
+            .map(|number| {
+                number.code = Some(code.to_owned());
+                number.code_expires_at = None;
+            })
+            .is_some()
+    }
+
+    /// A number as it is now.
+    pub fn number(&self, phone: &str) -> Option<Number> {
+        self.shared.lock().numbers.get(phone).cloned()
+    }
+
+    /// All numbers.
+    pub fn numbers(&self) -> Vec<Number> {
+        self.shared.lock().numbers.all()
+    }
+
+    /// Adds a rule.
+    ///
+    /// # Errors
+    /// A rule without sense.
+    pub fn add_fault(&self, rule: impl Into<FaultRule>) -> Result<FaultId, Error> {
+        let now = self.shared.clock.now_us();
+        let mut state = self.shared.lock();
+        state.rules.add(rule.into(), now).map_err(Error::Invalid)
+    }
+
+    /// Takes one rule away; false if it was not there.
+    pub fn remove_fault(&self, id: FaultId) -> bool {
+        self.shared.lock().rules.remove(id)
+    }
+
+    /// Takes all rules away. Requests that are held stay held.
+    pub fn clear_faults(&self) {
+        self.shared.lock().rules.clear();
+    }
+
+    /// The rules in force and how often each was met.
+    pub fn faults(&self) -> Vec<FaultState> {
+        self.shared.lock().rules.all()
+    }
+
+    /// Everything that was received, in order.
+    pub fn ledger(&self) -> Vec<Entry> {
+        self.shared.lock().ledger.since(0)
+    }
+
+    /// The entries after a sequence number.
+    pub fn ledger_since(&self, seq: u64) -> Vec<Entry> {
+        self.shared.lock().ledger.since(seq)
+    }
+
+    /// Forgets the entries; sequence numbers go on.
+    pub fn clear_ledger(&self) {
+        self.shared.lock().ledger.clear();
+    }
+
+    /// The ledger's figures.
+    pub fn summary(&self) -> Summary {
+        self.shared.lock().ledger.summary()
+    }
+
+    /// The first request that is held, or gets held within the timeout.
+    pub async fn wait_held(&self, timeout: Duration) -> Option<Held> {
+        self.shared.held.wait(timeout, |_| true).await
+    }
+
+    /// The same for requests that fit.
+    pub async fn wait_held_where(
+        &self,
+        timeout: Duration,
+        fits: impl Fn(&Held) -> bool,
+    ) -> Option<Held> {
+        self.shared.held.wait(timeout, fits).await
+    }
+
+    /// The requests held now.
+    pub fn held(&self) -> Vec<Held> {
+        self.shared.held.all()
+    }
+
+    /// Releases a held request; false if it is not held.
+    pub fn release(&self, id: u64, how: Release) -> bool {
+        self.shared.held.release(id, how)
+    }
+
+    /// Releases all held requests; returns how many.
+    pub fn release_all(&self, how: Release) -> usize {
+        self.shared.held.release_all(how)
+    }
+
+    /// The settings as they are now.
+    pub fn settings(&self) -> Settings {
+        self.shared.lock().settings.clone()
+    }
+
+    /// Changes the settings.
+    ///
+    /// # Errors
+    /// Settings without sense; the old ones stay.
+    pub fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<(), Error> {
+        let changed = self.shared.change_settings(change);
+        changed.map(drop).map_err(Error::Invalid)
+    }
+
+    /// The quota of one action, or of all that have none of their own.
+    pub fn set_quota(&self, action: Option<&str>, quota: Quota) {
+        self.set(|settings| match action {
+            Some(action) => {
+                settings.quotas.insert(action.to_owned(), quota);
+            }
+            None => settings.quota = quota,
+        });
+    }
+
+    /// Moves the gateway's wall clock.
+    pub fn set_clock_offset(&self, ms: i64) {
+        self.set(|settings| settings.clock_offset_ms = ms);
+    }
+
+    /// Server time between counting and executing.
+    pub fn set_processing(&self, ms: u64) {
+        self.set(|settings| settings.processing_ms = ms);
+    }
+
+    /// Lateness of arrival, uniform in `0..=ms`.
+    pub fn set_jitter(&self, ms: u64, seed: u64) {
+        self.set(|settings| {
+            settings.jitter_ms = ms;
+            settings.jitter_seed = seed;
+        });
+    }
+
+    /// Lag of the status read.
+    pub fn set_read_lag(&self, ms: u64) {
+        self.set(|settings| settings.read_lag_ms = ms);
+    }
+
+    /// The simulator's monotonic clock, as in the ledger.
+    pub fn now_us(&self) -> u64 {
+        self.shared.clock.now_us()
+    }
+
+    /// Changes that cannot make the settings unusable.
+    fn set(&self, change: impl FnOnce(&mut Settings)) {
+        let _ = self.shared.change_settings(change);
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

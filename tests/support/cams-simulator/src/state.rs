@@ -1,0 +1,83 @@
+//! What all connections share.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::checks::Memory;
+use crate::clock::Clock;
+use crate::config::AccessKey;
+use crate::held::Registry;
+use crate::ledger::Ledger;
+use crate::numbers::Numbers;
+use crate::rng::Rng;
+use crate::rules::Rules;
+use crate::settings::Settings;
+
+/// The simulator's mind. Everything that decides does so under this one lock, so that two
+/// copies of a request that come together are told apart as they would be by one server.
+#[derive(Debug)]
+pub struct State {
+    /// Behaviour.
+    pub settings: Settings,
+    /// By AccessKeyId.
+    pub keys: BTreeMap<String, AccessKey>,
+    /// Numbers.
+    pub numbers: Numbers,
+    /// Windows and nonces.
+    pub memory: Memory,
+    /// Faults.
+    pub rules: Rules,
+    /// What happened.
+    pub ledger: Ledger,
+    /// Request ids and codes; seeded by the operating system.
+    pub ids: Rng,
+    /// Lateness; seeded by the settings.
+    pub jitter: Rng,
+}
+
+/// State, clock and held requests.
+#[derive(Debug)]
+pub struct Shared {
+    /// The one clock.
+    pub clock: Clock,
+    /// Held requests.
+    pub held: Registry,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    /// Around an initial state.
+    pub fn new(state: State) -> Self {
+        Self {
+            clock: Clock::start(),
+            held: Registry::default(),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// The state. Never held across an await.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the settings, if the result is usable.
+    ///
+    /// # Errors
+    /// What makes it unusable; the old settings stay then.
+    pub fn change_settings(
+        &self,
+        change: impl FnOnce(&mut Settings),
+    ) -> Result<Settings, &'static str> {
+        let mut state = self.lock();
+        let mut new = state.settings.clone();
+        change(&mut new);
+        if let Some(fault) = new.fault() {
+            return Err(fault);
+        }
+        if new.jitter_seed != state.settings.jitter_seed {
+            state.jitter = Rng::new(new.jitter_seed);
+        }
+        state.settings = new.clone();
+        Ok(new)
+    }
+}
