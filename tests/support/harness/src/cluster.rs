@@ -1,0 +1,114 @@
+//! The control plane that the tests of one binary share, with the CRD and the shipped RBAC.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use control_plane::{ControlPlane, Options};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::error::{Error, Result};
+
+/// The namespace and the ServiceAccount of the shipped manifests.
+const OPERATOR_NAMESPACE: &str = "phone-migration-operator";
+const SERVICE_ACCOUNT: &str = "phone-migration-operator";
+
+/// A control plane with everything installed.
+pub struct Plane {
+    /// The control plane.
+    pub control: ControlPlane,
+    /// Client with all rights.
+    pub admin: kube::Client,
+    token: String,
+    _dir: Option<TempDir>,
+}
+
+impl Plane {
+    /// The user that the operator is.
+    pub fn operator_user(&self) -> String {
+        format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{SERVICE_ACCOUNT}")
+    }
+
+    /// Writes a kubeconfig that holds nothing but the operator's token.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn operator_kubeconfig(&self, path: &Path) -> Result<()> {
+        self.control
+            .write_kubeconfig(path, &self.token)
+            .map_err(Error::at("operator kubeconfig"))
+    }
+}
+
+/// The top of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
+}
+
+/// The control plane of this test binary; started on first use, ended with the process.
+///
+/// # Errors
+/// When it cannot be started: the error says what is missing.
+pub async fn plane() -> Result<Arc<Plane>> {
+    static PLANE: OnceCell<Arc<Plane>> = OnceCell::const_new();
+    let start = || async {
+        let dir = TempDir::new().map_err(Error::at("temporary folder"))?;
+        let control = ControlPlane::start(dir.path(), Options::default())
+            .await
+            .map_err(Error::at("control plane"))?;
+        let mut plane = install(control).await?;
+        plane._dir = Some(dir);
+        Ok(Arc::new(plane))
+    };
+    PLANE.get_or_try_init(start).await.cloned()
+}
+
+/// Installs the CRD and the shipped namespace, ServiceAccount and RBAC.
+///
+/// # Errors
+/// When the API server refuses one of them.
+pub async fn install(control: ControlPlane) -> Result<Plane> {
+    let top = repository();
+    for file in [
+        "crds/phonemigrations.yaml",
+        "deploy/namespace.yaml",
+        "deploy/service-account.yaml",
+        "deploy/rbac.yaml",
+    ] {
+        let path = top.join(file);
+        let path = path.to_string_lossy();
+        control
+            .kubectl_ok(&["apply", "-f", &path])
+            .await
+            .map_err(Error::at(file))?;
+    }
+    let established = [
+        "wait",
+        "--for=condition=Established",
+        "--timeout=30s",
+        "crd/phonemigrations.phonemigration.dev",
+    ];
+    control
+        .kubectl_ok(&established)
+        .await
+        .map_err(Error::at("CRD"))?;
+    let admin = control
+        .admin_client()
+        .await
+        .map_err(Error::at("admin client"))?;
+    let token = control
+        .service_account_token(
+            OPERATOR_NAMESPACE,
+            SERVICE_ACCOUNT,
+            Duration::from_secs(6 * 3600),
+        )
+        .await
+        .map_err(Error::at("ServiceAccount token"))?;
+    Ok(Plane {
+        control,
+        admin,
+        token,
+        _dir: None,
+    })
+}

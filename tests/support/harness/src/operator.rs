@@ -1,0 +1,208 @@
+//! One operator process.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use crate::error::{Error, Result};
+
+/// How long a process gets to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(20);
+
+/// How to start a process.
+pub struct Launch<'a> {
+    /// The binary.
+    pub binary: &'a Path,
+    /// Flags.
+    pub args: Vec<String>,
+    /// The whole environment: nothing is inherited.
+    pub env: Vec<(String, String)>,
+    /// Where it logs to.
+    pub log: PathBuf,
+}
+
+/// A running operator; killed when dropped.
+pub struct Operator {
+    child: Child,
+    log: PathBuf,
+    address: Option<String>,
+}
+
+impl Operator {
+    /// Starts a process; it need not become ready.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(launch: &Launch<'_>) -> Result<Self> {
+        let log = File::create(&launch.log).map_err(Error::at("operator log"))?;
+        let out = log.try_clone().map_err(Error::at("operator log"))?;
+        let child = Command::new(launch.binary)
+            .args(&launch.args)
+            .env_clear()
+            .envs(launch.env.iter().map(|(k, v)| (k, v)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(out))
+            .stderr(Stdio::from(log))
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(Error::at("operator"))?;
+        Ok(Self {
+            child,
+            log: launch.log.clone(),
+            address: None,
+        })
+    }
+
+    /// Waits until `/readyz` says 200.
+    ///
+    /// # Errors
+    /// When the process ends, or takes too long; with the end of its log.
+    pub async fn ready(&mut self) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(Error::new(
+                    format!("operator ended ({status})"),
+                    self.log_tail(),
+                ));
+            }
+            if let Ok(reply) = self.http("/readyz").await
+                && reply.starts_with("HTTP/1.1 200")
+            {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Err(Error::new("operator not ready", self.log_tail()));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Everything it logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// GET on the probes' and metrics' address; the whole reply.
+    ///
+    /// # Errors
+    /// When nobody listens yet.
+    pub async fn http(&mut self, path: &str) -> Result<String> {
+        if self.address.is_none() {
+            self.address = listen_address(&self.log());
+        }
+        let address = self
+            .address
+            .clone()
+            .ok_or_else(|| Error::new("operator", "not listening yet"))?;
+        let mut stream = TcpStream::connect(&address)
+            .await
+            .map_err(Error::at(&address))?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n");
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .map_err(Error::at(path))?;
+        let mut reply = String::new();
+        stream
+            .read_to_string(&mut reply)
+            .await
+            .map_err(Error::at(path))?;
+        Ok(reply)
+    }
+
+    /// SIGKILL, and waits for the end.
+    ///
+    /// # Errors
+    /// When the process cannot be killed.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.child.kill().await.map_err(Error::at("SIGKILL"))
+    }
+
+    /// SIGTERM.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub async fn terminate(&self) -> Result<()> {
+        self.signal("TERM").await
+    }
+
+    /// A signal by name.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        let pid = self
+            .pid()
+            .ok_or_else(|| Error::new("signal", "the operator has ended"))?;
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(pid.to_string())
+            .status()
+            .await;
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(Error::new("kill", status)),
+            Err(error) => Err(Error::new("kill", error)),
+        }
+    }
+
+    /// Waits for the end and returns the exit code (`None` after a signal).
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn ended(&mut self, within: Duration) -> Result<Option<i32>> {
+        match tokio::time::timeout(within, self.child.wait()).await {
+            Ok(Ok(status)) => Ok(status.code()),
+            Ok(Err(error)) => Err(Error::new("operator", error)),
+            Err(_) => Err(Error::new("operator still runs", self.log_tail())),
+        }
+    }
+
+    /// SIGTERM, and waits for the end.
+    ///
+    /// # Errors
+    /// As [`Self::ended`].
+    pub async fn stop(&mut self) -> Result<Option<i32>> {
+        self.terminate().await?;
+        self.ended(Duration::from_secs(50)).await
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?)).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+}
+
+/// The address in the first log line, text or JSON.
+fn listen_address(log: &str) -> Option<String> {
+    let line = log
+        .lines()
+        .find(|line| line.contains("Started") && line.contains("address"))?;
+    let after = line.split("address").nth(1)?;
+    let address: String = after
+        .trim_start_matches(['"', ':', '=', ' '])
+        .chars()
+        .take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ':'))
+        .collect();
+    Some(address.replace("0.0.0.0", "127.0.0.1"))
+}

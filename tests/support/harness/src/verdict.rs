@@ -1,0 +1,191 @@
+//! What must hold after every case.
+
+use std::collections::BTreeMap;
+
+use cams_simulator::{Decision, Entry, Summary, VERIFIED};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, ListParams};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::world::{ACCESS_KEY_SECRET, World, reason};
+use control_plane::AuditEntry;
+
+/// Figures of a finished case.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// The ledger's own figures.
+    pub summary: Summary,
+    /// Requests of the operator to the API server for this namespace.
+    pub requests: Vec<AuditEntry>,
+}
+
+/// Requests about one resource: about itself, its Secret and its Events; watches excepted.
+pub fn requests_of<'a>(requests: &'a [AuditEntry], name: &str) -> Vec<&'a AuditEntry> {
+    let secret = format!("{name}-code");
+    let prefix = format!("{name}.");
+    requests
+        .iter()
+        .filter(|r| match r.resource.as_str() {
+            "phonemigrations" => r.name == name,
+            "secrets" => r.name == secret,
+            "events" => r.name.starts_with(&prefix),
+            _ => false,
+        })
+        .collect()
+}
+
+impl World {
+    /// Checks the invariants and returns the figures:
+    /// no code executed twice; the quota kept; every accepted number of a resource that exists
+    /// Verified with its Id, and no success without one; no code, key or full number in logs,
+    /// Events or resources; nothing but status and Events written.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub async fn finish(&self) -> Result<Figures> {
+        let ledger = self.sim.ledger();
+        let summary = self.sim.summary();
+        let fail =
+            |what: &str, why: String| Err(Error::new(format!("invariant broken: {what}"), why));
+        if summary.max_executed_per_code > 1 {
+            return fail("a code was executed twice", format!("{:?}", summary.codes));
+        }
+        let over: Vec<_> = summary
+            .actions
+            .iter()
+            .filter(|a| a.worst_second_admitted > 10)
+            .collect();
+        let limited = self.sim.settings().quota.limit > 0 && self.sim.settings().quota.limit <= 10;
+        if limited && !over.is_empty() {
+            return fail("more than the quota in a second", format!("{over:?}"));
+        }
+        let objects = self.objects().await?;
+        check_outcomes(&ledger, &objects)?;
+        self.check_leaks(&ledger, &objects).await?;
+        let requests = self.requests()?;
+        for request in &requests {
+            let read = matches!(request.verb.as_str(), "get" | "list" | "watch");
+            let allowed = match (request.resource.as_str(), request.subresource.as_str()) {
+                ("phonemigrations", "status") => request.verb == "update",
+                ("events", _) => matches!(request.verb.as_str(), "create" | "patch"),
+                ("phonemigrations", "") => read,
+                ("secrets", _) => request.verb == "get",
+                _ => false,
+            };
+            if !allowed || request.code == 403 {
+                return fail("a request that must not be", format!("{request:?}"));
+            }
+        }
+        Ok(Figures { summary, requests })
+    }
+
+    /// Requests of the operator for this world's namespace so far.
+    ///
+    /// # Errors
+    /// When the audit log cannot be read.
+    pub fn requests(&self) -> Result<Vec<AuditEntry>> {
+        let user = self.plane.operator_user();
+        let entries = self
+            .plane
+            .control
+            .audit_entries()
+            .map_err(Error::at("audit log"))?;
+        Ok(entries
+            .into_iter()
+            .filter(|e| e.user == user && e.namespace == self.namespace)
+            .collect())
+    }
+
+    async fn objects(&self) -> Result<Vec<Value>> {
+        let list = self
+            .migrations()
+            .list(&ListParams::default())
+            .await
+            .map_err(Error::at("list"))?;
+        list.items
+            .into_iter()
+            .map(|object| serde_json::to_value(object).map_err(Error::at("object")))
+            .collect()
+    }
+
+    /// Events of this world's namespace.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn events(&self) -> Result<Vec<Event>> {
+        let api: Api<Event> = Api::namespaced(self.plane.admin.clone(), &self.namespace);
+        api.list(&ListParams::default())
+            .await
+            .map(|l| l.items)
+            .map_err(Error::at("events"))
+    }
+
+    async fn check_leaks(&self, ledger: &[Entry], objects: &[Value]) -> Result<()> {
+        let events = serde_json::to_string(&self.events().await?).map_err(Error::at("events"))?;
+        let statuses: Vec<&Value> = objects.iter().map(|o| &o["status"]).collect();
+        let statuses = serde_json::to_string(&statuses).map_err(Error::at("objects"))?;
+        let mut texts = vec![("Events", events), ("status", statuses)];
+        texts.extend(self.logs().into_iter().map(|log| ("the log", log)));
+        let mut canaries: BTreeMap<String, &str> = BTreeMap::new();
+        canaries.insert(ACCESS_KEY_SECRET.to_owned(), "the AccessKey secret");
+        for entry in ledger {
+            // Short codes occur in times and ports; cases that look for leaks use eight digits.
+            if let Some(code) = entry.code.as_ref().filter(|code| code.len() >= 8) {
+                canaries.insert(code.clone(), "a code");
+            }
+            if let Some(phone) = entry.phone.as_ref().filter(|phone| phone.len() >= 10) {
+                canaries.insert(phone.clone(), "a full phone number");
+            }
+        }
+        for (place, text) in &texts {
+            for (canary, what) in &canaries {
+                // Simulated Ids may hold the number.
+                let hit = text
+                    .replace(&format!("id-{canary}"), "")
+                    .contains(canary.as_str());
+                if hit {
+                    return Err(Error::new(
+                        "invariant broken: leak",
+                        format!("{what} in {place}"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_outcomes(ledger: &[Entry], objects: &[Value]) -> Result<()> {
+    let accepted = |phone: &str| {
+        ledger.iter().any(|e| {
+            e.action == VERIFIED
+                && e.decision == Decision::Accepted
+                && e.phone.as_deref() == Some(phone)
+        })
+    };
+    for object in objects {
+        let (name, phone) = (
+            &object["metadata"]["name"],
+            object["spec"]["phoneNumber"].as_str(),
+        );
+        let status = &object["status"];
+        let verified = reason(status) == "Verified";
+        let settled =
+            ["CodeRejected", "RequestRejected", "AttemptsExhausted"].contains(&reason(status));
+        let accepted = phone.is_some_and(accepted);
+        if accepted && settled {
+            return Err(Error::new(
+                "invariant broken: outcome lost",
+                format!("{name}: {status}"),
+            ));
+        }
+        if verified && !accepted && status["attempt"]["outcome"] == "Accepted" {
+            return Err(Error::new(
+                "invariant broken: success without one",
+                format!("{name}: {status}"),
+            ));
+        }
+    }
+    Ok(())
+}
