@@ -254,3 +254,6 @@ fn clamp(text: &str) -> String {
     cut.push('…');
     cut
 }
+
+#[cfg(test)]
+mod tests;
