@@ -2,6 +2,8 @@
 
 use super::*;
 
+type Expected = Result<&'static str, EndpointError>;
+
 const REAL: &str = "cams.ap-southeast-1.aliyuncs.com";
 
 #[test]
@@ -9,7 +11,7 @@ fn urls_accepted_and_refused() {
     use EndpointError as E;
     let long = format!("https://cams.{}.aliyuncs.com", "a".repeat(64));
     // (URL, without the flag, with it)
-    let table: &[(&str, Result<&str, E>, Result<&str, E>)] = &[
+    let table: &[(&str, Expected, Expected)] = &[
         (DEFAULT_ENDPOINT, Ok(REAL), Ok(REAL)),
         (
             "https://cams.ap-southeast-1.aliyuncs.com/",
