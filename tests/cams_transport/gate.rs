@@ -6,7 +6,17 @@ use std::future::pending;
 use phone_migration_operator::cams::{GateClosed, NotSentCause, Verdict};
 
 use crate::server::{OK, Script, Server, http};
-use crate::{assert_nothing_leaks, cams, open, signed};
+use crate::{assert_nothing_leaks, cams, open, signed, submit};
+
+/// Enough time for anything that wants to leave: twenty whole calls come and go.
+async fn let_others_pass() {
+    let server = Server::start(vec![Script::Reply(http(200, &[], OK))]).await;
+    let other = cams(&server.url());
+    for _ in 0..20 {
+        let call = submit(&other).await;
+        assert!(matches!(call.answer.verdict, Verdict::Accepted { .. }));
+    }
+}
 
 #[tokio::test]
 async fn opens_after_the_connection_and_before_the_first_byte() {
@@ -15,6 +25,7 @@ async fn opens_after_the_connection_and_before_the_first_byte() {
     let gate = || async {
         // The connection stands while the gate decides, and nothing is on it.
         server.until("the connection", |all| all.len() == 1).await;
+        let_others_pass().await;
         assert!(server.connections()[0].bytes.is_empty());
         Ok("slot 7")
     };
@@ -34,7 +45,10 @@ async fn a_refusal_sends_nothing() {
     let server = Server::start(vec![Script::Silent]).await;
     let cams = cams(&server.url());
     let reason = "this replica is no longer the leader";
-    let refuse = || async { Err::<(), _>(GateClosed { reason }) };
+    let refuse = || async {
+        let_others_pass().await;
+        Err::<(), _>(GateClosed { reason })
+    };
     let call = cams.submit(signed(&cams), refuse).await;
     assert_eq!(call.answer.verdict, Verdict::NotSent(NotSentCause::Gate));
     assert_eq!(call.answer.message.as_deref(), Some(reason));
