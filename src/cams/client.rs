@@ -3,7 +3,7 @@
 //! Order of one call: connect (DNS, TCP, TLS: [`CONNECT_TIMEOUT`]), then the caller's gate,
 //! then the request, then the reply ([`REPLY_DEADLINE`], counted from the gate). Whatever
 //! fails before the gate opens is [`SendError::NotSent`], and provably so: the connection is
-//! held by the [`turnstile`](turnstile), which lets one connection through, once. Whatever
+//! held by a turnstile, which lets one connection through, once. Whatever
 //! fails after it is [`SendError::Unknown`].
 //!
 //! HTTP/1.1, a fresh connection for every call, no redirect, no retry layer, no proxy from the
@@ -14,7 +14,7 @@
 //! call.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -97,6 +98,17 @@ pub struct Exchange<T> {
     pub timing: Timing,
 }
 
+impl<T> Exchange<T> {
+    /// It ended before the gate opened.
+    fn failed(error: SendError) -> Self {
+        Self {
+            sent: Err(error),
+            admitted: None,
+            timing: Timing::default(),
+        }
+    }
+}
+
 /// Sends signed requests to one endpoint.
 pub struct Client {
     endpoint: Endpoint,
@@ -137,57 +149,26 @@ impl Client {
         G: FnOnce() -> F,
         F: Future<Output = Result<T, GateClosed>>,
     {
-        let not_sent = |cause, text: String| Exchange {
-            sent: Err(SendError::NotSent(cause, text)),
-            admitted: None,
-            timing: Timing::default(),
-        };
         let (turnstile, handle) = Turnstile::new();
         let looking = Arc::new(AtomicBool::new(false));
         let written = Arc::new(OnceLock::new());
         let Some(exchange) = self.prepare(&request, turnstile, &looking, &written) else {
             // Our own mistake; said as a failure to connect so that it is seen and holds.
             let text = "the HTTP client could not be built".to_owned();
-            return not_sent(NotSentCause::Connect, text);
+            return Exchange::failed(SendError::NotSent(NotSentCause::Connect, text));
         };
         drop(request);
         let mut exchange = pin!(exchange);
-
-        let connecting = async {
-            tokio::select! {
-                biased;
-                ended = &mut exchange => Err(ended),
-                Ok(()) = handle.connected => Ok(()),
-            }
-        };
-        match timeout(CONNECT_TIMEOUT, connecting).await {
-            Ok(Ok(())) => {}
-            Ok(Err(Ok(_))) => {
-                // A reply without a connection cannot be; if it is, it is not "not sent".
-                let text = "a reply came before the request was let through".to_owned();
-                let mut exchange = not_sent(NotSentCause::Gate, String::new());
-                exchange.sent = Err(SendError::Unknown(UnknownCause::ConnectionLost, text));
-                return exchange;
-            }
-            Ok(Err(Err(error))) => {
-                let (cause, text) = faults::connect_fault(&error);
-                return not_sent(cause, text);
-            }
-            Err(_) => {
-                let (cause, what) = if looking.load(Ordering::Relaxed) {
-                    (NotSentCause::Dns, "its name did not resolve")
-                } else {
-                    (NotSentCause::Connect, "no connection")
-                };
-                let text = format!("the CAMS endpoint: {what} within {CONNECT_TIMEOUT:?}");
-                return not_sent(cause, text);
-            }
+        if let Err(error) = connect(exchange.as_mut(), handle.connected, &looking).await {
+            return Exchange::failed(error);
         }
-
         // The connection stands and holds still: nothing polls it while the gate decides.
         let admitted = match gate().await {
             Ok(admitted) => admitted,
-            Err(closed) => return not_sent(NotSentCause::Gate, closed.to_string()),
+            Err(closed) => {
+                let text = closed.to_string();
+                return Exchange::failed(SendError::NotSent(NotSentCause::Gate, text));
+            }
         };
         let opened = clock::now();
         // Danger: from here on the request may leave; every failure below is `Unknown`.
@@ -210,7 +191,8 @@ impl Client {
     }
 
     /// A client for this one call, and its request. Built per call since the connector's
-    /// layer, which is the gate, belongs to a client; it costs some tens of microseconds.
+    /// layer, which is the gate, belongs to a client; it costs about a tenth of a
+    /// millisecond, before the gate.
     fn prepare(
         &self,
         request: &SignedRequest,
@@ -258,6 +240,42 @@ fn headers(request: &SignedRequest) -> Option<HeaderMap> {
         headers.insert(HeaderName::from_static(name), value);
     }
     Some(headers)
+}
+
+/// Drives the exchange until its connection waits at the turnstile.
+async fn connect(
+    exchange: Pin<&mut impl Future<Output = reqwest::Result<reqwest::Response>>>,
+    connected: oneshot::Receiver<()>,
+    looking: &AtomicBool,
+) -> Result<(), SendError> {
+    let connecting = async {
+        tokio::select! {
+            biased;
+            ended = exchange => Err(ended),
+            Ok(()) = connected => Ok(()),
+        }
+    };
+    match timeout(CONNECT_TIMEOUT, connecting).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Err(error))) => {
+            let (cause, text) = faults::connect_fault(&error);
+            Err(SendError::NotSent(cause, text))
+        }
+        Ok(Err(Ok(_))) => {
+            // A reply without a connection cannot be; if it is, it is not "not sent".
+            let text = "a reply came before the request was let through".to_owned();
+            Err(SendError::Unknown(UnknownCause::ConnectionLost, text))
+        }
+        Err(_) => {
+            let (cause, what) = if looking.load(Ordering::Relaxed) {
+                (NotSentCause::Dns, "its name did not resolve")
+            } else {
+                (NotSentCause::Connect, "no connection")
+            };
+            let text = format!("the CAMS endpoint: {what} within {CONNECT_TIMEOUT:?}");
+            Err(SendError::NotSent(cause, text))
+        }
+    }
 }
 
 /// Waits for the head, then reads the body up to [`MAX_BODY`].

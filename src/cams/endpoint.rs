@@ -222,3 +222,6 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 //! Order matters: control and invisible characters go first (they could split a secret and
 //! hide it), then the secrets, then the cut to [`MAX_CHARS`] (a cut first would leave halves).
 //!
-//! Limits: an encoding that is not listed at [`needles`] is not found, nor is a secret that
+//! Limits: an encoding that is not listed at `needles` is not found, nor is a secret that
 //! visible characters split. Base64 is searched for secrets of four bytes and more.
 
 use base64::Engine as _;
@@ -254,3 +254,6 @@ fn clamp(text: &str) -> String {
     cut.push('…');
     cut
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,8 +103,19 @@ pub trait Signer: Sync {
     fn sign(&self, unsigned: &Unsigned<'_>) -> SignedRequest;
 }
 
-/// A POST to the endpoint's root with an empty body. Neither `Clone` nor `Debug`; its texts are
-/// zeroised.
+/// A POST to the endpoint's root with an empty body. Its texts are zeroised, and it can be
+/// neither printed nor copied:
+///
+/// ```compile_fail
+/// fn print(request: phone_migration_operator::cams::SignedRequest) -> String {
+///     format!("{request:?}")
+/// }
+/// ```
+/// ```compile_fail
+/// fn twice(request: phone_migration_operator::cams::SignedRequest) -> [impl Sized; 2] {
+///     [request.clone(), request]
+/// }
+/// ```
 pub struct SignedRequest {
     pub(super) action: Action,
     /// The URL's query, without `?`.

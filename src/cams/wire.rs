@@ -203,3 +203,6 @@ fn text_field(
 fn is_made_of(text: &str, max: usize, allowed: impl Fn(u8) -> bool) -> bool {
     (1..=max).contains(&text.len()) && text.bytes().all(allowed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,3 +76,6 @@ fn admit(endpoint: &Endpoint, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>,
     }
     Ok(admitted)
 }
+
+#[cfg(test)]
+mod tests;
