@@ -17,7 +17,7 @@ pub struct Told {
 }
 
 /// What holds a whole account back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HoldCause {
     /// The credentials were refused.
     Credentials,

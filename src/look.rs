@@ -10,8 +10,7 @@ use crate::context::{ACCOUNT, Context};
 use crate::crd::{PhoneMigration, PhoneMigrationStatus};
 use crate::decide::{Decision, Next, Observed, TurnState, decide, is_open, requested};
 use crate::events;
-use crate::fact::{Fact, HoldCause};
-use crate::quota::Cause;
+use crate::fact::Fact;
 use crate::status::{Look, apply};
 
 /// Namespace and name of an object from the API server.
@@ -79,7 +78,7 @@ pub fn decide_on(
         owner: ctx.siblings.owner_for(object),
         elsewhere,
         turn,
-        hold: ctx.quota.hold().map(|hold| hold_cause(hold.cause)),
+        hold: ctx.quota.hold().map(|hold| hold.cause),
         reads: &reads,
         validity: ctx.validity,
     };
@@ -102,15 +101,6 @@ pub async fn look(
         decision = decide_on(ctx, object, code.as_ref(), turn, clock::now().wall);
     }
     Ok((decision, code))
-}
-
-fn hold_cause(cause: Cause) -> HoldCause {
-    match cause {
-        Cause::Credentials => HoldCause::Credentials,
-        Cause::Clock => HoldCause::Clock,
-        Cause::Account => HoldCause::Account,
-        Cause::Transport => HoldCause::Transport,
-    }
 }
 
 /// The circumstances of a look at `object` that handles its annotation, and its retryToken

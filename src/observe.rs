@@ -8,10 +8,10 @@ use jiff::Timestamp;
 
 use crate::attempt::block_cause;
 use crate::cams::{
-    BlockCause, GateClosed, NotSentCause, ReadFailure, StatusAnswer, StatusVerdict, Target,
-    UnknownCause,
+    BlockCause, GateClosed, NotSentCause, Permit, ReadFailure, StatusAnswer, StatusVerdict, Target,
+    Timing, UnknownCause,
 };
-use crate::clock;
+use crate::clock::{self, Now};
 use crate::cluster::{ClusterError, Key};
 use crate::context::Context;
 use crate::crd::{PhoneMigration, PhoneMigrationStatus};
@@ -19,14 +19,14 @@ use crate::decide::{Next, TurnState};
 use crate::fact::{Fact, Told};
 use crate::look;
 use crate::metrics::Answer as Label;
-use crate::quota::{Action, BlockCause as Blocked, Priority, Report};
+use crate::quota::{Action, BlockCause as Blocked, Priority, Report, Slot};
 use crate::reads::{Purpose, ReadResult, after_read};
 use crate::record::remember;
 
 /// How long an observation waits for a slot; it is made again later.
 const SLOT_WITHIN: Duration = Duration::from_secs(30);
-/// Largest difference of the clocks at which the account counts as usable.
-const MOST_SKEW: Duration = Duration::from_secs(60);
+/// Largest difference between the service's clock and ours at which anything is sent.
+pub const MOST_SKEW: Duration = Duration::from_secs(60);
 /// After a read that brought no news and is due again at once.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -69,14 +69,7 @@ async fn read_dated(
             })
     };
     let call = ctx.cams.read_status(request, gate).await;
-    if let Some(mut slot) = call.admitted {
-        if let Some(written) = call.timing.written {
-            slot.handed(written.boot);
-        }
-        if let Some(replied) = call.timing.replied {
-            slot.replied(replied.boot);
-        }
-    }
+    end_slot(call.admitted, call.timing);
     let answer = call.answer;
     if let Some(label) = label(&answer) {
         let took = clock::boot().saturating_sub(started.boot);
@@ -95,6 +88,19 @@ async fn read_dated(
         request_id: answer.request_id,
     };
     (answer.verdict, told, answer.date)
+}
+
+/// Only a reply proves the arrival; without one the slot counts to its deadline.
+pub fn end_slot(slot: Option<Slot>, timing: Timing) {
+    if let (Some(mut slot), Some(replied)) = (slot, timing.replied) {
+        slot.replied(replied.boot);
+    }
+}
+
+impl Permit for Slot {
+    fn written(&mut self, at: Now) {
+        self.handed(at.boot);
+    }
 }
 
 fn label(answer: &StatusAnswer) -> Option<Label<'_>> {

@@ -290,10 +290,11 @@ async fn gauges(ctx: Arc<Context>) {
     loop {
         let stats = ctx.quota.stats();
         ctx.metrics
-            .set_queue_depth(crate::cams::Action::ChatappMigrationVerified, stats.waiting);
+            .set_queue_depth(crate::cams::Action::ChatappMigrationVerified, stats.queued);
         ctx.metrics.set_open_attempts(ctx.tasks.count());
-        ctx.metrics.set_account_paused(stats.paused);
-        ctx.metrics.set_account_hold(stats.hold);
+        ctx.metrics.set_account_paused(stats.paused_until.is_some());
+        ctx.metrics
+            .set_account_hold(stats.hold.map(|hold| hold.cause));
         let counts = ctx.siblings.by_reason();
         ctx.metrics
             .set_objects(counts.into_iter().map(|(reason, n)| (reason.as_str(), n)));

@@ -15,8 +15,8 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -75,6 +75,17 @@ pub enum ClientError {
 pub struct GateClosed {
     /// Why, for the message: stable, no secrets.
     pub reason: &'static str,
+}
+
+/// What an opened gate returns: it is told at once when the request is handed to the socket,
+/// since until then a pacer must take the call for not yet sent.
+pub trait Permit {
+    /// The HTTP stack took the request to write it.
+    fn written(&mut self, at: Now);
+}
+
+impl Permit for () {
+    fn written(&mut self, _at: Now) {}
 }
 
 /// When things happened; absent where they did not.
@@ -148,11 +159,12 @@ impl Client {
     where
         G: FnOnce() -> F,
         F: Future<Output = Result<T, GateClosed>>,
+        T: Permit,
     {
         let (turnstile, handle) = Turnstile::new();
         let looking = Arc::new(AtomicBool::new(false));
-        let written = Arc::new(OnceLock::new());
-        let Some(exchange) = self.prepare(&request, turnstile, &looking, &written) else {
+        let (handover, mut written) = oneshot::channel();
+        let Some(exchange) = self.prepare(&request, turnstile, &looking, handover) else {
             // Our own mistake; said as a failure to connect so that it is seen and holds.
             let text = "the HTTP client could not be built".to_owned();
             return Exchange::failed(SendError::NotSent(NotSentCause::Connect, text));
@@ -163,7 +175,7 @@ impl Client {
             return Exchange::failed(error);
         }
         // The connection stands and holds still: nothing polls it while the gate decides.
-        let admitted = match gate().await {
+        let mut admitted = match gate().await {
             Ok(admitted) => admitted,
             Err(closed) => {
                 let text = closed.to_string();
@@ -174,7 +186,24 @@ impl Client {
         // Danger: from here on the request may leave; every failure below is `Unknown`.
         let _ = handle.go.send(());
         let mut replied = None;
-        let answered = timeout(REPLY_DEADLINE, read_reply(exchange, &mut replied)).await;
+        let mut handed = None;
+        let answered = {
+            let reply = timeout(REPLY_DEADLINE, read_reply(exchange, &mut replied));
+            let mut reply = pin!(reply);
+            let early = tokio::select! {
+                biased;
+                Ok(at) = &mut written => {
+                    admitted.written(at);
+                    handed = Some(at);
+                    None
+                }
+                answered = &mut reply => Some(answered),
+            };
+            match early {
+                Some(answered) => answered,
+                None => reply.await,
+            }
+        };
         let sent = answered.unwrap_or_else(|_| {
             let text = format!("no complete reply within {REPLY_DEADLINE:?}");
             Err(SendError::Unknown(UnknownCause::Timeout, text))
@@ -184,7 +213,7 @@ impl Client {
             admitted: Some(admitted),
             timing: Timing {
                 opened: Some(opened),
-                written: written.get().copied(),
+                written: handed,
                 replied,
             },
         }
@@ -198,7 +227,7 @@ impl Client {
         request: &SignedRequest,
         turnstile: Turnstile,
         looking: &Arc<AtomicBool>,
-        written: &Arc<OnceLock<Now>>,
+        handover: oneshot::Sender<Now>,
     ) -> Option<impl Future<Output = reqwest::Result<reqwest::Response>> + use<>> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(self.tls.clone())
@@ -222,7 +251,7 @@ impl Client {
         let request = client
             .post(url.as_str())
             .headers(headers(request)?)
-            .body(reqwest::Body::wrap(Handover::new(Arc::clone(written))))
+            .body(reqwest::Body::wrap(Handover::new(handover)))
             .build()
             .ok()?;
         Some(client.execute(request))

@@ -33,7 +33,7 @@ pub use classify::{
     Answer, BlockCause, NotSentCause, ReadFailure, Refusal, RefusalKind, StatusAnswer,
     StatusVerdict, UnknownCause, Verdict,
 };
-pub use client::{ClientError, ClientOptions, GateClosed, Timing};
+pub use client::{ClientError, ClientOptions, GateClosed, Permit, Timing};
 pub use credentials::{CredentialSource, Credentials, CredentialsError};
 pub use endpoint::{DEFAULT_ENDPOINT, Endpoint, EndpointError};
 pub use scrub::mask_phone;
@@ -211,6 +211,7 @@ impl Cams {
     where
         G: FnOnce() -> F,
         F: Future<Output = Result<T, GateClosed>>,
+        T: Permit,
     {
         let subject = Arc::clone(&request.subject);
         let exchange = self.0.client.send(request, gate).await;
@@ -238,6 +239,7 @@ impl Cams {
     where
         G: FnOnce() -> F,
         F: Future<Output = Result<T, GateClosed>>,
+        T: Permit,
     {
         let subject = Arc::clone(&request.subject);
         let exchange = self.0.client.send(request, gate).await;

@@ -1,483 +1,260 @@
-//! The task that grants turns and slots, for one account, and the handle that the rest uses.
+//! The one task per account that owns its quota, and the handle to it.
 //!
-//! One lock around plain data; every decision is one of the pure modules'. The task sleeps until
-//! the next moment that one of them names, or until something changes.
+//! All decisions are in [`Account`]; this module gives it the time, keeps the channels
+//! of those who wait, and sleeps until the next event. It polls nothing.
+//!
+//! A send never leaves earlier than the pacer says: the boot clock is read again after
+//! each sleep, and the timer only decides when to look. While the machine is suspended
+//! the timer stands still, so a wait may last longer by the time suspended.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::num::NonZeroU32;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc};
 
-use super::hold::{Hold, Kind, ProbeBy, Sign};
-use super::pacer::Pacer;
-use super::queue::{Queue, Ticket};
-use super::{
-    Action, BlockCause, Cause, HoldView, NoSlot, ObjectKey, Priority, Report, Settings, Stats,
-    TurnKind,
-};
-use crate::clock::{BootTime, boot};
+use super::account::{Account, Effect, WaiterId};
+use super::hold::{Cause, HoldView};
+use super::{Action, NoSlot, ObjectKey, Priority, Report, Settings, Stats, Ticket};
+use crate::clock::{self, BootTime};
 
-/// A turn that is not used for so long goes to somebody else.
-const UNUSED: Duration = Duration::from_secs(10);
-/// How long a preparation counts for the number of turns.
-const PREPARATION_MEMORY: Duration = Duration::from_secs(60);
-/// With nothing to wait for.
-const IDLE: Duration = Duration::from_secs(3600);
+mod guards;
 
-/// The quota of one account. Clones share it.
+pub use guards::{Slot, Turn};
+use guards::{SlotWait, Waiter};
+
+/// Reads the time since boot.
+pub type ReadClock = Arc<dyn Fn() -> BootTime + Send + Sync>;
+
+/// The timer's resolution; asking for less would be a busy loop near a deadline.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+
+/// Handle to the quota of one account. Cheap to clone.
 #[derive(Clone)]
-pub struct Quota(Arc<Shared>);
+pub struct Quota {
+    shared: Arc<Shared>,
+}
 
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
-    wake: UnboundedSender<ObjectKey>,
-}
-
-struct Lane {
-    pacer: Pacer,
-    waiting: BTreeMap<Priority, VecDeque<oneshot::Sender<u64>>>,
-}
-
-struct Granted {
-    ticket: Ticket,
-    kind: TurnKind,
-    id: u64,
+    clock: ReadClock,
 }
 
 struct State {
-    verify: Lane,
-    read: Lane,
-    queue: Queue,
-    enqueued: HashMap<String, BootTime>,
-    granted: HashMap<String, Granted>,
-    /// Turns that are granted or prepare, with the time of their grant.
-    turns: HashMap<u64, BootTime>,
-    next_turn: u64,
-    hold: Hold,
-    active: bool,
-    preparations: VecDeque<(BootTime, Duration)>,
-}
-
-impl State {
-    fn lane(&mut self, action: Action) -> &mut Lane {
-        match action {
-            Action::Verify => &mut self.verify,
-            Action::ReadStatus => &mut self.read,
-        }
-    }
-
-    /// How many turns may be out, and of which kind.
-    fn allowance(&mut self, now: BootTime) -> (usize, TurnKind, Option<BootTime>) {
-        if !self.active {
-            return (0, TurnKind::Normal, None);
-        }
-        if let Some(until) = self.verify.pacer.paused_until(now) {
-            return (0, TurnKind::Normal, Some(until));
-        }
-        if let Some((_, next_probe)) = self.hold.current() {
-            let kind = match self.hold.probe_by() {
-                Some(ProbeBy::Attempt) => TurnKind::ProbeAttempt,
-                Some(ProbeBy::Read) | None => TurnKind::ProbeRead,
-            };
-            return if next_probe > now {
-                (0, kind, Some(next_probe))
-            } else {
-                (1, kind, None)
-            };
-        }
-        if self.verify.pacer.is_probing() {
-            return (1, TurnKind::Normal, None);
-        }
-        while self
-            .preparations
-            .front()
-            .is_some_and(|(at, _)| now >= *at + PREPARATION_MEMORY)
-        {
-            self.preparations.pop_front();
-        }
-        let worst = self
-            .preparations
-            .iter()
-            .map(|(_, took)| *took)
-            .max()
-            .unwrap_or_default();
-        (self.verify.pacer.turns(worst), TurnKind::Normal, None)
-    }
-
-    /// Takes back turns that were not used in time; a ticket that was not taken waits again.
-    fn reclaim(&mut self, now: BootTime) {
-        self.turns.retain(|_, at| now < *at + UNUSED);
-        let turns = &self.turns;
-        let lapsed: Vec<String> = self
-            .granted
-            .iter()
-            .filter(|(_, granted)| !turns.contains_key(&granted.id))
-            .map(|(uid, _)| uid.clone())
-            .collect();
-        for uid in lapsed {
-            if let Some(granted) = self.granted.remove(&uid) {
-                self.queue.enqueue(granted.ticket);
-            }
-        }
-    }
-
-    /// Grants what may be granted now; returns when to look again.
-    fn dispatch(&mut self, now: BootTime, wake: &UnboundedSender<ObjectKey>) -> BootTime {
-        self.reclaim(now);
-        let mut again = now + IDLE;
-        again = again.min(self.verify.grant(now)).min(self.read.grant(now));
-        let (most, kind, later) = self.allowance(now);
-        again = again.min(later.unwrap_or(again));
-        while self.turns.len() < most {
-            let Some(ticket) = self.queue.next() else {
-                break;
-            };
-            let id = self.next_turn;
-            self.next_turn += 1;
-            self.turns.insert(id, now);
-            let key = ObjectKey {
-                namespace: ticket.namespace.clone(),
-                name: ticket.name.clone(),
-            };
-            self.granted
-                .insert(ticket.uid.clone(), Granted { ticket, kind, id });
-            // The receiver goes only with the whole process.
-            let _ = wake.send(key);
-        }
-        let oldest = self.turns.values().min().map(|at| *at + UNUSED);
-        again.min(oldest.unwrap_or(again))
-    }
-}
-
-impl Lane {
-    fn new(qps: u32, now: BootTime) -> Self {
-        Self {
-            pacer: Pacer::new(NonZeroU32::new(qps), now),
-            waiting: BTreeMap::new(),
-        }
-    }
-
-    /// Gives slots to those that wait; returns when the next one comes.
-    fn grant(&mut self, now: BootTime) -> BootTime {
-        let never = now + IDLE;
-        loop {
-            for queue in self.waiting.values_mut() {
-                while queue.front().is_some_and(oneshot::Sender::is_closed) {
-                    queue.pop_front();
-                }
-            }
-            let Some(queue) = self.waiting.values_mut().find(|queue| !queue.is_empty()) else {
-                return never;
-            };
-            match self.pacer.take(now) {
-                Err(later) => return later,
-                Ok(id) => {
-                    // Closed in this instant: the slot counts as used, which is the safe side.
-                    let _ = queue.pop_front().map(|waiter| waiter.send(id));
-                }
-            }
-        }
-    }
+    account: Account,
+    waiters: HashMap<WaiterId, Waiter>,
+    stopped: bool,
 }
 
 impl Quota {
-    /// The quota, and the task that must run for as long as it is used. `wake` gets each
-    /// resource whose turn has come.
+    /// The handle and the task of an account, which starts active, with a silent
+    /// window. The task runs for ever; if it is dropped, those who wait for a slot get
+    /// [`NoSlot::Stopped`] and no more turns are granted.
+    ///
+    /// `wake` receives a key when its resource has a turn to take, and when it lost one
+    /// that it did not take within 10 s.
     pub fn new(
         settings: Settings,
-        wake: UnboundedSender<ObjectKey>,
-    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let now = boot();
+        wake: mpsc::UnboundedSender<ObjectKey>,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        Self::with_clock(settings, wake, Arc::new(clock::boot))
+    }
+
+    /// As [`Quota::new`], by another clock. It has to run as fast as tokio's.
+    pub fn with_clock(
+        settings: Settings,
+        wake: mpsc::UnboundedSender<ObjectKey>,
+        clock: ReadClock,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let state = State {
-            verify: Lane::new(settings.qps, now),
-            read: Lane::new(settings.qps, now),
-            queue: Queue::default(),
-            enqueued: HashMap::new(),
-            granted: HashMap::new(),
-            turns: HashMap::new(),
-            next_turn: 0,
-            hold: Hold::default(),
-            active: true,
-            preparations: VecDeque::new(),
+            account: Account::new(settings, clock()),
+            waiters: HashMap::new(),
+            stopped: false,
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             changed: Notify::new(),
-            wake,
+            clock,
         });
-        (Self(Arc::clone(&shared)), run(shared))
+        let task = dispatch(StopOnDrop(Arc::clone(&shared)), wake);
+        (Self { shared }, task)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock()
-    }
-
-    fn change(&self, f: impl FnOnce(&mut State)) {
-        f(&mut self.state());
-        self.0.changed.notify_one();
-    }
-
-    /// Asks for a turn; asking again updates the expiry.
+    /// Asks for a turn. Idempotent: a known uid only has its expiry updated. A uid that
+    /// holds a turn, taken or not, is left alone: ask again when it has ended.
     pub fn enqueue(&self, ticket: Ticket) {
-        self.change(|state| {
-            if !state.granted.contains_key(&ticket.uid) {
-                state
-                    .enqueued
-                    .entry(ticket.uid.clone())
-                    .or_insert_with(boot);
-                state.queue.enqueue(ticket);
-            }
-        });
+        self.shared
+            .change(|account, now| account.enqueue(ticket, now));
     }
 
-    /// Asks no longer.
+    /// Wants no turn any more. A turn that was already taken is not affected.
     pub fn leave(&self, uid: &str) {
-        let mut state = self.state();
-        if !state.queue.contains(uid) && !state.granted.contains_key(uid) {
-            return;
-        }
-        state.queue.leave(uid);
-        state.enqueued.remove(uid);
-        if let Some(granted) = state.granted.remove(uid) {
-            state.turns.remove(&granted.id);
-        }
-        drop(state);
-        self.0.changed.notify_one();
+        self.shared.change(|account, now| account.leave(uid, now));
     }
 
-    /// True while the resource waits for a turn, or has one that it did not take.
+    /// True while the uid waits for a turn or has one to take.
     pub fn is_waiting(&self, uid: &str) -> bool {
-        let state = self.state();
-        state.queue.contains(uid) || state.granted.contains_key(uid)
+        self.shared.read(|account, _| account.is_waiting(uid))
     }
 
-    /// The turn of this resource, once, if it was granted.
+    /// The turn granted to `uid`: once, after its key came on `wake`.
     pub fn take_turn(&self, uid: &str) -> Option<Turn> {
-        let mut state = self.state();
-        let granted = state.granted.remove(uid)?;
-        let since = state.enqueued.remove(uid).unwrap_or_else(boot);
-        let at = *state.turns.get(&granted.id)?;
-        Some(Turn {
-            quota: self.clone(),
-            id: granted.id,
-            kind: granted.kind,
-            granted_at: at,
-            waited: at.saturating_sub(since),
-            ended: false,
-        })
+        let taken = self
+            .shared
+            .change(|account, now| account.take_turn(uid, now))?;
+        Some(Turn::new(Arc::clone(&self.shared), uid, taken))
     }
 
-    /// Waits for a send slot. The request must be handed to the socket as soon as it is had.
+    /// Waits for a send slot, at most `within`. Take it when everything else is ready:
+    /// its send time is read when it is granted, and each delay after that is lateness.
     ///
     /// # Errors
-    /// When none came within the time.
+    /// [`NoSlot::Late`] if none came within the time; [`NoSlot::Stopped`] if the
+    /// dispatcher is gone.
     pub async fn slot(
         &self,
         action: Action,
         priority: Priority,
         within: Duration,
     ) -> Result<Slot, NoSlot> {
-        let (sender, receiver) = oneshot::channel();
-        self.change(|state| {
-            state
-                .lane(action)
-                .waiting
-                .entry(priority)
-                .or_default()
-                .push_back(sender);
-        });
-        match tokio::time::timeout(within, receiver).await {
-            Ok(Ok(id)) => Ok(Slot {
-                quota: self.clone(),
-                action,
-                id,
-            }),
-            Ok(Err(_)) | Err(_) => Err(NoSlot),
-        }
+        let mut wait = SlotWait::start(&self.shared, action, priority, within)?;
+        wait.slot().await
     }
 
-    /// What came of a request.
+    /// What became of a call: once per call that had a slot, after [`Slot::replied`] or
+    /// the drop of the slot, and once per submission or read that failed before its
+    /// slot by DNS, connect or TLS ([`Report::NotSent`]).
     pub fn report(&self, action: Action, report: Report) {
-        let now = boot();
-        let kind = match action {
-            Action::Verify => Kind::Verify,
-            Action::ReadStatus => Kind::Read,
-        };
-        self.change(|state| {
-            let sign = match report {
-                Report::Answered => Sign::Works,
-                // The server's quota is checked after everything that holds an account.
-                Report::Throttled { retry_after } => {
-                    state.throttled(action, now, retry_after);
-                    Sign::Works
-                }
-                Report::Blocked(BlockCause::Credentials) => Sign::Fails(Cause::Credentials),
-                Report::Blocked(BlockCause::Account) => Sign::Fails(Cause::Account),
-                Report::Blocked(BlockCause::Clock) => Sign::Fails(Cause::Clock),
-                Report::NotSent => Sign::Fails(Cause::Transport),
-                Report::Unknown => Sign::Unknown,
-            };
-            state.hold.told(kind, sign, now);
-            if !matches!(
-                report,
-                Report::Throttled { .. } | Report::NotSent | Report::Unknown
-            ) {
-                state.lane(action).pacer.went_through(now);
-            }
-        });
+        self.shared
+            .change(|account, now| account.report(action, report, now));
     }
 
-    /// What holds the account.
+    /// Cause and next probe, if the account is held.
     pub fn hold(&self) -> Option<HoldView> {
-        let current = self.state().hold.current();
-        current.map(|(cause, next_probe)| HoldView { cause, next_probe })
+        self.shared.read(|account, _| account.hold())
     }
 
-    /// Until when the account is paused after a throttle.
+    /// End of the pause after a throttle, while it lasts.
     pub fn paused_until(&self) -> Option<BootTime> {
-        self.state().verify.pacer.paused_until(boot())
+        self.shared.read(|account, now| account.paused_until(now))
     }
 
-    /// A hold that the last process left behind.
+    /// Takes over a hold from an earlier process: probed at `until`, at most 5 min from
+    /// now.
     pub fn assume_hold(&self, cause: Cause, until: BootTime) {
-        self.change(|state| state.hold.assume(cause, until, boot()));
+        self.shared
+            .change(|account, now| account.assume_hold(cause, until, now));
     }
 
-    /// This process leads from now on: another one may have sent until now.
+    /// Takes over a throttle's pause from an earlier process, at most 5 min.
+    pub fn assume_pause(&self, until: BootTime) {
+        self.shared
+            .change(|account, now| account.assume_pause(until, now));
+    }
+
+    /// The cause of a hold may be gone (new credentials were read): probes at once.
+    pub fn probe_now(&self) {
+        self.shared.change(|account, now| account.probe_now(now));
+    }
+
+    /// This process has just become the leader: a full silent window from now.
     pub fn new_leader(&self) {
-        let now = boot();
-        self.change(|state| {
-            state.verify.pacer.silence(now);
-            state.read.pacer.silence(now);
-        });
+        self.shared.change(|account, now| account.new_leader(now));
     }
 
-    /// Without it no turn is granted.
+    /// Inactive (standby, shutting down): grants no turns; untaken ones go back.
     pub fn set_active(&self, active: bool) {
-        self.change(|state| state.active = active);
+        self.shared
+            .change(|account, now| account.set_active(active, now));
     }
 
     /// Figures for metrics.
     pub fn stats(&self) -> Stats {
-        let state = self.state();
-        Stats {
-            waiting: state.queue.len(),
-            turns: state.turns.len(),
-            paused: state.verify.pacer.paused_until(boot()).is_some(),
-            hold: state.hold.current().map(|(cause, _)| cause),
-            rate: state.verify.pacer.rate(),
-        }
-    }
-}
-
-impl State {
-    /// The whole account pauses; only the action that was throttled learns.
-    fn throttled(&mut self, action: Action, now: BootTime, retry_after: Option<Duration>) {
-        let (own, other) = match action {
-            Action::Verify => (&mut self.verify, &mut self.read),
-            Action::ReadStatus => (&mut self.read, &mut self.verify),
-        };
-        own.pacer.throttled(now, retry_after);
-        if let Some(until) = own.pacer.paused_until(now) {
-            other.pacer.pause(now, Some(until - now));
-        }
+        self.shared.read(|account, now| account.stats(now))
     }
 }
 
 impl Shared {
+    /// A panic elsewhere cannot leave the state half changed: its methods do not panic.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Reads the clock under the lock, so that the account sees time in order.
+    fn read<T>(&self, f: impl FnOnce(&Account, BootTime) -> T) -> T {
+        let state = self.lock();
+        f(&state.account, (self.clock)())
+    }
+
+    fn change<T>(&self, f: impl FnOnce(&mut Account, BootTime) -> T) -> T {
+        let mut state = self.lock();
+        let result = f(&mut state.account, (self.clock)());
+        drop(state);
+        self.changed.notify_one();
+        result
+    }
 }
 
-async fn run(shared: Arc<Shared>) {
+/// The task, for ever.
+async fn dispatch(task: StopOnDrop, wake: mpsc::UnboundedSender<ObjectKey>) {
+    let shared = &task.0;
     loop {
-        let changed = shared.changed.notified();
-        let now = boot();
-        let again = shared.lock().dispatch(now, &shared.wake);
-        // Rounded up: a slot is never given before its time, late is safe.
-        let wait = again.saturating_sub(now) + Duration::from_micros(100);
-        let _ = tokio::time::timeout(wait, changed).await;
-    }
-}
-
-/// Permission to prepare one attempt. Dropped unused, it goes back.
-pub struct Turn {
-    quota: Quota,
-    id: u64,
-    kind: TurnKind,
-    granted_at: BootTime,
-    waited: Duration,
-    ended: bool,
-}
-
-impl Turn {
-    /// What it permits.
-    pub fn kind(&self) -> TurnKind {
-        self.kind
-    }
-
-    /// How long the resource waited for it.
-    pub fn waited(&self) -> Duration {
-        self.waited
-    }
-
-    /// Its slot was taken: the preparation is over.
-    pub fn used(&mut self) {
-        self.end(true);
-    }
-
-    fn end(&mut self, used: bool) {
-        if std::mem::replace(&mut self.ended, true) {
-            return;
+        let sleep = match step(shared, &wake) {
+            Some(sleep) => sleep.max(SHORTEST_SLEEP),
+            None => Duration::MAX,
+        };
+        tokio::select! {
+            () = shared.changed.notified() => {}
+            () = tokio::time::sleep(sleep) => {}
         }
-        let now = boot();
-        let (id, kind, took) = (self.id, self.kind, now.saturating_sub(self.granted_at));
-        self.quota.change(|state| {
-            state.turns.remove(&id);
-            if used {
-                state.preparations.push_back((now, took));
-            }
-            match kind {
-                TurnKind::Normal => {}
-                TurnKind::ProbeRead | TurnKind::ProbeAttempt => {
-                    if !used {
-                        state.hold.probe_idle(now);
-                    }
+    }
+}
+
+/// Does what is due. How long until more is.
+fn step(shared: &Arc<Shared>, wake: &mpsc::UnboundedSender<ObjectKey>) -> Option<Duration> {
+    let mut answers = Vec::new();
+    let sleep;
+    {
+        let mut state = shared.lock();
+        let now = (shared.clock)();
+        let step = state.account.step(now);
+        sleep = step.next.map(|at| at.saturating_sub(now));
+        for effect in step.effects {
+            match effect {
+                // Nobody listens any more only when the process goes down.
+                Effect::Wake(key) => drop(wake.send(key)),
+                Effect::Slot { waiter, send, at } => {
+                    let waiter = state.waiters.remove(&waiter);
+                    answers.extend(waiter.map(|waiter| waiter.granted(shared, send, at)));
+                }
+                Effect::Late(waiter) => {
+                    let waiter = state.waiters.remove(&waiter);
+                    answers.extend(waiter.map(Waiter::late));
                 }
             }
-        });
+        }
     }
+    // Not under the lock: a slot that nobody receives locks it to give itself back.
+    for (sender, answer) in answers {
+        if let Err(Ok(slot)) = sender.send(answer) {
+            slot.unsent();
+        }
+    }
+    sleep
 }
 
-impl Drop for Turn {
+/// Ends the waits when the task is gone, however it ended.
+struct StopOnDrop(Arc<Shared>);
+
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.end(false);
-    }
-}
-
-/// One send, at its time. Without a reply it counts to its deadline.
-pub struct Slot {
-    quota: Quota,
-    action: Action,
-    id: u64,
-}
-
-impl Slot {
-    /// The request was handed to the socket.
-    pub fn handed(&mut self, at: BootTime) {
-        let mut state = self.quota.state();
-        state.lane(self.action).pacer.handed(self.id, at);
-    }
-
-    /// The reply arrived.
-    pub fn replied(&mut self, at: BootTime) {
-        let (action, id) = (self.action, self.id);
-        self.quota
-            .change(|state| state.lane(action).pacer.replied(id, at));
+        let waiters = {
+            let mut state = self.0.lock();
+            state.stopped = true;
+            std::mem::take(&mut state.waiters)
+        };
+        // Dropped outside the lock; each waiter sees its channel closed.
+        drop(waiters);
     }
 }

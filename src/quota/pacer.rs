@@ -1,333 +1,410 @@
-//! When the next request may be sent, so that no rolling second at the server ever holds more
-//! than the quota. PURE: time is passed in.
+//! When the next call of one action may leave. PURE: time is passed in.
 //!
-//! With N = quota per second, s = send, r = reply, J = allowance for late arrival:
-//! `s[i+N] >= min(r[i], s[i] + J) + 1 s`. A reply proves that its request arrived, so the first
-//! branch is safe whatever the network does; the second holds as long as arrivals spread by no
-//! more than J. (A smallest round trip may not be subtracted: most of it can be the server's
-//! work after it counted.) A sequence that is safe for a rolling window is safe for a fixed one
-//! and for a bucket of N. `governor` spaces the sends in between.
+//! For a quota of N calls per second, whatever shape the server's window has:
 //!
-//! Throttles teach: each pause doubles J, at most to 10 s, where the rule is all replies.
+//! - **Spacing**: sends are 0.8/N apart at full rate, 1/rate apart when reduced.
+//! - **The ten-back rule** (N-back): `s[i+N] >= min(r[i], s[i] + J) + 1 s`, with s the
+//!   send time, r the reply time (a reply proves the arrival) and J the allowance for
+//!   late arrival. A call without a reply counts as replied at its deadline. Plus 1 ms,
+//!   so that a closed window `[t, t + 1 s]` holds no more than N either.
+//! - A request that is not handed to its connection within J of its send time (a
+//!   starved process) has not left: its second begins when it does.
+//!
+//! Subtracting a round trip would not be safe: most of it can be the server's work
+//! after it counted. With J at its maximum the rule is anchored on the reply and holds
+//! for every answered call, whatever the network does.
+//!
+//! On a throttle: pause, halve the rate, one probe at a time, then recover. With
+//! unlimited quota there is no spacing and no window, but throttles still pause.
+
+mod allowance;
+mod rate;
+mod spacing;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use governor::RateLimiter;
-use governor::clock::Clock;
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-
 use crate::clock::BootTime;
+use allowance::Allowance;
+use rate::Rate;
+use spacing::Spacing;
 
-const WINDOW: Duration = Duration::from_secs(1);
-/// For the closed reading of a window, and for clocks that tick in milliseconds.
-const MARGIN: Duration = Duration::from_millis(1);
-/// Allowance at the start, and the least it shrinks to.
-const FIRST_ALLOWANCE: Duration = Duration::from_millis(10);
-const MOST_ALLOWANCE: Duration = Duration::from_secs(10);
-/// A call without a reply counts as replied then.
-const REPLY_DEADLINE: Duration = Duration::from_secs(10);
-/// Lateness is remembered for this long.
-const LATENESS_MEMORY: Duration = Duration::from_secs(10);
-const QUIET_BEFORE_SHRINKING: Duration = Duration::from_secs(600);
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
-/// Sends per second regained in each quiet second after a throttle.
-const RECOVERY: f64 = 0.5;
+/// The server's window.
+pub const WINDOW: Duration = Duration::from_secs(1);
+/// Keeps the window's two ends apart, should it include both.
+const CLOSED_WINDOW: Duration = Duration::from_millis(1);
+/// A call has ended this long after its send, one way or the other.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+/// No pause is longer, whatever the server asks for.
+pub const MAX_PAUSE: Duration = Duration::from_secs(120);
+/// Outstanding turns with unlimited quota.
+const UNLIMITED_TURNS: usize = 128;
+/// Beyond the worst preparation: covers the wait for the slot.
+const PREPARATION_SLACK: Duration = Duration::from_secs(1);
+/// Seconds of the rate that may be outstanding at most.
+const MAX_TURNS_AHEAD: f64 = 3.0;
 
-/// One send.
-#[derive(Clone, Copy, Debug)]
+/// Names one send of one pacer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SendId(u64);
+
+/// A send of the last N.
+#[derive(Debug)]
 struct Sent {
-    id: u64,
+    id: SendId,
     at: BootTime,
+    handed: Option<BootTime>,
     replied: Option<BootTime>,
 }
 
-/// Shows governor the time that was passed in.
-#[derive(Clone, Default)]
-struct PassedIn(Arc<AtomicU64>);
-
-impl Clock for PassedIn {
-    type Instant = Duration;
-    fn now(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
-    }
+/// The probe after a throttle.
+#[derive(Debug, PartialEq, Eq)]
+enum Probe {
+    /// The next send is the probe.
+    Due,
+    /// It is out; nothing else may leave before `until`.
+    Out { id: SendId, until: BootTime },
+    /// It has ended; the report on it is due.
+    Ended { until: BootTime },
 }
 
-impl PassedIn {
-    fn set(&self, now: BootTime) {
-        // 2^64 ns are 584 years of uptime.
-        self.0.store(
-            u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
-            Ordering::Relaxed,
-        );
-    }
+/// What throttles left behind.
+#[derive(Debug)]
+enum Trust {
+    /// The rate may be used.
+    Full,
+    /// One send at a time until one is answered. `throttles` in a row, 0 if something
+    /// else than a throttle asked for proof.
+    Probing { probe: Probe, throttles: u32 },
 }
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, PassedIn, NoOpMiddleware<Duration>>;
-
-struct Spacer {
-    limiter: Limiter,
-    clock: PassedIn,
+/// Window and spacing, which an unlimited quota does without.
+#[derive(Debug)]
+struct Limits {
+    quota: usize,
+    rate: Rate,
+    spacing: Spacing,
+    /// The last N sends, oldest first.
+    sends: VecDeque<Sent>,
 }
 
-impl Spacer {
-    fn new(period: Duration, last: Option<BootTime>) -> Option<Self> {
-        let clock = PassedIn::default();
-        clock.set(last.unwrap_or_default());
-        let quota = governor::Quota::with_period(period)?;
-        let limiter = Limiter::direct_with_clock(quota, clock.clone());
-        if last.is_some() {
-            // The last send counts for the new spacing too.
-            let _ = limiter.check();
-        }
-        Some(Self { limiter, clock })
-    }
-
-    fn check(&self, now: BootTime) -> Result<(), BootTime> {
-        self.clock.set(now);
-        self.limiter
-            .check()
-            .map_err(|not_until| not_until.earliest_possible().max(now + MARGIN))
-    }
-}
-
-/// Paces the requests of one API action of one account.
+/// The pacer of one action.
+#[derive(Debug)]
 pub struct Pacer {
-    quota: Option<NonZeroU32>,
-    spacer: Option<Spacer>,
-    sent: VecDeque<Sent>,
-    next_id: u64,
+    limits: Option<Limits>,
+    allowance: Allowance,
+    trust: Trust,
+    /// End of the silent window or the pause.
     silent_until: BootTime,
     paused_until: BootTime,
-    pauses_in_a_row: u32,
-    probe: Option<Probe>,
-    rate: f64,
-    rate_at: BootTime,
-    learned: Duration,
-    learned_at: BootTime,
-    lateness: VecDeque<(BootTime, Duration)>,
-}
-
-/// After a pause one request goes alone.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Probe {
-    Due,
-    Out(u64, BootTime),
+    next_id: u64,
 }
 
 impl Pacer {
-    /// A pacer for `quota` per second (`None`: unlimited). A full window passes before the first
-    /// send: whoever ran before may have filled it.
-    pub fn new(quota: Option<NonZeroU32>, now: BootTime) -> Self {
-        let full = quota.map_or(f64::INFINITY, |quota| f64::from(quota.get()));
+    /// A pacer for `qps` calls per second, 0 for unlimited, that starts with a silent
+    /// window: an earlier process may have used the quota until now.
+    pub fn new(qps: u32, now: BootTime) -> Self {
+        let limits = NonZeroU32::new(qps).map(|quota| {
+            let rate = Rate::new(quota);
+            Limits {
+                quota: usize::try_from(quota.get()).unwrap_or(usize::MAX),
+                spacing: Spacing::new(rate.period(now)),
+                rate,
+                sends: VecDeque::new(),
+            }
+        });
         let mut pacer = Self {
-            quota,
-            spacer: None,
-            sent: VecDeque::new(),
+            limits,
+            allowance: Allowance::new(now),
+            trust: Trust::Full,
+            silent_until: BootTime::ZERO,
+            paused_until: BootTime::ZERO,
             next_id: 0,
-            silent_until: now,
-            paused_until: now,
-            pauses_in_a_row: 0,
-            probe: None,
-            rate: full,
-            rate_at: now,
-            learned: FIRST_ALLOWANCE,
-            learned_at: now,
-            lateness: VecDeque::new(),
         };
-        pacer.silence(now);
-        pacer.respace();
+        pacer.silent_window(now);
         pacer
     }
 
-    /// A full silent window from now: another process may have sent until now.
-    pub fn silence(&mut self, now: BootTime) {
-        if self.quota.is_some() {
-            self.silent_until = now + WINDOW + self.allowance(now);
+    /// Nothing leaves for a full window from `now`: another process used the quota.
+    pub fn silent_window(&mut self, now: BootTime) {
+        if self.limits.is_some() {
+            let end = now + WINDOW + CLOSED_WINDOW + self.allowance(now);
+            self.silent_until = self.silent_until.max(end);
         }
     }
 
-    /// The allowance J: what throttles taught, and no less than the largest lateness between
-    /// taking a slot and handing the request to the socket in the last 10 s.
-    pub fn allowance(&self, now: BootTime) -> Duration {
-        let recent = self
-            .lateness
-            .iter()
-            .filter(|(at, _)| now < *at + LATENESS_MEMORY);
-        let floor = recent.map(|(_, late)| *late).max().unwrap_or_default();
-        self.learned.max(floor).min(MOST_ALLOWANCE)
-    }
-
-    /// Sends per second at most, now.
-    pub fn rate(&self) -> f64 {
-        self.rate
-    }
-
-    /// Until when the account is paused, if it is.
-    pub fn paused_until(&self, now: BootTime) -> Option<BootTime> {
-        (self.paused_until > now).then_some(self.paused_until)
-    }
-
-    /// True while only one request may be out, to find out whether the pause helped.
-    pub fn is_probing(&self) -> bool {
-        self.probe.is_some()
-    }
-
-    /// Takes a send slot: the request must be handed to the socket now.
+    /// Takes the send at `now`.
     ///
     /// # Errors
-    /// When to ask again, always later than `now`.
-    pub fn take(&mut self, now: BootTime) -> Result<u64, BootTime> {
-        self.recover(now);
-        let mut earliest = self.silent_until.max(self.paused_until);
-        if let Some(Probe::Out(_, at)) = self.probe {
-            earliest = earliest.max(at + REPLY_DEADLINE);
+    /// The earliest moment, later than `now`, at which it is worth asking again; an
+    /// event (a reply, a report) may make it earlier.
+    pub fn try_send(&mut self, now: BootTime) -> Result<SendId, BootTime> {
+        self.may_send(now)?;
+        let id = SendId(self.next_id);
+        if let Some(limits) = &mut self.limits {
+            let free_at = limits.window_free_at(now, &self.allowance);
+            if free_at > now {
+                return Err(free_at);
+            }
+            limits.spacing.take(now, limits.rate.period(now))?;
+            if limits.sends.len() >= limits.quota {
+                limits.sends.pop_front();
+            }
+            limits.sends.push_back(Sent {
+                id,
+                at: now,
+                handed: None,
+                replied: None,
+            });
         }
-        earliest = earliest.max(self.ten_back(now));
-        if earliest > now {
-            return Err(earliest);
-        }
-        if let Some(spacer) = &self.spacer {
-            spacer.check(now)?;
-        }
-        let id = self.next_id;
         self.next_id += 1;
-        self.sent.push_back(Sent {
-            id,
-            at: now,
-            replied: None,
-        });
-        let kept = self.quota.map_or(64, |quota| quota.get() as usize);
-        while self.sent.len() > kept {
-            self.sent.pop_front();
-        }
-        if self.probe.is_some() {
-            self.probe = Some(Probe::Out(id, now));
+        if let Trust::Probing { probe, .. } = &mut self.trust {
+            *probe = Probe::Out {
+                id,
+                until: now + DEADLINE,
+            };
         }
         Ok(id)
     }
 
-    /// The moment that the send N back allows. Danger: without it a burst of late arrivals
-    /// exceeds the quota although every gap is wide enough.
-    fn ten_back(&self, now: BootTime) -> BootTime {
-        let Some(quota) = self.quota else { return now };
-        if self.sent.len() < quota.get() as usize {
-            return BootTime::ZERO;
+    /// Silence, pause, and the one probe.
+    fn may_send(&mut self, now: BootTime) -> Result<(), BootTime> {
+        let quiet_until = self.silent_until.max(self.paused_until);
+        if now < quiet_until {
+            return Err(quiet_until);
         }
-        let Some(back) = self.sent.front() else {
-            return BootTime::ZERO;
-        };
-        let arrived = back.replied.unwrap_or(back.at + REPLY_DEADLINE);
-        arrived.min(back.at + self.allowance(now)) + WINDOW + MARGIN
+        match &mut self.trust {
+            Trust::Full
+            | Trust::Probing {
+                probe: Probe::Due, ..
+            } => Ok(()),
+            Trust::Probing {
+                probe: Probe::Out { until, .. } | Probe::Ended { until },
+                ..
+            } if now < *until => Err(*until),
+            Trust::Probing { .. } => Ok(()),
+        }
     }
 
-    /// The request of this slot was handed to the socket at `at`.
-    pub fn handed(&mut self, id: u64, at: BootTime) {
-        let Some(sent) = self.sent.iter().find(|sent| sent.id == id) else {
-            return;
-        };
-        let late = at.saturating_sub(sent.at);
-        while self
-            .lateness
-            .front()
-            .is_some_and(|(then, _)| at >= *then + LATENESS_MEMORY)
+    /// The request of `id` was handed to its connection.
+    pub fn handed(&mut self, id: SendId, at: BootTime) {
+        if let Some(sent) = self.sent_mut(id)
+            && sent.handed.is_none()
         {
-            self.lateness.pop_front();
-        }
-        self.lateness.push_back((at, late));
-    }
-
-    /// The reply to the request of this slot arrived at `at`.
-    pub fn replied(&mut self, id: u64, at: BootTime) {
-        for sent in self.sent.iter_mut().filter(|sent| sent.id == id) {
-            sent.replied = Some(at);
+            sent.handed = Some(at);
+            let lateness = at.saturating_sub(sent.at);
+            self.allowance.late(at, lateness);
         }
     }
 
-    /// A reply that was no throttle arrived.
-    pub fn went_through(&mut self, now: BootTime) {
-        if matches!(self.probe, Some(Probe::Out(..))) && now >= self.paused_until {
-            self.probe = None;
-            self.pauses_in_a_row = 0;
-            self.rate_at = now;
+    /// The reply to `id` has been read.
+    pub fn replied(&mut self, id: SendId, at: BootTime) {
+        if let Some(sent) = self.sent_mut(id) {
+            sent.handed.get_or_insert(at);
+            sent.replied.get_or_insert(at);
+        }
+        self.probe_ended(id);
+    }
+
+    /// No reply to `id` will be read: it counts as replied at its deadline.
+    pub fn given_up(&mut self, id: SendId, at: BootTime) {
+        if let Some(sent) = self.sent_mut(id) {
+            sent.handed.get_or_insert(at);
+        }
+        self.probe_ended(id);
+    }
+
+    /// No byte of `id` was handed to anybody: it never counted.
+    pub fn unsent(&mut self, id: SendId) {
+        if let Some(limits) = &mut self.limits {
+            limits.sends.retain(|sent| sent.id != id);
+        }
+        if let Trust::Probing { probe, .. } = &mut self.trust
+            && matches!(probe, Probe::Out { id: out, .. } if *out == id)
+        {
+            *probe = Probe::Due;
         }
     }
 
-    /// The server throttled this action: pause, and learn.
-    pub fn throttled(&mut self, now: BootTime, retry_after: Option<Duration>) {
-        let in_a_pause = now < self.paused_until;
-        self.pause(now, retry_after);
-        if in_a_pause {
-            // A reply to what was under way when the pause began: it taught already.
-            return;
-        }
-        self.learned = (self.learned * 2).min(MOST_ALLOWANCE);
-        self.learned_at = now;
-        if self.quota.is_some() {
-            self.rate = (self.rate / 2.0).max(RECOVERY);
-            self.rate_at = self.paused_until;
-            self.respace();
+    fn sent_mut(&mut self, id: SendId) -> Option<&mut Sent> {
+        self.limits
+            .as_mut()?
+            .sends
+            .iter_mut()
+            .rev()
+            .find(|sent| sent.id == id)
+    }
+
+    fn probe_ended(&mut self, ended: SendId) {
+        if let Trust::Probing { probe, .. } = &mut self.trust
+            && let Probe::Out { id, until } = *probe
+            && id == ended
+        {
+            *probe = Probe::Ended { until };
         }
     }
 
-    /// The account is paused, by this action or by another one.
-    pub fn pause(&mut self, now: BootTime, retry_after: Option<Duration>) {
-        let in_a_pause = now < self.paused_until;
-        let own = (WINDOW + self.allowance(now)) * 2u32.saturating_pow(self.pauses_in_a_row.min(7));
-        let pause = match retry_after {
-            Some(asked) => asked.min(LONGEST_PAUSE),
-            None if in_a_pause => return,
-            None => own.min(LONGEST_PAUSE),
+    /// A call was answered with something else than a throttle. It passes the probe
+    /// only if the probe has ended: calls sent before the throttle prove nothing.
+    pub fn answered(&mut self, now: BootTime) {
+        if matches!(
+            self.trust,
+            Trust::Probing {
+                probe: Probe::Ended { .. },
+                ..
+            }
+        ) {
+            self.trust = Trust::Full;
+            if let Some(limits) = &mut self.limits {
+                limits.rate.recover(now);
+            }
+        }
+    }
+
+    /// A call ended without an answer of the API's: another probe may leave.
+    pub fn unanswered(&mut self) {
+        if let Trust::Probing { probe, .. } = &mut self.trust
+            && matches!(probe, Probe::Ended { .. })
+        {
+            *probe = Probe::Due;
+        }
+    }
+
+    /// A call was throttled. Gives the end of the pause, which goes for the account.
+    ///
+    /// Throttles of calls that were out when the pause began belong to it: they make
+    /// it longer if the server asks so, and change nothing else.
+    pub fn throttled(&mut self, now: BootTime, retry_after: Option<Duration>) -> BootTime {
+        let asked = retry_after.unwrap_or_default().min(MAX_PAUSE);
+        let throttles = match &self.trust {
+            Trust::Full => 0,
+            Trust::Probing { probe, throttles } => {
+                if *probe == Probe::Due && *throttles > 0 {
+                    self.allowance.not_quiet(now);
+                    self.paused_until = self.paused_until.max(now + asked);
+                    return self.paused_until;
+                }
+                *throttles
+            }
         };
-        if !in_a_pause {
-            self.pauses_in_a_row += 1;
+        self.allowance.double(now);
+        if let Some(limits) = &mut self.limits {
+            limits.rate.halve(now);
         }
-        self.paused_until = self.paused_until.max(now + pause);
-        self.probe = Some(Probe::Due);
-    }
-
-    /// Regains rate and forgets lateness that is long past.
-    fn recover(&mut self, now: BootTime) {
-        if now >= self.learned_at + QUIET_BEFORE_SHRINKING {
-            self.learned = (self.learned / 2).max(FIRST_ALLOWANCE);
-            self.learned_at = now;
-        }
-        let Some(quota) = self.quota else { return };
-        let full = f64::from(quota.get());
-        if self.rate >= full || self.probe.is_some() || now < self.rate_at + WINDOW {
-            return;
-        }
-        let quiet = now.saturating_sub(self.rate_at).as_secs();
-        self.rate = (self.rate + RECOVERY * quiet as f64).min(full);
-        self.rate_at += Duration::from_secs(quiet);
-        self.respace();
-    }
-
-    fn respace(&mut self) {
-        let Some(quota) = self.quota else { return };
-        let full = f64::from(quota.get());
-        let period = if self.rate >= full {
-            0.8 / full
-        } else {
-            1.0 / self.rate
+        let first = WINDOW + CLOSED_WINDOW + self.allowance(now);
+        let factor = 1u32.checked_shl(throttles).unwrap_or(u32::MAX);
+        let own = first.saturating_mul(factor).min(MAX_PAUSE);
+        self.trust = Trust::Probing {
+            probe: Probe::Due,
+            throttles: throttles.saturating_add(1),
         };
-        let last = self.sent.back().map(|sent| sent.at);
-        self.spacer = Spacer::new(Duration::from_secs_f64(period), last);
+        self.pause(now + own.max(asked));
+        self.paused_until
     }
 
-    /// How many resources may prepare at a time: as many as will be sent while one prepares and
-    /// a second more, at least 2, at most 3 s' worth.
-    pub fn turns(&self, worst_preparation: Duration) -> usize {
-        const UNLIMITED: usize = 128;
-        if self.quota.is_none() {
-            return UNLIMITED;
-        }
-        let seconds = (worst_preparation + Duration::from_secs(1)).as_secs_f64();
-        let turns = (self.rate * seconds).ceil().min((self.rate * 3.0).ceil());
-        (turns as usize).max(2)
+    /// Nothing leaves before `until`: another action of the account was throttled.
+    pub fn pause(&mut self, until: BootTime) {
+        self.paused_until = self.paused_until.max(until);
     }
+
+    /// One send at a time until one is answered: something else than a throttle has
+    /// shaken the trust.
+    pub fn prove(&mut self) {
+        if matches!(self.trust, Trust::Full) {
+            self.trust = Trust::Probing {
+                probe: Probe::Due,
+                throttles: 0,
+            };
+        }
+    }
+
+    /// How many turns may be outstanding, if preparing has taken `worst_preparation` at
+    /// worst of late: enough that a prepared call waits for every slot, few enough that
+    /// signatures stay fresh.
+    pub fn turns_allowed(&self, now: BootTime, worst_preparation: Duration) -> usize {
+        if now < self.paused_until {
+            return 0;
+        }
+        match (&self.trust, &self.limits) {
+            (Trust::Probing { probe, .. }, _) => match *probe {
+                Probe::Due => 1,
+                Probe::Out { until, .. } | Probe::Ended { until } => usize::from(now >= until),
+            },
+            (Trust::Full, None) => UNLIMITED_TURNS,
+            (Trust::Full, Some(limits)) => {
+                let ahead = (worst_preparation + PREPARATION_SLACK).as_secs_f64();
+                whole_turns(limits.rate.per_second(now) * ahead.min(MAX_TURNS_AHEAD))
+            }
+        }
+    }
+
+    /// J: the allowance for late arrival.
+    pub fn allowance(&self, now: BootTime) -> Duration {
+        self.allowance.current(now)
+    }
+
+    /// Calls per second that are aimed at; `None` is unlimited.
+    pub fn rate(&self, now: BootTime) -> Option<f64> {
+        self.limits
+            .as_ref()
+            .map(|limits| limits.rate.per_second(now))
+    }
+
+    /// End of the pause after a throttle, while it lasts.
+    pub fn paused_until(&self, now: BootTime) -> Option<BootTime> {
+        (now < self.paused_until).then_some(self.paused_until)
+    }
+
+    /// True while one call at a time may leave.
+    pub fn is_probing(&self) -> bool {
+        matches!(self.trust, Trust::Probing { .. })
+    }
+
+    /// When the probe that is out counts as lost, if one is.
+    pub fn probe_until(&self) -> Option<BootTime> {
+        match self.trust {
+            Trust::Probing {
+                probe: Probe::Out { until, .. } | Probe::Ended { until },
+                ..
+            } => Some(until),
+            Trust::Probing {
+                probe: Probe::Due, ..
+            }
+            | Trust::Full => None,
+        }
+    }
+}
+
+impl Limits {
+    /// When the send N back leaves the window.
+    fn window_free_at(&self, now: BootTime, allowance: &Allowance) -> BootTime {
+        match self.sends.front() {
+            Some(oldest) if self.sends.len() >= self.quota => {
+                oldest.arrived_by(now, allowance) + WINDOW + CLOSED_WINDOW
+            }
+            Some(_) | None => BootTime::ZERO,
+        }
+    }
+}
+
+impl Sent {
+    /// The latest moment at which the server can have counted this call.
+    fn arrived_by(&self, now: BootTime, allowance: &Allowance) -> BootTime {
+        let learned = allowance.learned(now);
+        // Not handed over yet means: not before now.
+        let handed = self.handed.unwrap_or(now);
+        let mut by = self.at + allowance.current(now);
+        if handed > self.at + learned {
+            by = by.max(handed + learned);
+        }
+        let replied = self.replied.unwrap_or(self.at + DEADLINE);
+        by.min(replied)
+    }
+}
+
+/// Rounded up, and at least two: one prepares while one waits for its slot.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Small and positive.
+fn whole_turns(turns: f64) -> usize {
+    (turns.ceil() as usize).max(2)
 }

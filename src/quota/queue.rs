@@ -1,193 +1,221 @@
-//! The fair queue of one account: round robin over namespaces, inside a namespace the earliest
-//! expiry first, then the oldest. PURE.
+//! Fair order of the resources that wait for a turn. PURE.
+//!
+//! Round robin over namespaces; inside a namespace the earliest expiry first (none
+//! comes last), then the oldest, then the smallest uid.
+//!
+//! Fairness: a namespace that joins goes behind those that wait already and is served
+//! once before any of them is served twice. So with `k` namespaces waiting, the best
+//! ticket of each is out within the next `k` turns, however many tickets the others
+//! have; and inside a namespace only tickets that are more urgent go first.
+//!
+//! Every operation is O(log n) except [`FairQueue::position`] (for people and tests)
+//! and [`FairQueue::pop_avoiding`], which also steps over the avoided tickets.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-/// A resource that asks for a turn.
+use super::Ticket;
+use crate::clock::BootTime;
+
+/// A ticket and since when it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ticket {
-    /// metadata.uid: one ticket per resource.
-    pub uid: String,
-    /// metadata.namespace: the unit of fairness.
-    pub namespace: String,
-    /// metadata.name.
-    pub name: String,
-    /// When the code expires.
-    pub expires_at: Option<Timestamp>,
-    /// metadata.creationTimestamp.
-    pub created_at: Timestamp,
+pub struct Waiting {
+    /// Who waits.
+    pub ticket: Ticket,
+    /// When it was first enqueued.
+    pub since: BootTime,
 }
 
-/// Order inside a namespace.
-type Place = (Timestamp, Timestamp, String);
-
-fn place(ticket: &Ticket) -> Place {
-    let expires = ticket.expires_at.unwrap_or(Timestamp::MAX);
-    (expires, ticket.created_at, ticket.uid.clone())
+/// Urgency inside a namespace: the smallest goes first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Urgency {
+    never_expires: bool,
+    expires_at: Option<Timestamp>,
+    created_at: Timestamp,
+    uid: String,
 }
 
-/// Tickets in the order in which they get their turn.
-#[derive(Default)]
-pub struct Queue {
-    by_namespace: HashMap<String, BTreeMap<Place, Ticket>>,
-    /// Namespaces that wait, the next one in front.
-    rota: VecDeque<String>,
-    places: HashMap<String, (String, Place)>,
-}
-
-impl Queue {
-    /// Takes a ticket in, or updates its expiry; the namespace keeps its place in the rota.
-    pub fn enqueue(&mut self, ticket: Ticket) {
-        self.take_out(&ticket.uid);
-        let place = place(&ticket);
-        self.places.insert(
-            ticket.uid.clone(),
-            (ticket.namespace.clone(), place.clone()),
-        );
-        if !self.by_namespace.contains_key(&ticket.namespace) {
-            self.rota.push_back(ticket.namespace.clone());
+impl Urgency {
+    fn of(ticket: &Ticket) -> Self {
+        Self {
+            never_expires: ticket.expires_at.is_none(),
+            expires_at: ticket.expires_at,
+            created_at: ticket.created_at,
+            uid: ticket.uid.clone(),
         }
-        self.by_namespace
-            .entry(ticket.namespace.clone())
-            .or_default()
-            .insert(place, ticket);
+    }
+}
+
+#[derive(Debug)]
+struct Namespace {
+    /// Its place in `FairQueue::round`.
+    place: i64,
+    tickets: BTreeSet<Urgency>,
+}
+
+/// The queue of one account.
+#[derive(Debug, Default)]
+pub struct FairQueue {
+    waiting: HashMap<String, Waiting>,
+    /// Namespaces with at least one ticket; an empty one leaves.
+    namespaces: HashMap<String, Namespace>,
+    /// The order of service. Places only ever grow at the back and shrink at the front.
+    round: BTreeMap<i64, String>,
+}
+
+impl FairQueue {
+    /// An empty queue.
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Removes a ticket. The empty namespace stays in the rota until its turn, so that a ticket
-    /// that is updated does not lose its namespace's place.
-    fn take_out(&mut self, uid: &str) -> bool {
-        let Some((namespace, place)) = self.places.remove(uid) else {
-            return false;
+    /// Adds a ticket, or takes over its new expiry. Asking again neither gains nor
+    /// loses: the namespace keeps its place and `since` stays.
+    pub fn enqueue(&mut self, ticket: Ticket, now: BootTime) {
+        let since = match self.waiting.get(&ticket.uid) {
+            Some(known) if known.ticket == ticket => return,
+            Some(known) => known.since,
+            None => now,
         };
-        if let Some(tickets) = self.by_namespace.get_mut(&namespace) {
-            tickets.remove(&place);
+        if let Some(known) = self.waiting.get(&ticket.uid)
+            && known.ticket.namespace == ticket.namespace
+        {
+            self.reorder(ticket);
+            return;
         }
-        true
+        self.leave(&ticket.uid);
+        let back = self
+            .round
+            .last_key_value()
+            .map_or(0, |(place, _)| place + 1);
+        self.insert(Waiting { ticket, since }, back);
     }
 
-    /// The resource no longer wants a turn.
-    pub fn leave(&mut self, uid: &str) {
-        if self.take_out(uid) && self.places.is_empty() {
-            self.by_namespace.clear();
-            self.rota.clear();
+    /// Puts back a ticket whose turn was withdrawn: its namespace is served next.
+    pub fn put_back(&mut self, waiting: Waiting) {
+        self.leave(&waiting.ticket.uid);
+        let front = self
+            .round
+            .first_key_value()
+            .map_or(0, |(place, _)| place - 1);
+        if let Some(namespace) = self.namespaces.get_mut(&waiting.ticket.namespace) {
+            self.round.remove(&namespace.place);
+            namespace.place = front;
+            self.round.insert(front, waiting.ticket.namespace.clone());
         }
+        self.insert(waiting, front);
     }
 
-    /// True while the resource waits.
+    /// Removes a ticket. True if it was there.
+    pub fn leave(&mut self, uid: &str) -> bool {
+        self.take(uid).is_some()
+    }
+
+    /// Takes the next ticket.
+    pub fn pop(&mut self) -> Option<Waiting> {
+        let name = self.round.first_key_value()?.1;
+        let uid = self.namespaces.get(name)?.tickets.first()?.uid.clone();
+        self.serve(&uid)
+    }
+
+    /// Takes the next ticket whose uid is not in `avoided`. `None` if there is none,
+    /// although others may wait.
+    pub fn pop_avoiding(&mut self, avoided: &HashSet<String>) -> Option<Waiting> {
+        let uid = self.round.values().find_map(|name| {
+            let tickets = &self.namespaces.get(name)?.tickets;
+            let free = tickets.iter().find(|t| !avoided.contains(&t.uid))?;
+            Some(free.uid.clone())
+        })?;
+        self.serve(&uid)
+    }
+
+    /// True while the uid waits here.
     pub fn contains(&self, uid: &str) -> bool {
-        self.places.contains_key(uid)
+        self.waiting.contains_key(uid)
     }
 
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.waiting.len()
     }
 
     /// True when nobody waits.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.waiting.is_empty()
     }
 
-    /// The next ticket; its namespace goes to the end of the rota.
-    pub fn next(&mut self) -> Option<Ticket> {
-        while let Some(namespace) = self.rota.pop_front() {
-            let Some(tickets) = self.by_namespace.get_mut(&namespace) else {
-                continue;
-            };
-            match tickets.pop_first() {
-                Some((_, ticket)) => {
-                    self.places.remove(&ticket.uid);
-                    if tickets.is_empty() {
-                        self.by_namespace.remove(&namespace);
-                    } else {
-                        self.rota.push_back(namespace);
-                    }
-                    return Some(ticket);
-                }
-                None => {
-                    self.by_namespace.remove(&namespace);
-                }
+    /// How many turns come before this one if nobody joins or leaves: 0 is next.
+    /// O(namespaces + rank).
+    pub fn position(&self, uid: &str) -> Option<usize> {
+        let ticket = &self.waiting.get(uid)?.ticket;
+        let own = self.namespaces.get(&ticket.namespace)?;
+        let urgency = Urgency::of(ticket);
+        let rank = own.tickets.range(..&urgency).count();
+        let others: usize = self
+            .namespaces
+            .values()
+            .filter(|other| other.place != own.place)
+            .map(|other| {
+                let turns = rank + usize::from(other.place < own.place);
+                other.tickets.len().min(turns)
+            })
+            .sum();
+        Some(rank + others)
+    }
+
+    /// Takes `uid` and sends its namespace to the end of the round.
+    fn serve(&mut self, uid: &str) -> Option<Waiting> {
+        let taken = self.take(uid)?;
+        let name = &taken.ticket.namespace;
+        if let Some(namespace) = self.namespaces.get_mut(name) {
+            self.round.remove(&namespace.place);
+            let back = self
+                .round
+                .last_key_value()
+                .map_or(0, |(place, _)| place + 1);
+            namespace.place = back;
+            self.round.insert(back, name.clone());
+        }
+        Some(taken)
+    }
+
+    fn take(&mut self, uid: &str) -> Option<Waiting> {
+        let taken = self.waiting.remove(uid)?;
+        let name = &taken.ticket.namespace;
+        if let Some(namespace) = self.namespaces.get_mut(name) {
+            namespace.tickets.remove(&Urgency::of(&taken.ticket));
+            if namespace.tickets.is_empty() {
+                self.round.remove(&namespace.place);
+                self.namespaces.remove(name);
             }
         }
-        None
+        Some(taken)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn ticket(namespace: &str, uid: &str, created: i64, expires: Option<i64>) -> Ticket {
-        Ticket {
-            uid: uid.into(),
-            namespace: namespace.into(),
-            name: uid.into(),
-            expires_at: expires.map(|s| Timestamp::from_second(s).unwrap()),
-            created_at: Timestamp::from_second(created).unwrap(),
+    /// Adds a ticket; `place` counts only if its namespace is not in the round yet.
+    fn insert(&mut self, waiting: Waiting, place: i64) {
+        let name = &waiting.ticket.namespace;
+        if !self.namespaces.contains_key(name) {
+            self.round.insert(place, name.clone());
         }
+        let namespace = self.namespaces.entry(name.clone()).or_insert(Namespace {
+            place,
+            tickets: BTreeSet::new(),
+        });
+        namespace.tickets.insert(Urgency::of(&waiting.ticket));
+        self.waiting.insert(waiting.ticket.uid.clone(), waiting);
     }
 
-    fn drain(queue: &mut Queue) -> Vec<String> {
-        std::iter::from_fn(|| queue.next()).map(|t| t.uid).collect()
-    }
-
-    #[test]
-    fn a_namespace_with_thousands_delays_another_by_one_turn_only() {
-        let mut queue = Queue::default();
-        for n in 0..2000 {
-            queue.enqueue(ticket("a", &format!("a{n:04}"), n, None));
+    /// Takes over the new order of a known ticket inside its namespace.
+    fn reorder(&mut self, ticket: Ticket) {
+        let Some(known) = self.waiting.get_mut(&ticket.uid) else {
+            return;
+        };
+        if let Some(namespace) = self.namespaces.get_mut(&ticket.namespace) {
+            namespace.tickets.remove(&Urgency::of(&known.ticket));
+            namespace.tickets.insert(Urgency::of(&ticket));
         }
-        queue.enqueue(ticket("b", "b", 9999, None));
-        let first: Vec<_> = (0..2).map(|_| queue.next().unwrap().uid).collect();
-        assert_eq!(first, ["a0000", "b"]);
-        assert_eq!(queue.len(), 1999);
-    }
-
-    #[test]
-    fn inside_a_namespace_expiry_then_age_then_uid() {
-        let mut queue = Queue::default();
-        for t in [
-            ticket("a", "late", 1, Some(500)),
-            ticket("a", "never-b", 2, None),
-            ticket("a", "never-a", 2, None),
-            ticket("a", "old", 1, None),
-            ticket("a", "soon", 9, Some(100)),
-        ] {
-            queue.enqueue(t);
-        }
-        assert_eq!(
-            drain(&mut queue),
-            ["soon", "late", "old", "never-a", "never-b"]
-        );
-    }
-
-    #[test]
-    fn enqueueing_again_updates_the_expiry_and_keeps_the_rota() {
-        let mut queue = Queue::default();
-        for t in [
-            ticket("a", "a", 1, None),
-            ticket("b", "b", 1, None),
-            ticket("a", "a", 1, Some(5)),
-        ] {
-            queue.enqueue(t);
-        }
-        assert_eq!(
-            (queue.len(), drain(&mut queue)),
-            (2, vec!["a".into(), "b".into()])
-        );
-    }
-
-    #[test]
-    fn who_left_gets_no_turn() {
-        let mut queue = Queue::default();
-        queue.enqueue(ticket("a", "a", 1, None));
-        queue.enqueue(ticket("b", "b", 1, None));
-        queue.leave("a");
-        assert!(!queue.contains("a"));
-        assert_eq!(drain(&mut queue), ["b"]);
-        assert!(queue.is_empty());
+        known.ticket = ticket;
     }
 }

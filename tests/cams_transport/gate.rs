@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::future::pending;
 
-use phone_migration_operator::cams::{GateClosed, NotSentCause, Verdict};
+use phone_migration_operator::cams::{GateClosed, NotSentCause, Permit, Verdict};
+use phone_migration_operator::clock::Now;
 
 use crate::server::{OK, Script, Server, http};
 use crate::{assert_nothing_leaks, cams, open, signed, submit};
@@ -18,6 +19,27 @@ async fn let_others_pass() {
     }
 }
 
+/// What these gates return.
+struct Pass {
+    number: i32,
+    written: Option<Now>,
+}
+
+impl Pass {
+    fn new(number: i32) -> Self {
+        Self {
+            number,
+            written: None,
+        }
+    }
+}
+
+impl Permit for Pass {
+    fn written(&mut self, at: Now) {
+        self.written = Some(at);
+    }
+}
+
 #[tokio::test]
 async fn opens_after_the_connection_and_before_the_first_byte() {
     let server = Server::start(vec![Script::Reply(http(200, &[], OK))]).await;
@@ -27,10 +49,13 @@ async fn opens_after_the_connection_and_before_the_first_byte() {
         server.until("the connection", |all| all.len() == 1).await;
         let_others_pass().await;
         assert!(server.connections()[0].bytes.is_empty());
-        Ok("slot 7")
+        Ok(Pass::new(7))
     };
     let call = cams.submit(signed(&cams), gate).await;
-    assert_eq!(call.admitted, Some("slot 7"));
+    let pass = call.admitted.unwrap();
+    assert_eq!(pass.number, 7);
+    // The permit is told of the write itself, not of the reply.
+    assert_eq!(pass.written, call.timing.written);
     assert!(matches!(call.answer.verdict, Verdict::Accepted { .. }));
 
     let opened = call.timing.opened.unwrap().boot;
@@ -101,8 +126,8 @@ async fn may_borrow_and_runs_in_the_callers_task() {
     let turns = std::rc::Rc::new(Cell::new(0));
     let gate = || async {
         turns.set(turns.get() + 1);
-        Ok(turns.get())
+        Ok(Pass::new(turns.get()))
     };
     let call = cams.submit(signed(&cams), gate).await;
-    assert_eq!(call.admitted, Some(1));
+    assert_eq!(call.admitted.map(|pass| pass.number), Some(1));
 }

@@ -7,26 +7,29 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use http_body_util::Empty;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
+use tokio::sync::oneshot;
 
 use crate::clock::{self, Now};
 
 /// The empty body.
-pub(super) struct Handover(Arc<OnceLock<Now>>);
+pub(super) struct Handover(Option<oneshot::Sender<Now>>);
 
 impl Handover {
-    pub(super) fn new(written: Arc<OnceLock<Now>>) -> Self {
-        Self(written)
+    pub(super) fn new(written: oneshot::Sender<Now>) -> Self {
+        Self(Some(written))
     }
 }
 
 impl Drop for Handover {
     fn drop(&mut self) {
-        let _ = self.0.set(clock::now());
+        if let Some(written) = self.0.take() {
+            // Nobody may be interested any more.
+            let _ = written.send(clock::now());
+        }
     }
 }
 

@@ -1,0 +1,125 @@
+//! Steps 5 and 6 of the protocol: the gate at the socket, and exactly one send.
+
+use std::time::Duration;
+
+use super::{Claimed, SLOT_WITHIN, block_cause, conclude, is_fresh};
+use crate::cams::{self, Answer, GateClosed, NotSentCause, UnknownCause, Verdict};
+use crate::clock::{self, Now};
+use crate::code::Code;
+use crate::context::Context;
+use crate::metrics::Answer as Label;
+use crate::observe::end_slot;
+use crate::quota::{Action, Priority, Report, Slot, Turn};
+use crate::reads::final_at;
+use crate::record::Owned;
+
+/// Sends, once, and records what came of it.
+pub(super) async fn submit(ctx: &Context, claimed: Claimed, turn: Turn) {
+    let Claimed {
+        owned,
+        object,
+        code,
+        signed,
+        request,
+    } = claimed;
+    let started = clock::boot();
+    let span = (owned.key.to_string(), owned.attempt_id.clone());
+    tracing::info!(object = %span.0, attempt = %span.1, "Attempt claimed");
+    let call = ctx
+        .cams
+        .submit(request, || gate(ctx, turn, &owned, &code, signed))
+        .await;
+    let now = clock::boot();
+    end_slot(call.admitted, call.timing);
+    let answer = call.answer;
+    count(ctx, &answer, now.saturating_sub(started));
+    let report = report(&answer);
+    if let Some(report) = report {
+        ctx.quota.report(Action::Verify, report);
+    }
+    tracing::info!(object = %span.0, attempt = %span.1, verdict = verdict_word(&answer.verdict),
+        code = answer.code.as_deref(), request = answer.request_id.as_deref(), "Attempt answered");
+    conclude::conclude(ctx, &owned, object, &code, signed, answer).await;
+}
+
+/// The last decision before the bytes leave, at the connected socket.
+async fn gate(
+    ctx: &Context,
+    mut turn: Turn,
+    owned: &Owned,
+    code: &Code,
+    signed: Now,
+) -> Result<Slot, GateClosed> {
+    let closed = |reason| Err(GateClosed { reason });
+    let priority = Priority::Look;
+    let Ok(slot) = ctx.quota.slot(Action::Verify, priority, SLOT_WITHIN).await else {
+        return closed("no send slot within 5 s");
+    };
+    if !turn.used(&slot) {
+        slot.unsent();
+        return closed("the turn went to somebody else");
+    }
+    let now = clock::now();
+    if !is_fresh(signed, now) {
+        slot.unsent();
+        return closed("the signature is too old");
+    }
+    if !ctx.activity.may_act() {
+        slot.unsent();
+        return closed("this process is stopping or no longer leads");
+    }
+    if code.is_expired(now.wall) {
+        slot.unsent();
+        return closed("the code expired");
+    }
+    let final_at = final_at(signed.wall, ctx.validity);
+    if !ctx
+        .spent
+        .begin(&code.fingerprint, &owned.attempt_id, now.wall, final_at)
+    {
+        slot.unsent();
+        return closed("another attempt has this code");
+    }
+    Ok(slot)
+}
+
+fn count(ctx: &Context, answer: &Answer, took: Duration) {
+    let label = match (&answer.verdict, answer.code.as_deref()) {
+        (Verdict::NotSent(NotSentCause::Gate), _) => return,
+        (Verdict::NotSent(_), _) => Label::NotSent,
+        (_, Some(code)) => Label::Code(code),
+        (Verdict::Unknown(UnknownCause::Timeout | UnknownCause::ConnectionLost), None) => {
+            Label::NoReply
+        }
+        (_, None) => Label::NotTheApi,
+    };
+    ctx.metrics
+        .call(cams::Action::ChatappMigrationVerified, label, took);
+}
+
+/// What the quota learns from an answer; a closed gate says nothing about the account.
+fn report(answer: &Answer) -> Option<Report> {
+    Some(match &answer.verdict {
+        Verdict::Accepted { .. } | Verdict::Refused(_) => Report::Answered,
+        Verdict::Throttled { after } => Report::Throttled {
+            retry_after: *after,
+        },
+        Verdict::NotSent(NotSentCause::Gate) => return None,
+        Verdict::NotSent(NotSentCause::Dns | NotSentCause::Connect | NotSentCause::Tls) => {
+            Report::NotSent
+        }
+        Verdict::Blocked(cause) => Report::Blocked(block_cause(*cause)),
+        Verdict::Unknown(_) => Report::Unknown,
+    })
+}
+
+fn verdict_word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepted { .. } => "Accepted",
+        Verdict::Refused(_) => "Refused",
+        Verdict::Throttled { .. } => "Throttled",
+        Verdict::NotSent(_) => "NotSent",
+        Verdict::Blocked(_) => "Blocked",
+        Verdict::Unknown(_) => "Unknown",
+    }
+}

@@ -1,0 +1,111 @@
+//! The turns that are out. PURE.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::super::TurnKind;
+use super::super::queue::Waiting;
+use super::TurnId;
+use crate::clock::BootTime;
+
+/// A granted turn is to be taken within this, and a taken one to be used.
+pub const TURN_LIFETIME: Duration = Duration::from_secs(10);
+
+/// One turn that is out: granted or taken, and not used.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) id: TurnId,
+    pub(super) kind: TurnKind,
+    pub(super) waiting: Waiting,
+    pub(super) granted_at: BootTime,
+    pub(super) taken: bool,
+    expires_at: BootTime,
+}
+
+/// All turns that are out, at most one per uid.
+///
+/// There are at most three seconds' worth of the rate of them, so a scan is cheap.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    by_uid: HashMap<String, Grant>,
+    next_id: u64,
+}
+
+impl Turns {
+    pub(super) fn len(&self) -> usize {
+        self.by_uid.len()
+    }
+
+    pub(super) fn untaken(&self) -> usize {
+        self.by_uid.values().filter(|grant| !grant.taken).count()
+    }
+
+    pub(super) fn get(&self, uid: &str) -> Option<&Grant> {
+        self.by_uid.get(uid)
+    }
+
+    pub(super) fn grant(&mut self, waiting: Waiting, kind: TurnKind, now: BootTime) -> TurnId {
+        let id = TurnId(self.next_id);
+        self.next_id += 1;
+        let grant = Grant {
+            id,
+            kind,
+            granted_at: now,
+            taken: false,
+            expires_at: now + TURN_LIFETIME,
+            waiting,
+        };
+        self.by_uid.insert(grant.waiting.ticket.uid.clone(), grant);
+        id
+    }
+
+    /// Marks the turn as taken; from here on it has its time anew.
+    pub(super) fn take(&mut self, uid: &str, now: BootTime) -> Option<&Grant> {
+        let grant = self.by_uid.get_mut(uid).filter(|grant| !grant.taken)?;
+        grant.taken = true;
+        grant.expires_at = now + TURN_LIFETIME;
+        Some(grant)
+    }
+
+    /// True while exactly this turn of the uid stands.
+    pub(super) fn stands(&self, uid: &str, id: TurnId) -> bool {
+        self.by_uid.get(uid).is_some_and(|grant| grant.id == id)
+    }
+
+    /// Removes exactly this turn of the uid.
+    pub(super) fn remove(&mut self, uid: &str, id: TurnId) -> Option<Grant> {
+        self.by_uid.get(uid).filter(|grant| grant.id == id)?;
+        self.by_uid.remove(uid)
+    }
+
+    pub(super) fn set_kind(&mut self, id: TurnId, kind: TurnKind) -> bool {
+        match self.by_uid.values_mut().find(|grant| grant.id == id) {
+            Some(grant) => {
+                grant.kind = kind;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Removes the turns that `which` selects, the last granted first, so that putting
+    /// them back one by one restores their order.
+    pub(super) fn withdraw(&mut self, which: impl Fn(&Grant) -> bool) -> Vec<Grant> {
+        let mut gone: Vec<Grant> = self
+            .by_uid
+            .extract_if(|_, grant| which(grant))
+            .map(|(_, grant)| grant)
+            .collect();
+        gone.sort_by_key(|grant| std::cmp::Reverse(grant.id));
+        gone
+    }
+
+    /// Removes the turns that ran out.
+    pub(super) fn expired(&mut self, now: BootTime) -> Vec<Grant> {
+        self.withdraw(|grant| grant.expires_at <= now)
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<BootTime> {
+        self.by_uid.values().map(|grant| grant.expires_at).min()
+    }
+}

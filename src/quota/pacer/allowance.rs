@@ -1,0 +1,113 @@
+//! The allowance for late arrival, J. PURE.
+//!
+//! Two calls sent one second apart may arrive closer together if the first is late. J
+//! is how much later than its send a call is believed to arrive at most, over and
+//! above the fastest. It is learned from the only evidence there is: our own lateness,
+//! and throttles.
+
+use std::time::Duration;
+
+use super::super::recent::RecentMax;
+use crate::clock::BootTime;
+
+/// Where J starts and below which it never falls.
+pub const START: Duration = Duration::from_millis(10);
+/// J never exceeds the deadline of a call: there the rule is anchored on the reply.
+pub const MAX: Duration = Duration::from_secs(10);
+/// How long our own lateness counts.
+const LATENESS_WINDOW: Duration = Duration::from_secs(10);
+/// J halves each time this passes without a throttle.
+const QUIET: Duration = Duration::from_secs(600);
+
+/// J, learned per action.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    learned: Duration,
+    /// The last throttle, or the start.
+    quiet_since: BootTime,
+    lateness: RecentMax,
+}
+
+impl Allowance {
+    pub(super) fn new(now: BootTime) -> Self {
+        Self {
+            learned: START,
+            quiet_since: now,
+            lateness: RecentMax::new(LATENESS_WINDOW),
+        }
+    }
+
+    /// J: what throttles taught, and no less than our own lateness of late.
+    pub(super) fn current(&self, now: BootTime) -> Duration {
+        self.learned(now).max(self.lateness.get(now)).min(MAX)
+    }
+
+    /// What throttles taught, without our own lateness.
+    pub(super) fn learned(&self, now: BootTime) -> Duration {
+        let halvings = now.saturating_sub(self.quiet_since).as_secs() / QUIET.as_secs();
+        let halvings = u32::try_from(halvings).unwrap_or(u32::MAX);
+        let divisor = 1u32.checked_shl(halvings).unwrap_or(u32::MAX);
+        (self.learned / divisor).max(START)
+    }
+
+    /// A request was handed over this long after its send time had been read.
+    pub(super) fn late(&mut self, now: BootTime, lateness: Duration) {
+        self.lateness.record(now, lateness);
+    }
+
+    /// A throttle began a pause: J was too small, or others use the quota too.
+    pub(super) fn double(&mut self, now: BootTime) {
+        self.learned = self.current(now).saturating_mul(2).min(MAX);
+        self.quiet_since = now;
+    }
+
+    /// A further throttle of the same pause: not quiet, but no new evidence.
+    pub(super) fn not_quiet(&mut self, now: BootTime) {
+        self.learned = self.learned(now);
+        self.quiet_since = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn doubles_to_the_deadline_and_halves_with_quiet() {
+        let mut j = Allowance::new(ms(0));
+        assert_eq!(j.current(ms(0)), START);
+        j.double(ms(0));
+        assert_eq!(j.current(ms(0)), ms(20));
+        for _ in 0..20 {
+            j.double(ms(0));
+        }
+        assert_eq!(j.current(ms(0)), MAX);
+        assert_eq!(j.current(ms(599_999)), MAX);
+        assert_eq!(j.current(ms(600_000)), ms(5_000));
+        assert_eq!(j.current(ms(1_200_000)), ms(2_500));
+        assert_eq!(j.current(ms(u64::from(u32::MAX))), START);
+        j.not_quiet(ms(1_200_000));
+        assert_eq!(j.current(ms(1_799_999)), ms(2_500));
+    }
+
+    #[test]
+    fn lateness_is_a_floor_for_ten_seconds() {
+        let mut j = Allowance::new(ms(0));
+        j.late(ms(1_000), ms(300));
+        j.late(ms(2_000), ms(40));
+        assert_eq!(j.current(ms(11_000)), ms(300));
+        assert_eq!(j.learned(ms(11_000)), START);
+        assert_eq!(j.current(ms(11_001)), ms(40));
+        assert_eq!(j.current(ms(12_001)), START);
+        // What a throttle doubles is what was in force.
+        j.late(ms(20_000), ms(100));
+        j.double(ms(20_001));
+        assert_eq!(j.current(ms(40_000)), ms(200));
+        j.late(ms(50_000), ms(60_000));
+        assert_eq!(j.current(ms(50_000)), MAX);
+    }
+}
