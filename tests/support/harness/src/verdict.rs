@@ -60,7 +60,7 @@ impl World {
         if limited && !over.is_empty() {
             return fail("more than the quota in a second", format!("{over:?}"));
         }
-        let objects = self.objects().await?;
+        let objects = self.list().await?;
         check_outcomes(&ledger, &objects)?;
         self.check_leaks(&ledger, &objects).await?;
         let requests = self.requests()?;
@@ -97,7 +97,11 @@ impl World {
             .collect())
     }
 
-    async fn objects(&self) -> Result<Vec<Value>> {
+    /// Every PhoneMigration of this world's namespace.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn list(&self) -> Result<Vec<Value>> {
         let list = self
             .migrations()
             .list(&ListParams::default())
