@@ -17,7 +17,8 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -112,7 +113,10 @@ impl Server {
     }
 }
 
-async fn serve(stream: TcpStream, health: Arc<Health>, metrics: Arc<Metrics>) {
+async fn serve<S>(stream: S, health: Arc<Health>, metrics: Arc<Metrics>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = service_fn(|request: Request<Incoming>| {
         let response = respond(&request, &health, &metrics);
         async move { Ok::<_, Infallible>(response) }

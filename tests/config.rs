@@ -3,16 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
 
 use clap::Args;
 use phone_migration_operator::cams::SignatureVersion;
 use phone_migration_operator::config::{
-    Command, Config, ConfigError, Environment, LeaderElection, LogFormat, RunArgs,
-    load_fingerprint_key, parse,
+    Command, Config, ConfigError, Environment, LeaderElection, LogFormat, RunArgs, parse,
 };
 
 fn laptop() -> Environment {
@@ -487,88 +485,6 @@ fn a_pod_is_known_by_its_variables_and_a_named_kubeconfig_wins() {
     let shown = with_variables(&with_kubeconfig);
     assert!(shown.contains("leader_election: None"), "{shown}");
     assert!(shown.contains("in_cluster: false"), "{shown}");
-}
-
-fn load_key(path: &Path) -> Result<Option<[u8; 32]>, ConfigError> {
-    load_fingerprint_key(path, |bytes| bytes)
-}
-
-fn key_file(directory: &Path, content: &[u8]) -> PathBuf {
-    let path = directory.join("key");
-    fs::write(&path, content).unwrap();
-    path
-}
-
-#[test]
-fn a_key_is_32_bytes_or_64_hexadecimal_digits() {
-    let directory = tempfile::tempdir().unwrap();
-    let bytes: [u8; 32] = std::array::from_fn(|i| (i * 7 + 250) as u8);
-    let lower: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    let upper = lower.to_uppercase();
-    for content in [
-        bytes.to_vec(),
-        lower.clone().into_bytes(),
-        upper.clone().into_bytes(),
-        format!("{lower}\n").into_bytes(),
-        format!("{upper}\r\n").into_bytes(),
-    ] {
-        let path = key_file(directory.path(), &content);
-        assert_eq!(load_key(&path).unwrap(), Some(bytes));
-    }
-}
-
-#[test]
-fn a_missing_key_file_is_no_error_and_a_malformed_one_is() {
-    let directory = tempfile::tempdir().unwrap();
-    let missing = directory.path().join("key");
-    assert_eq!(load_key(&missing).unwrap(), None);
-
-    let hex = "c0ffee".repeat(10);
-    for content in [
-        String::new(),
-        "CANARYCANARYCANARYCANARYCANARYC".to_owned(),
-        "CANARYCANARYCANARYCANARYCANARYCAN".to_owned(),
-        format!("{hex}abc"),
-        format!("{hex}abcde"),
-        format!("{hex}abcg"),
-        format!("{hex}abcd\n\n"),
-        format!(" {hex}abc"),
-        "c0ffee".repeat(1000),
-    ] {
-        let path = key_file(directory.path(), content.as_bytes());
-        let Err(error) = load_key(&path) else {
-            panic!("{content:?} was accepted");
-        };
-        let expected = format!(
-            "--fingerprint-key-file: {} must hold 32 random bytes or 64 hexadecimal digits, and \
-             holds {} that are neither: create one with: head -c 32 /dev/urandom > FILE",
-            path.display(),
-            if content.len() < 128 {
-                format!("{} bytes", content.len())
-            } else {
-                "far more bytes".to_owned()
-            }
-        );
-        assert_eq!(error.to_string(), expected);
-        assert!(!format!("{error:?}").contains("CANARY"));
-    }
-}
-
-#[test]
-fn an_unreadable_key_file_is_an_error() {
-    let directory = tempfile::tempdir().unwrap();
-    let Err(error) = load_key(directory.path()) else {
-        panic!("a directory was accepted");
-    };
-    let start = format!(
-        "--fingerprint-key-file: cannot read {}: ",
-        directory.path().display()
-    );
-    let line = error.to_string();
-    assert!(line.starts_with(&start), "{line}");
-    assert!(line.ends_with(
-        "make it readable, or remove the flag to use a key that lives as long as the process"
-    ));
 }
 
 #[test]

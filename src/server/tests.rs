@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -175,10 +176,31 @@ async fn half_a_request_is_given_up() {
     let start = Instant::now();
     let reply = rest_of(server.send("GET /livez HTTP/1.1\r\nHost:").await).await;
     assert!(!reply.contains("200"), "{reply}");
+    let waited = start.elapsed();
     assert!(
-        start.elapsed() <= CONNECTION_TIMEOUT,
-        "{:?}",
-        start.elapsed()
+        waited < HEADER_TIMEOUT + Duration::from_secs(1),
+        "{waited:?}"
+    );
+}
+
+/// A socket's buffers would swallow the whole reply; 64 bytes do not.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_given_up() {
+    let (mut client, stream) = tokio::io::duplex(64);
+    let metrics = Arc::new(Metrics::new(["Queued"]));
+    let start = Instant::now();
+    let served = tokio::spawn(serve(stream, Health::new(), metrics));
+    let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    timeout(CONNECTION_TIMEOUT * 2, served)
+        .await
+        .expect("still served")
+        .unwrap();
+    let waited = start.elapsed();
+    assert!(waited >= Duration::from_secs(1), "the reply did not stall");
+    assert!(
+        waited <= CONNECTION_TIMEOUT + Duration::from_secs(1),
+        "{waited:?}"
     );
 }
 

@@ -64,9 +64,11 @@ async fn main() -> std::process::ExitCode {
     let args = Args::parse();
     let run = async {
         match args.figure {
-            Figure::Pace { resources, processing_ms, jitter_ms } => {
-                pace(&args.binary, resources, processing_ms, jitter_ms).await
-            }
+            Figure::Pace {
+                resources,
+                processing_ms,
+                jitter_ms,
+            } => pace(&args.binary, resources, processing_ms, jitter_ms).await,
             Figure::Throughput { resources } => throughput(&args.binary, resources).await,
             Figure::Memory { resources, secrets } => memory(&args.binary, resources, secrets).await,
             Figure::Wake { waited } => wake(&args.binary, waited).await,
@@ -99,9 +101,16 @@ async fn fill(world: &World, resources: u32) -> Result<()> {
     stream::iter(0..resources)
         .map(|n| async move {
             let (name, phone, code) = (format!("m{n}"), phone(n), format!("{:08}", 10_000_000 + n));
-            world.sim.add_number(Number::new(&phone, &code, format!("id-{phone}")));
-            world.secret(&format!("{name}-code"), json!({"code": code})).await?;
-            world.create(&Migration::new(&name, &phone)).await.map(|_| ())
+            world
+                .sim
+                .add_number(Number::new(&phone, &code, format!("id-{phone}")));
+            world
+                .secret(&format!("{name}-code"), json!({"code": code}))
+                .await?;
+            world
+                .create(&Migration::new(&name, &phone))
+                .await
+                .map(|_| ())
         })
         .buffer_unordered(32)
         .try_collect::<()>()
@@ -127,16 +136,30 @@ async fn by_reason(world: &World) -> Result<std::collections::BTreeMap<String, u
     let list = world.list().await?;
     let mut counts = std::collections::BTreeMap::new();
     for object in &list {
-        *counts.entry(reason(&object["status"]).to_owned()).or_insert(0) += 1;
+        *counts
+            .entry(reason(&object["status"]).to_owned())
+            .or_insert(0) += 1;
     }
     Ok(counts)
+}
+
+/// Share of the quota used over the middle 80 % of the time.
+fn middle_utilisation(times: &[u64]) -> f64 {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else {
+        return 0.0;
+    };
+    let tenth = (last - first) / 10;
+    cams_simulator::utilisation(times, first + tenth, last - tenth, 10)
 }
 
 fn per_resource(requests: &[harness::AuditEntry], resources: u32) {
     let mut all: Vec<(usize, usize, bool)> = (0..resources)
         .map(|n| {
             let of = requests_of(requests, &format!("m{n}"));
-            let writes = of.iter().filter(|r| !matches!(r.verb.as_str(), "get")).count();
+            let writes = of
+                .iter()
+                .filter(|r| !matches!(r.verb.as_str(), "get"))
+                .count();
             let status = of.iter().filter(|r| r.subresource == "status").count();
             (of.len(), writes, status > 2)
         })
@@ -146,7 +169,10 @@ fn per_resource(requests: &[harness::AuditEntry], resources: u32) {
         let group: Vec<_> = all.iter().filter(|r| r.2 == waited).collect();
         let most = group.iter().map(|r| r.0).max().unwrap_or_default();
         let writes = group.iter().map(|r| r.1).max().unwrap_or_default();
-        println!("API requests, {what}: {} resources, at most {most}, of which writes {writes}", group.len());
+        println!(
+            "API requests, {what}: {} resources, at most {most}, of which writes {writes}",
+            group.len()
+        );
     }
 }
 
@@ -159,38 +185,68 @@ async fn pace(binary: &PathBuf, resources: u32, processing_ms: u64, jitter_ms: u
     let mut operator = operator(&world, &[]).await?;
     let within = Duration::from_secs(60 + u64::from(resources) / 4);
     until_all_verified(&world, resources, within).await?;
-    println!("{resources} resources, processing {processing_ms} ms, jitter {jitter_ms} ms: {:.1} s", started.elapsed().as_secs_f64());
-    println!("resident: {} KiB", operator.resident_kib().unwrap_or_default());
+    println!(
+        "{resources} resources, processing {processing_ms} ms, jitter {jitter_ms} ms: {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
+    println!(
+        "resident: {} KiB",
+        operator.resident_kib().unwrap_or_default()
+    );
     let figures = world.finish().await?;
     let ledger = world.sim.ledger();
     for action in [VERIFIED, READ_STATUS] {
         let of = figures.summary.actions.iter().find(|a| a.action == action);
         let (throttled, worst) = of.map_or((0, 0), |a| (a.counts.throttled, a.worst_second));
         let times = cams_simulator::admitted_times(&ledger, action);
-        let used = cams_simulator::utilisation(&times, 10, 0.8);
-        println!("{action}: throttled {throttled}, worst second {worst}, utilisation {:.2} %", used * 100.0);
+        let used = middle_utilisation(&times);
+        println!(
+            "{action}: throttled {throttled}, worst second {worst}, utilisation {:.2} %",
+            used * 100.0
+        );
     }
-    println!("executed per code at most {}", figures.summary.max_executed_per_code);
+    println!(
+        "executed per code at most {}",
+        figures.summary.max_executed_per_code
+    );
     per_resource(&figures.requests, resources);
     operator.stop().await.map(|_| ())
 }
 
 async fn throughput(binary: &PathBuf, resources: u32) -> Result<()> {
     let world = World::new(binary, "throughput").await?;
-    world.sim.set_quota(None, cams_simulator::Quota { limit: 0, ..Default::default() });
+    world.sim.set_quota(
+        None,
+        cams_simulator::Quota {
+            limit: 0,
+            ..Default::default()
+        },
+    );
     fill(&world, resources).await?;
     let mut operator = operator(&world, &["--qps", "0"]).await?;
     until_all_verified(&world, resources, Duration::from_secs(120)).await?;
     let figures = world.finish().await?;
-    let stamps = figures.requests.iter().filter(|r| r.subresource == "status");
+    let stamps = figures
+        .requests
+        .iter()
+        .filter(|r| r.subresource == "status");
     let last = stamps.map(|r| r.stage_timestamp).max();
     let first = world.sim.ledger().iter().map(|e| e.arrived_at).min();
     if let (Some(first), Some(last)) = (first, last) {
         let seconds = last.duration_since(first).as_secs_f64();
-        println!("{resources} resources in {seconds:.2} s: {:.0} per second", f64::from(resources) / seconds);
+        println!(
+            "{resources} resources in {seconds:.2} s: {:.0} per second",
+            f64::from(resources) / seconds
+        );
     }
-    println!("resident: {} KiB", operator.resident_kib().unwrap_or_default());
-    println!("executed per code at most {}", figures.summary.max_executed_per_code);
+    println!(
+        "resident: {} KiB",
+        operator.resident_kib().unwrap_or_default()
+    );
+    println!(
+        "executed per code at most {}",
+        figures.summary.max_executed_per_code
+    );
     per_resource(&figures.requests, resources);
     operator.stop().await.map(|_| ())
 }
@@ -202,14 +258,25 @@ async fn memory(binary: &PathBuf, resources: u32, secrets: u32) -> Result<()> {
     println!("idle: {} KiB", idle.resident_kib().unwrap_or_default());
     let big = "x".repeat(200_000);
     for n in 0..secrets {
-        world.secret(&format!("foreign-{n}"), json!({"blob": big})).await?;
+        world
+            .secret(&format!("foreign-{n}"), json!({"blob": big}))
+            .await?;
     }
     tokio::time::sleep(Duration::from_secs(10)).await;
-    println!("idle beside {secrets} foreign Secrets of 200 KB: {} KiB", idle.resident_kib().unwrap_or_default());
+    println!(
+        "idle beside {secrets} foreign Secrets of 200 KB: {} KiB",
+        idle.resident_kib().unwrap_or_default()
+    );
     fill(&world, resources).await?;
     let mut most = 0;
     let deadline = Instant::now() + Duration::from_secs(30 + u64::from(resources) / 5);
-    while by_reason(&world).await?.get("Verified").copied().unwrap_or_default() < resources as usize {
+    while by_reason(&world)
+        .await?
+        .get("Verified")
+        .copied()
+        .unwrap_or_default()
+        < resources as usize
+    {
         most = most.max(idle.resident_kib().unwrap_or_default());
         if Instant::now() > deadline {
             return Err(Error::new("memory", "not all verified"));
@@ -234,11 +301,20 @@ async fn wake(binary: &PathBuf, waited: u64) -> Result<()> {
         if how == "with requestedAt" {
             world.request(&name, "now").await?;
         }
-        let called = || world.sim.ledger().iter().any(|e| e.action == VERIFIED && e.phone.as_deref() == Some(&phone(n)));
+        let called = || {
+            world
+                .sim
+                .ledger()
+                .iter()
+                .any(|e| e.action == VERIFIED && e.phone.as_deref() == Some(&phone(n)))
+        };
         while !called() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        println!("Secret created to the call, {how}, after waiting {waited} s: {:.2} s", created.elapsed().as_secs_f64());
+        println!(
+            "Secret created to the call, {how}, after waiting {waited} s: {:.2} s",
+            created.elapsed().as_secs_f64()
+        );
     }
     operator.stop().await.map(|_| ())
 }
