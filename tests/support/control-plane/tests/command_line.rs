@@ -71,6 +71,9 @@ impl Drop for Up {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for pid in self.pids() {
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
 }
 
