@@ -1,20 +1,25 @@
 //! One run of `go build`.
 
-use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::Stdio;
 use std::time::Instant;
+
+use tempfile::NamedTempFile;
 
 use crate::Error;
 use crate::once::say;
+use crate::process::supervised;
 
 const PACKAGES: [&str; 3] = ["./kube-apiserver", "./etcd", "./kubectl"];
 /// Lines of the compiler's output that go into the error.
 const OUTPUT_LINES: usize = 30;
 
 /// Builds the three programs of the Go module in `source` into the folder
-/// `to`, which will be renamed to `destined`. `version` is `v1.2.3`.
+/// `to`, which will be renamed to `destined`. `version` is `v1.2.3`. If this
+/// process is killed, so is the build: a stray one would fill `to` again after
+/// the next caller has cleared it away.
 pub(crate) fn build(source: &Path, version: &str, to: &Path, destined: &Path) -> Result<(), Error> {
     say(&format!(
         "Building kube-apiserver, etcd and kubectl {version} with Go into {}; once, about 4 min on two cores",
@@ -24,7 +29,9 @@ pub(crate) fn build(source: &Path, version: &str, to: &Path, destined: &Path) ->
     // With a slash at the end `-o` is a folder.
     let mut output_dir = OsString::from(to);
     output_dir.push("/");
-    let output = Command::new("go")
+    let log = NamedTempFile::new().map_err(Error::io("write in", &std::env::temp_dir()))?;
+    let mut command = supervised(log.path(), OsStr::new("go"));
+    command
         .args(arguments(version))
         .arg("-o")
         .arg(output_dir)
@@ -35,29 +42,32 @@ pub(crate) fn build(source: &Path, version: &str, to: &Path, destined: &Path) ->
         .env("GOWORK", "off")
         .env_remove("GOOS")
         .env_remove("GOARCH")
-        .output();
-    let output = match output {
-        Ok(output) => output,
-        Err(error) => {
-            let why = match error.kind() {
-                ErrorKind::NotFound => "there is no `go` in PATH".to_owned(),
-                _ => format!("`go` cannot be run: {error}"),
-            };
-            return Err(Error::NoGo {
+        .stdout(Stdio::null());
+    let sh = Path::new("/bin/sh");
+    let mut shell = command.spawn().map_err(Error::io("run", sh))?;
+    // Taken out: `wait` would close it, and so end the build.
+    let lifeline = shell.stdin.take();
+    let status = shell.wait().map_err(Error::io("wait for", sh))?;
+    drop(lifeline);
+    let no_go = |why: &str| Error::NoGo {
+        version: version.into(),
+        dir: destined.into(),
+        why: why.into(),
+    };
+    match status.code() {
+        Some(0) => {}
+        // What a shell says; go itself uses neither.
+        Some(127) => return Err(no_go("there is no `go` in PATH")),
+        Some(126) => return Err(no_go("the `go` in PATH cannot be run")),
+        _ => {
+            let text = fs::read(log.path()).map_err(Error::io("read", log.path()))?;
+            return Err(Error::Build {
                 version: version.into(),
-                dir: destined.into(),
-                why,
+                dir: source.into(),
+                status: status.to_string(),
+                output: last_lines(&String::from_utf8_lossy(&text), OUTPUT_LINES),
             });
         }
-    };
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::Build {
-            version: version.into(),
-            dir: source.into(),
-            status: output.status.to_string(),
-            output: last_lines(&text, OUTPUT_LINES),
-        });
     }
     say(&format!("Built in {} s", started.elapsed().as_secs()));
     Ok(())

@@ -153,7 +153,8 @@ mod tests {
         let (inside, is_inside) = mpsc::channel();
         let (go_on, may_go_on) = mpsc::channel::<()>();
         thread::scope(|scope| {
-            let target = &target;
+            // In here, so that a failed assertion ends the first caller too.
+            let (target, go_on) = (&target, go_on);
             scope.spawn(move || {
                 make_once(target, is_whole, |to| {
                     inside.send(()).unwrap();

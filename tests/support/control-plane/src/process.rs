@@ -6,6 +6,7 @@
 //! wrong here: it fires when the spawning *thread* ends, and test runtimes end
 //! their threads while others still use the control plane.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
@@ -41,6 +42,19 @@ kill -9 "$watcher"
 exit "$status"
 "#;
 
+/// The command that runs `program` under the supervisor, with its output
+/// appended to `log`; arguments and the rest are the caller's to add. The
+/// child lives as long as the shell's standard input is held open.
+pub(crate) fn supervised(log: &Path, program: &OsStr) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", SUPERVISOR, "supervisor"])
+        .arg(log)
+        .arg(program)
+        .stdin(Stdio::piped());
+    command
+}
+
 /// Lines of the log that go into an error.
 const LOG_LINES: usize = 15;
 /// How long a SIGKILL may take. Seconds only if the machine is swapping.
@@ -69,13 +83,8 @@ impl Process {
         dir: &Path,
     ) -> Result<Self, Error> {
         let log = dir.join(format!("{name}.log"));
-        let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", SUPERVISOR, "supervisor"])
-            .arg(&log)
-            .arg(program)
-            .args(arguments);
-        command.current_dir(dir).env_clear();
+        let mut command = supervised(&log, program.as_os_str());
+        command.args(arguments).current_dir(dir).env_clear();
         for kept in ["PATH", "TMPDIR"] {
             if let Some(value) = std::env::var_os(kept) {
                 command.env(kept, value);
@@ -83,11 +92,7 @@ impl Process {
         }
         // Its own process group: Ctrl-C in a terminal is for us, who then stop
         // the children in order.
-        command
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit());
+        command.process_group(0).stdout(Stdio::piped());
         // Also makes an unwritable directory our error, not a line of the shell's.
         OpenOptions::new()
             .create(true)

@@ -71,6 +71,9 @@ impl Drop for Up {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for pid in self.pids() {
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
 }
 
@@ -106,7 +109,14 @@ fn up_prints_one_json_line_and_ends_on_sigterm() {
 fn nothing_outlives_a_killed_process() {
     let dir = tempfile::tempdir().unwrap();
     let up = Up::start(dir.path());
-    // The worst case: stopped processes, which no other signal would reach.
+    up.signal(Signal::KILL);
+    up.assert_both_end();
+}
+
+#[test]
+fn not_even_paused_parts_outlive_a_killed_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let up = Up::start(dir.path());
     for pid in up.pids() {
         kill_process(pid, Signal::STOP).unwrap();
     }

@@ -163,6 +163,8 @@ fn it_outlives_the_thread_and_the_runtime_that_started_it() {
         runtime().block_on(ControlPlane::start(path, Options::default()))
     });
     let control_plane = started.join().unwrap().unwrap();
+    fn can_be_static<T: Send + Sync>(_: &T) {}
+    can_be_static(&control_plane);
     runtime().block_on(async {
         make(&control_plane, "first").await;
         control_plane.check_alive().unwrap();
