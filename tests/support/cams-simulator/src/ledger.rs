@@ -222,6 +222,11 @@ impl Ledger {
             .collect()
     }
 
+    /// The first entry that fits.
+    pub fn find(&self, fits: impl Fn(&Entry) -> bool) -> Option<Entry> {
+        self.entries.values().find(|entry| fits(entry)).cloned()
+    }
+
     /// Forgets all entries; numbers go on.
     pub fn clear(&mut self) {
         self.entries.clear();

@@ -217,6 +217,35 @@ async fn a_held_request_can_be_lost_and_outlives_its_client() {
     assert!(simulator.number(PHONE).unwrap().verified);
 }
 
+/// A small reply fits into the kernel's buffer, so only a large one shows that nobody reads.
+#[tokio::test]
+async fn a_client_that_leaves_during_the_reply() {
+    use std::io::Write as _;
+    let simulator = simulator();
+    let answer = Answer::Huge {
+        bytes: 100 * 1024 * 1024,
+    };
+    simulator
+        .add_fault(Fault::answer(Stage::Executed, answer))
+        .unwrap();
+    let mut stream = connect(simulator.address());
+    stream.write_all(&Rpc::verify(CODE).bytes()).unwrap();
+    let executed = simulator
+        .wait_entry(Duration::from_secs(10), Entry::executed)
+        .await;
+    assert_eq!(executed.unwrap().delivery, Delivery::Pending);
+    drop(stream);
+    let gone = |entry: &Entry| entry.delivery == Delivery::ClientGone;
+    assert!(
+        simulator
+            .wait_entry(Duration::from_secs(10), gone)
+            .await
+            .is_some()
+    );
+    let never = simulator.wait_entry(Duration::from_millis(5), |entry| entry.seq == 2);
+    assert_eq!(never.await, None);
+}
+
 #[test]
 fn a_rule_is_not_used_up_by_a_call_that_does_not_reach_its_stage() {
     let simulator = simulator();

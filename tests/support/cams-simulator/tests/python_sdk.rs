@@ -7,7 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use cams_simulator::{
-    AccessKey, AccountSettings, Algorithm, Fault, Number, Quota, Refusal, Simulator, Stage,
+    AccessKey, AccountSettings, Algorithm, Fault, FaultRule, Number, Quota, Refusal, Simulator,
+    Stage,
 };
 use common::{CODE, ID, KEY, PHONE, SECRET, SPACE, simulator, venv};
 use serde_json::{Value, json};
@@ -146,7 +147,58 @@ fn sts_credentials_need_their_token() {
 }
 
 #[test]
-fn gateway_errors_become_the_sdks_exceptions() {
+fn a_wrong_signature_is_a_client_exception_that_echoes_the_code() {
+    let mut sdk = Sdk::start();
+    for algorithm in ["v3", "v2"] {
+        let simulator = simulator();
+        let mut forged = order(
+            &simulator,
+            algorithm,
+            "verified",
+            json!({ "VerifyCode": CODE }),
+        );
+        forged["secret"] = json!("wrong");
+        let result = sdk.call(&forged);
+        assert_eq!(result["exception"], json!("ClientException"), "{result}");
+        assert_eq!(result["status"], json!(400));
+        assert_eq!(result["code"], json!("SignatureDoesNotMatch"));
+        let message = result["message"].as_str().unwrap();
+        assert!(message.contains(CODE), "{message}");
+        assert!(result["requestId"].is_string());
+        assert_eq!(simulator.summary().total.executed, 0);
+    }
+}
+
+#[test]
+fn a_throttle_is_a_throttling_exception_with_its_pause() {
+    let mut sdk = Sdk::start();
+    for algorithm in ["v3", "v2"] {
+        let simulator = simulator();
+        let refusal = Refusal::new(400, "Throttling.User", "flow control").retry_after_ms(1500);
+        simulator
+            .change_settings(|settings| settings.throttle = refusal)
+            .unwrap();
+        let one_a_minute = Quota {
+            window_ms: 60_000,
+            ..Quota::rolling(1)
+        };
+        simulator.set_quota(None, one_a_minute);
+        let status = order(&simulator, algorithm, "status", json!({}));
+        assert_eq!(sdk.call(&status)["ok"], json!(true));
+        let result = sdk.call(&status);
+        assert_eq!(
+            result["exception"],
+            json!("ThrottlingException"),
+            "{result}"
+        );
+        assert_eq!(result["code"], json!("Throttling.User"));
+        assert_eq!(result["retryAfter"], json!(1500));
+        assert_eq!(simulator.ledger().len(), 2, "the SDK does not retry");
+    }
+}
+
+#[test]
+fn a_denial_and_server_errors_are_the_sdks_exceptions() {
     let mut sdk = Sdk::start();
     for algorithm in ["v3", "v2"] {
         let simulator = simulator();
@@ -156,62 +208,21 @@ fn gateway_errors_become_the_sdks_exceptions() {
             "verified",
             json!({ "VerifyCode": CODE }),
         );
-
-        let mut forged = verified.clone();
-        forged["secret"] = json!("wrong");
-        let result = sdk.call(&forged);
-        assert_eq!(result["exception"], json!("ClientException"), "{result}");
-        assert_eq!(
-            (&result["status"], &result["code"]),
-            (&json!(400), &json!("SignatureDoesNotMatch"))
-        );
-        let message = result["message"].as_str().unwrap();
-        assert!(
-            message.contains(CODE),
-            "the gateway echoes what was signed: {message}"
-        );
-        assert!(result["requestId"].is_string());
-
-        let refusal = Refusal::new(400, "Throttling.User", "flow control").retry_after_ms(1500);
-        simulator
-            .change_settings(|settings| settings.throttle = refusal)
-            .unwrap();
-        simulator.set_quota(None, Quota::rolling(1));
-        let status = order(&simulator, algorithm, "status", json!({}));
-        assert_eq!(sdk.call(&status)["ok"], json!(true));
-        let result = sdk.call(&status);
-        assert_eq!(
-            result["exception"],
-            json!("ThrottlingException"),
-            "{result}"
-        );
-        assert_eq!(
-            (&result["code"], &result["retryAfter"]),
-            (&json!("Throttling.User"), &json!(1500))
-        );
-        simulator.set_quota(None, Quota::unlimited());
-
-        let denied = [("*".to_owned(), AccountSettings::ram_denial())].into();
         let account = AccountSettings {
-            denied,
+            denied: [("*".to_owned(), AccountSettings::ram_denial())].into(),
             ..AccountSettings::default()
         };
         simulator
             .change_settings(|settings| drop(settings.accounts.insert(KEY.to_owned(), account)))
             .unwrap();
         let result = sdk.call(&verified);
-        assert_eq!(
-            (&result["exception"], &result["code"]),
-            (&json!("ClientException"), &json!("Ram.PermissionDeny"))
-        );
-        assert_eq!(
-            result["accessDenied"]["AuthAction"],
-            json!("cams:ChatappMigrationVerified")
-        );
+        assert_eq!(result["exception"], json!("ClientException"), "{result}");
+        assert_eq!(result["code"], json!("Ram.PermissionDeny"));
+        let action = &result["accessDenied"]["AuthAction"];
+        assert_eq!(*action, json!("cams:ChatappMigrationVerified"));
         simulator
             .change_settings(|settings| settings.accounts.clear())
             .unwrap();
-
         for (fault, code) in [
             (Fault::internal_error(Stage::Counted), "InternalError"),
             (
@@ -219,22 +230,13 @@ fn gateway_errors_become_the_sdks_exceptions() {
                 "ServiceUnavailable",
             ),
         ] {
-            let id = simulator.add_fault(fault).unwrap();
+            simulator.add_fault(FaultRule::new(fault).once()).unwrap();
             let result = sdk.call(&verified);
-            assert_eq!(
-                (&result["exception"], &result["code"]),
-                (&json!("ServerException"), &json!(code))
-            );
-            simulator.remove_fault(id);
+            assert_eq!(result["exception"], json!("ServerException"), "{result}");
+            assert_eq!(result["code"], json!(code));
         }
-        assert_eq!(
-            simulator
-                .summary()
-                .action("ChatappMigrationVerified")
-                .counts
-                .executed,
-            0
-        );
+        assert_eq!(simulator.ledger().len(), 3, "the SDK does not retry");
+        assert_eq!(simulator.summary().total.executed, 0);
     }
 }
 

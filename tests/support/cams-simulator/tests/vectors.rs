@@ -179,6 +179,14 @@ fn the_gateway_takes_every_rpc_vector_and_refuses_a_changed_signature() {
     assert_eq!(sent, 28);
 }
 
+/// Shared code would mirror a signing error instead of showing it.
+#[test]
+fn nothing_is_shared_with_the_operator() {
+    let manifest = include_str!("../Cargo.toml");
+    assert!(!manifest.contains("phone-migration-operator"));
+    assert!(!manifest.contains("path = \".."));
+}
+
 /// The tea SDK writes a space as `+` in the URL and signs `%20`.
 #[test]
 fn a_plus_in_the_url_is_a_space() {
