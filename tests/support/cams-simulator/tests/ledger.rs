@@ -218,6 +218,7 @@ fn a_thousand_calls_a_second_are_no_burden() {
     clients
         .into_iter()
         .for_each(|client| client.join().unwrap());
+    last_entry(&simulator);
     let ledger = simulator.ledger();
     assert_eq!(ledger.len(), 4000);
     let took = ledger[3999].replied_us.unwrap() - ledger[0].arrived_us;
