@@ -3,9 +3,10 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use cams_simulator::{Entry, FaultState, Held, Number, READ_STATUS, Settings, Summary, VERIFIED};
 use common::{CODE, ID, KEY, PHONE, Rpc, SECRET, SPACE, exchange, wait_for};
@@ -81,6 +82,32 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What the program says on stderr when it ends without success, within 10 s.
+fn fails(arguments: &[&str]) -> String {
+    let mut child = Command::new(PROGRAM)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > end {
+            child.kill().unwrap();
+            panic!("it runs: {arguments:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert!(!status.success(), "{arguments:?}");
+    let mut text = String::new();
+    let mut errors = child.stderr.take().unwrap();
+    errors.read_to_string(&mut text).unwrap();
+    text
 }
 
 #[test]
@@ -299,10 +326,9 @@ fn the_program_stops_cleanly_and_says_what_is_wrong() {
         (&["--account", "SECRET-CANARY"], "ID:SECRET"),
         (&[], "--account"),
     ] {
-        let output = Command::new(PROGRAM).args(arguments).output().unwrap();
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success());
+        let text = fails(arguments);
         assert!(text.contains(says), "{text}");
+        assert!(!text.contains("CANARY"), "{text}");
     }
     let help = Command::new(PROGRAM).arg("--help").output().unwrap();
     assert!(
