@@ -81,18 +81,10 @@ pub fn check_signature(call: &Call, key: Option<&AccessKey>) -> Result<(), Refus
             version,
         } => {
             if method.as_deref() != Some("HMAC-SHA1") {
-                return refuse(
-                    400,
-                    "InvalidSignatureMethod",
-                    "Specified signature method is not valid.",
-                );
+                return invalid("SignatureMethod");
             }
             if version.as_deref() != Some("1.0") {
-                return refuse(
-                    400,
-                    "InvalidSignatureVersion",
-                    "Specified signature version is not valid.",
-                );
+                return invalid("SignatureVersion");
             }
             if rpc_signature(secret, text) == sent {
                 return Ok(());
@@ -109,11 +101,7 @@ pub fn check_signature(call: &Call, key: Option<&AccessKey>) -> Result<(), Refus
             known,
         } => {
             if !known {
-                return refuse(
-                    400,
-                    "InvalidSignatureMethod",
-                    "Specified signature method is not valid.",
-                );
+                return invalid("SignatureMethod");
             }
             if let Some(header) = unsigned {
                 return incomplete(&format!("header {header} is not signed"));
@@ -127,4 +115,12 @@ pub fn check_signature(call: &Call, key: Option<&AccessKey>) -> Result<(), Refus
             refuse(400, "SignatureDoesNotMatch", &message)
         }
     }
+}
+
+fn invalid(name: &str) -> Result<(), Refusal> {
+    refuse(
+        400,
+        &format!("Invalid{name}"),
+        &format!("Specified parameter {name} is not valid."),
+    )
 }

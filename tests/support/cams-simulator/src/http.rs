@@ -245,6 +245,7 @@ fn parse_head(bytes: &[u8], arrived: Instant) -> Parsed {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut head = httparse::Request::new(&mut fields);
     let length = match head.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) if length > MAX_HEAD => return Parsed::Invalid,
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Parsed::Partial,
         Err(_) => return Parsed::Invalid,

@@ -90,7 +90,9 @@ pub enum Algorithm {
     V3,
 }
 
-/// One request. Times ending in `Us` are microseconds of the simulator's monotonic clock.
+/// One request. `delivery` and `replied_us` are set after the last byte went out, so a client
+/// may have its reply a moment before the ledger says so; all else is set before.
+/// Times ending in `Us` are microseconds of the simulator's monotonic clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
@@ -220,6 +222,11 @@ impl Ledger {
             .range(seq.saturating_add(1)..)
             .map(|(_, entry)| entry.clone())
             .collect()
+    }
+
+    /// The first entry that fits.
+    pub fn find(&self, fits: impl Fn(&Entry) -> bool) -> Option<Entry> {
+        self.entries.values().find(|entry| fits(entry)).cloned()
     }
 
     /// Forgets all entries; numbers go on.

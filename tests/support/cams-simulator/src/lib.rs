@@ -15,6 +15,21 @@
 //! A request passes the stages received, counted, executed, half replied, replied
 //! ([`Stage`]); a [`FaultRule`] says which requests meet which [`Fault`] at which stage.
 //!
+//! ```
+//! use cams_simulator::{AccessKey, Config, Fault, FaultRule, Number, Simulator, Stage, VERIFIED};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let simulator = Simulator::start(Config::with_key(AccessKey::new("id", "secret"))).await?;
+//! simulator.add_number(Number::new("8613800001234", "828798", "82828893332"));
+//! // The first verification is executed and its reply lost.
+//! let lost = FaultRule::new(Fault::close(Stage::Executed)).action(VERIFIED).once();
+//! simulator.add_fault(lost)?;
+//! // … point a client at simulator.url() …
+//! assert_eq!(simulator.summary().max_executed_per_code, 0);
+//! # Ok::<(), cams_simulator::Error>(())
+//! # }).unwrap();
+//! ```
+//!
 //! Limits: loopback and plain HTTP only; requests up to 64 KiB of header and 1 MiB of body;
 //! one thread. The ledger holds codes in clear and grows until it is cleared.
 

@@ -26,7 +26,8 @@ struct Args {
     admin: SocketAddr,
     /// An AccessKey that exists; may be repeated
     #[arg(long = "account", required = true, value_name = "ID:SECRET[:TOKEN]")]
-    accounts: Vec<AccessKey>,
+    // Text, not AccessKey: clap repeats a value it cannot parse, and this one is a secret.
+    accounts: Vec<String>,
     /// Calls per second of each account and action; 0 is unlimited
     #[arg(long, default_value_t = 10, value_name = "N")]
     quota: u32,
@@ -141,10 +142,11 @@ fn config(args: Args) -> Result<Config, String> {
     if let Some(limit) = args.read_qps {
         settings.quotas.insert(READ_STATUS.to_owned(), quota(limit));
     }
+    let keys: Result<Vec<AccessKey>, _> = args.accounts.iter().map(|a| a.parse()).collect();
     Ok(Config {
         listen: args.listen,
         admin: args.admin,
-        keys: args.accounts,
+        keys: keys.map_err(|why| format!("--account: {why}"))?,
         settings,
         numbers: args
             .numbers

@@ -128,6 +128,11 @@ impl Simulator {
         self.shared.lock().numbers.put(number);
     }
 
+    /// Forgets a number; false if it was not known.
+    pub fn remove_number(&self, phone: &str) -> bool {
+        self.shared.lock().numbers.remove(phone)
+    }
+
     /// Makes this the right code of a number, without expiry; false if it is not known.
     pub fn set_code(&self, phone: &str, code: &str) -> bool {
         let mut state = self.shared.lock();
@@ -183,6 +188,22 @@ impl Simulator {
     /// The entries after a sequence number.
     pub fn ledger_since(&self, seq: u64) -> Vec<Entry> {
         self.shared.lock().ledger.since(seq)
+    }
+
+    /// The first entry that fits, or comes to fit within the timeout. Looks every 2 ms.
+    pub async fn wait_entry(
+        &self,
+        timeout: Duration,
+        fits: impl Fn(&Entry) -> bool,
+    ) -> Option<Entry> {
+        let end = tokio::time::Instant::now() + timeout;
+        loop {
+            let found = self.shared.lock().ledger.find(&fits);
+            if found.is_some() || tokio::time::Instant::now() >= end {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Forgets the entries; sequence numbers go on.
