@@ -214,6 +214,9 @@ impl Listing {
             Ok(Event::Delete(watched)) => {
                 if let Some(uid) = &watched.meta().uid {
                     self.ctx.quota.leave(uid);
+                    if let Some(key) = watched.0.as_ref().ok().and_then(crate::look::key_of) {
+                        self.ctx.visits.forget(&key);
+                    }
                     let others = self.ctx.siblings.gone(uid);
                     self.ctx.wake_all(&others);
                 }

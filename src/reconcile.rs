@@ -44,6 +44,9 @@ pub async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Actio
     let Some(key) = key_of(object) else {
         return Ok(Action::await_change());
     };
+    if is_out_of_hands(&ctx, object) {
+        return Ok(Action::await_change());
+    }
     if let Err(error) = visit(&ctx, &key, object).await {
         if error == ClusterError::NotFound {
             ctx.visits.forget(&key);
@@ -66,7 +69,15 @@ pub async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Actio
     Ok(next_visit(&ctx, &key, object))
 }
 
+/// A running task triggers its resource when it ends, and whoever begins to lead visits all.
+fn is_out_of_hands(ctx: &Context, object: &PhoneMigration) -> bool {
+    ctx.tasks.is_running(uid_of(object)) || !ctx.activity.may_act()
+}
+
 fn next_visit(ctx: &Context, key: &Key, object: &PhoneMigration) -> Action {
+    if is_out_of_hands(ctx, object) {
+        return Action::await_change();
+    }
     let now = clock::now();
     match ctx.visits.due(key, object, now) {
         Due::At(at) => Action::requeue(at.saturating_sub(now.boot).max(Duration::from_millis(1))),
@@ -78,10 +89,6 @@ fn next_visit(ctx: &Context, key: &Key, object: &PhoneMigration) -> Action {
 
 async fn visit(ctx: &Arc<Context>, key: &Key, object: &PhoneMigration) -> Result<(), ClusterError> {
     let uid = uid_of(object);
-    // A running task triggers this resource when it ends.
-    if ctx.tasks.is_running(uid) || !ctx.activity.may_act() {
-        return Ok(());
-    }
     let now = clock::now();
     let due = ctx.visits.due(key, object, now);
     if let Some(turn) = ctx.quota.take_turn(uid) {

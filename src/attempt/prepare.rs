@@ -32,12 +32,13 @@ pub(super) async fn prepare(
         reconcile::carry_out(ctx, &object, decision).await?;
         return Ok(None);
     };
-    if !ctx.activity.may_act() {
-        return Ok(None);
-    }
     let Some(turn) = look_first(ctx, &object, turn).await? else {
         return Ok(None);
     };
+    // The look took a while: a claim that cannot be sent would only have to be released.
+    if !ctx.activity.may_act() {
+        return Ok(None);
+    }
     claim(ctx, object, code, number, turn).await
 }
 
