@@ -119,6 +119,11 @@ async fn fill(world: &World, resources: u32) -> Result<()> {
 
 async fn until_all_verified(world: &World, resources: u32, within: Duration) -> Result<()> {
     let deadline = Instant::now() + within;
+    // Lists cost the API server more than the operator does: only when the ledger says done.
+    let accepted = || u32::try_from(world.sim.summary().total.accepted).unwrap_or_default();
+    while accepted() < resources && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     loop {
         let counts = by_reason(world).await?;
         let verified = counts.get("Verified").copied().unwrap_or_default();
