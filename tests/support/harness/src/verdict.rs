@@ -129,6 +129,7 @@ impl World {
         texts.extend(self.logs().into_iter().map(|log| ("the log", log)));
         let mut canaries: BTreeMap<String, &str> = BTreeMap::new();
         canaries.insert(ACCESS_KEY_SECRET.to_owned(), "the AccessKey secret");
+        canaries.extend(self.codes().into_iter().map(|code| (code, "a code")));
         for entry in ledger {
             // Short codes occur in times and ports; cases that look for leaks use eight digits.
             if let Some(code) = entry.code.as_ref().filter(|code| code.len() >= 8) {

@@ -1,0 +1,118 @@
+//! SIGTERM: nothing new is sent, what runs is recorded, what was claimed is released.
+
+use std::time::Duration;
+
+use harness::cams_simulator::{Fault, Release, Stage};
+use harness::{Operator, World};
+
+use crate::{
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, calls, code, executed, next_call, phone,
+    reason,
+};
+
+/// Waits until `/readyz` no longer says 200: the process knows that it is to stop.
+pub async fn until_not_ready(operator: &mut Operator) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let reply = operator.http("/readyz").await;
+        if !reply.is_ok_and(|reply| reply.starts_with("HTTP/1.1 200")) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "still ready");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_running_call_is_recorded_before_the_exit() {
+    let world = World::new(OPERATOR, "drain").await.unwrap();
+    let number = phone(1);
+    world
+        .sim
+        .add_fault(next_call(&number, Fault::gate(Stage::Counted)))
+        .unwrap();
+    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("drain", &number, &code(1))
+        .await
+        .unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    operator.terminate().await.unwrap();
+    until_not_ready(&mut operator).await;
+    // Begun after the signal: not for this process.
+    world
+        .ready_migration("later", &phone(2), &code(2))
+        .await
+        .unwrap();
+    assert!(world.sim.release(held.id, Release::Continue));
+    let exit = operator.ended(Duration::from_secs(15)).await.unwrap();
+    assert_eq!(exit, Some(0));
+    let status = world.get("drain").await.unwrap().data["status"].clone();
+    assert_verified(&status, &number);
+    assert_eq!(executed(&world, &number), 1);
+    assert!(calls(&world, &phone(2)).is_empty());
+    world.finish().await.unwrap();
+}
+
+/// With one call a second, claims wait for their slots.
+#[tokio::test]
+async fn a_claim_that_was_not_sent_is_released_and_nothing_is_burnt() {
+    let world = World::new(OPERATOR, "released").await.unwrap();
+    let numbers: Vec<String> = (1..=6).map(phone).collect();
+    let slow: Vec<&str> = NEVER_FINAL.iter().copied().chain(["--qps", "1"]).collect();
+    let mut operator = world.operator(&slow).await.unwrap();
+    for (n, number) in numbers.iter().enumerate() {
+        world
+            .ready_migration(&format!("r-{n}"), number, &code(n))
+            .await
+            .unwrap();
+    }
+    let waiting = claimed_and_unsent(&world, &numbers).await;
+    operator.terminate().await.unwrap();
+    assert_eq!(
+        operator.ended(Duration::from_secs(20)).await.unwrap(),
+        Some(0)
+    );
+    let name = format!("r-{waiting}");
+    let status = world.get(&name).await.unwrap().data["status"].clone();
+    assert_eq!(status["attempt"]["outcome"], "NotSent", "{status}");
+    assert!(calls(&world, &numbers[waiting]).is_empty());
+    for (n, number) in numbers.iter().enumerate() {
+        let status = world.get(&format!("r-{n}")).await.unwrap().data["status"].clone();
+        let open = status["attempt"].is_object() && status["attempt"]["outcome"].is_null();
+        assert!(!open, "left open: {status}");
+        assert_eq!(
+            calls(&world, number).len(),
+            executed(&world, number),
+            "{status}"
+        );
+    }
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    for (n, number) in numbers.iter().enumerate() {
+        let status = reason(&world, &format!("r-{n}"), "Verified").await;
+        assert_verified(&status, number);
+        assert_eq!(status["attempt"]["number"], 1, "{status}");
+        assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
+        assert_eq!(calls(&world, number).len(), 1);
+    }
+    world.finish().await.unwrap();
+}
+
+/// The index of a resource whose claim stands in status and whose call was not received.
+async fn claimed_and_unsent(world: &World, numbers: &[String]) -> usize {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        for (n, number) in numbers.iter().enumerate() {
+            let object = world.get(&format!("r-{n}")).await.unwrap();
+            let attempt = &object.data["status"]["attempt"];
+            let open = attempt.is_object() && attempt["outcome"].is_null();
+            if open && calls(world, number).is_empty() {
+                return n;
+            }
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "no claim waits for its slot"
+        );
+    }
+}
