@@ -40,11 +40,11 @@ async fn c05_an_outcome_is_recorded_once_the_api_server_is_back() -> Result<(), 
     // From memory, not found by a read.
     assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
     assert_eq!(calls(&world, &number).len(), 1);
-    world.finish().await.map(|_| ())
+    world.finish_after_restart().await.map(|_| ())
 }
 
 #[tokio::test]
-async fn c05_an_outcome_is_recorded_during_the_shutdown_of_the_process() -> Result<(), Error> {
+async fn c06_an_outcome_is_recorded_during_the_shutdown_of_the_process() -> Result<(), Error> {
     let dir = tempfile::tempdir().unwrap();
     let control = ControlPlane::start(dir.path(), Options::default())
         .await
@@ -71,7 +71,7 @@ async fn c05_an_outcome_is_recorded_during_the_shutdown_of_the_process() -> Resu
     let status = world.get("c06").await?.data["status"].clone();
     assert_verified(&status, &number);
     assert_eq!(calls(&world, &number).len(), 1);
-    world.finish().await.map(|_| ())
+    world.finish_after_restart().await.map(|_| ())
 }
 
 /// Patches a label as fast as the API server takes it, until told to stop.
