@@ -152,11 +152,18 @@ pub fn after_read(
         if purpose == Purpose::MissingId && id.is_none() {
             return None;
         }
+        // The read only adds the Id: that our call succeeded, and its RequestId, stay.
+        let outcome = status.attempt.as_ref().and_then(|attempt| attempt.outcome);
+        let by_call = purpose == Purpose::MissingId && outcome == Some(Outcome::Accepted);
         return Some(Fact::Verified {
-            by: VerifiedBy::ReadAfter,
+            by: if by_call {
+                VerifiedBy::Call
+            } else {
+                VerifiedBy::ReadAfter
+            },
             id: id.clone(),
             phone_number: phone_number.clone(),
-            request_id: request_id.clone(),
+            request_id: request_id.clone().filter(|_| !by_call),
         });
     }
     match purpose {
