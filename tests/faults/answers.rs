@@ -64,13 +64,18 @@ async fn accepted_without_an_id_is_verified_and_the_id_is_read_later() {
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.ready_migration("noid", &a, &code(1)).await.unwrap();
     world.ready_migration("nodata", &b, &code(2)).await.unwrap();
+    let status = reason(&world, "noid", "Verified").await;
+    assert!(status["id"].is_null(), "{status}");
     for (name, number) in [("noid", &a), ("nodata", &b)] {
-        let status = reason(&world, name, "Verified").await;
-        assert!(status["id"].is_null(), "{status}");
-        assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
         let has_id = |s: &serde_json::Value| s["id"].is_string();
         let status = world.until(name, crate::PATIENCE, has_id).await.unwrap();
         assert_verified(&status, number);
+        // The read adds the Id, and leaves what the call said.
+        let call = &calls(&world, number)[0];
+        assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
+        assert_eq!(status["requestId"], call.request_id, "{status}");
+        let message = &status["conditions"][0]["message"];
+        assert_eq!(message, "CAMS accepted the code", "{status}");
         assert_eq!(calls(&world, number).len(), 1);
     }
     world.finish().await.unwrap();
