@@ -1,6 +1,6 @@
 //! Answers in the API's shape whose plain reading would be wrong.
 
-use harness::cams_simulator::{Answer, Fault, Number, Stage};
+use harness::cams_simulator::{Answer, Fault, FaultRule, Number, READ_STATUS, Refusal, Stage};
 use harness::{Migration, World};
 use serde_json::json;
 
@@ -112,7 +112,7 @@ async fn what_a_message_carries_does_no_harm() {
         code(2).replace('7', "%37"),
         "x".repeat(20_000),
     );
-    let refusal = harness::cams_simulator::Refusal::new(200, "VerifyCode.Mismatch", text);
+    let refusal = Refusal::new(200, "VerifyCode.Mismatch", text);
     let fault = Fault::answer(Stage::Executed, Answer::Api { refusal });
     world.sim.add_fault(next_call(&number, fault)).unwrap();
     let _operator = world.operator(SOON_FINAL).await.unwrap();
@@ -128,5 +128,75 @@ async fn what_a_message_carries_does_no_harm() {
     assert!(shown.chars().count() <= 256, "{}", shown.len());
     assert!(!shown.chars().any(char::is_control), "{shown:?}");
     assert!(!shown.contains('\u{202e}'), "{shown:?}");
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_largest_answer_is_recorded() {
+    let world = World::new(OPERATOR, "largest").await.unwrap();
+    let (a, b) = (phone(1), phone(2));
+    let refusal = Refusal::new(200, "C".repeat(128), "m".repeat(60_000));
+    let refused = Fault::answer(Stage::Executed, Answer::Api { refusal });
+    world.sim.add_fault(next_call(&a, refused)).unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.number(&a, &code(3), "id");
+    world.code("refused", &code(1)).await.unwrap();
+    world.create(&Migration::new("refused", &a)).await.unwrap();
+    let status = reason(&world, "refused", "CodeRejected").await;
+    assert_eq!(status["errorCode"], "C".repeat(128), "{status}");
+    // An Id that no status can hold: the outcome stands without it.
+    world.number(&b, &code(2), &"9".repeat(300));
+    world.code("accepted", &code(2)).await.unwrap();
+    world.create(&Migration::new("accepted", &b)).await.unwrap();
+    let status = reason(&world, "accepted", "Verified").await;
+    assert!(status["id"].is_null(), "{status}");
+    assert_eq!(calls(&world, &b).len(), 1);
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_look_that_cannot_be_had_does_not_stop_a_first_attempt() {
+    let world = World::new(OPERATOR, "blind").await.unwrap();
+    let number = phone(1);
+    let blind = FaultRule::new(Fault::internal_error(Stage::Received)).action(READ_STATUS);
+    world.sim.add_fault(blind).unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("blind", &number, &code(1))
+        .await
+        .unwrap();
+    let status = reason(&world, "blind", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(calls(&world, &number).len(), 1);
+    let events = world.events().await.unwrap();
+    let told = events
+        .iter()
+        .filter(|e| e.reason.as_deref() == Some("StatusUnreadable"));
+    assert_eq!(told.count(), 1);
+    world.finish().await.unwrap();
+}
+
+/// The refusal is the truth; only the read before its record is lost.
+#[tokio::test]
+async fn a_refusal_whose_read_cannot_be_had_is_recorded_all_the_same() {
+    let world = World::new(OPERATOR, "unread").await.unwrap();
+    let number = phone(1);
+    let dead = FaultRule::new(Fault::blackhole(Stage::Received)).action(READ_STATUS);
+    world.sim.add_fault(dead).unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.number(&number, &code(1), &format!("id-{number}"));
+    world.code("unread", &code(2)).await.unwrap();
+    let sends = Migration::new("unread", &number).spec(json!({"adoptIfVerified": false}));
+    world.create(&sends).await.unwrap();
+    let status = reason(&world, "unread", "CodeRejected").await;
+    assert_eq!(status["attempt"]["outcome"], "Refused", "{status}");
+    assert_eq!(
+        (calls(&world, &number).len(), reads(&world, &number).len()),
+        (1, 1)
+    );
+    world.sim.clear_faults();
+    world.code("unread", &code(1)).await.unwrap();
+    let status = reason(&world, "unread", "Verified").await;
+    assert_verified(&status, &number);
     world.finish().await.unwrap();
 }

@@ -189,3 +189,36 @@ async fn a_claim_of_another_process_during_the_look_wins() {
     assert!(calls(&world, &number).is_empty());
     world.finish().await.unwrap();
 }
+
+/// The claim's request may be stored after its deadline: whichever it is, one call is made.
+#[tokio::test]
+async fn c04_a_claim_without_an_answer_is_not_sent_and_not_stuck() -> Result<(), Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let control = ControlPlane::start(dir.path(), Options::default())
+        .await
+        .unwrap();
+    let world = World::on(Arc::new(install(control).await?), OPERATOR, "c04").await?;
+    let number = phone(1);
+    let look = FaultRule::new(Fault::gate(Stage::Received));
+    world
+        .sim
+        .add_fault(look.action(READ_STATUS).once())
+        .unwrap();
+    let operator = world.operator(NEVER_FINAL).await?;
+    world.ready_migration("c04", &number, &code(1)).await?;
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    world.plane.control.pause_apiserver().unwrap();
+    assert!(world.sim.release(held.id, Release::Continue));
+    let gave_up = || operator.log().contains("Attempt not begun");
+    until("the claim was given up", gave_up).await;
+    world.plane.control.resume_apiserver().unwrap();
+    assert!(calls(&world, &number).is_empty(), "sent without a claim");
+    let status = reason(&world, "c04", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(status["attempt"]["number"], 1, "{status}");
+    assert_eq!(
+        (calls(&world, &number).len(), executed(&world, &number)),
+        (1, 1)
+    );
+    world.finish_after_restart().await.map(|_| ())
+}

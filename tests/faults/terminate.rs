@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, calls, code, executed, next_call, phone,
-    reason,
+    reason, until,
 };
 
 /// Waits until `/readyz` no longer says 200: the process knows that it is to stop.
@@ -55,13 +55,9 @@ async fn a_running_call_is_recorded_before_the_exit() {
     world.finish().await.unwrap();
 }
 
-/// With one call a second, claims wait for their slots.
-#[tokio::test]
-async fn a_claim_that_was_not_sent_is_released_and_nothing_is_burnt() {
-    let world = World::new(OPERATOR, "released").await.unwrap();
-    let numbers: Vec<String> = (1..=6).map(phone).collect();
-    let slow: Vec<&str> = NEVER_FINAL.iter().copied().chain(["--qps", "1"]).collect();
-    let mut operator = world.operator(&slow).await.unwrap();
+/// Six resources, one call a second: claims wait for their slots. Returns the index of one that
+/// does.
+async fn claims_that_wait(world: &World, numbers: &[String]) -> usize {
     for (n, number) in numbers.iter().enumerate() {
         let name = format!("r-{n}");
         world.number(number, &code(n), &format!("id-{number}"));
@@ -70,7 +66,16 @@ async fn a_claim_that_was_not_sent_is_released_and_nothing_is_burnt() {
         let sends = Migration::new(&name, number).spec(json!({"adoptIfVerified": false}));
         world.create(&sends).await.unwrap();
     }
-    let waiting = claimed_and_unsent(&world, &numbers).await;
+    claimed_and_unsent(world, numbers).await
+}
+
+#[tokio::test]
+async fn a_claim_that_was_not_sent_is_released_and_nothing_is_burnt() {
+    let world = World::new(OPERATOR, "released").await.unwrap();
+    let numbers: Vec<String> = (1..=6).map(phone).collect();
+    let slow: Vec<&str> = NEVER_FINAL.iter().copied().chain(["--qps", "1"]).collect();
+    let mut operator = world.operator(&slow).await.unwrap();
+    let waiting = claims_that_wait(&world, &numbers).await;
     operator.terminate().await.unwrap();
     assert_eq!(
         operator.ended(Duration::from_secs(20)).await.unwrap(),
@@ -125,4 +130,38 @@ async fn claimed_and_unsent(world: &World, numbers: &[String]) -> usize {
             "no claim waits for its slot"
         );
     }
+}
+
+/// A zombie: what it signed is too old when it wakes up.
+#[tokio::test]
+async fn c08_a_process_that_was_stopped_after_its_claim_does_not_send_late() {
+    let world = World::new(OPERATOR, "zombie").await.unwrap();
+    let numbers: Vec<String> = (1..=6).map(phone).collect();
+    let slow: Vec<&str> = NEVER_FINAL.iter().copied().chain(["--qps", "1"]).collect();
+    let operator = world.operator(&slow).await.unwrap();
+    let waiting = claims_that_wait(&world, &numbers).await;
+    operator.signal("STOP").await.unwrap();
+    let name = format!("r-{waiting}");
+    let status = world.get(&name).await.unwrap().data["status"].clone();
+    let old = status["attempt"]["id"].as_str().unwrap().to_owned();
+    let received = || calls(&world, &numbers[waiting]).len();
+    assert!(status["attempt"]["outcome"].is_null(), "{status}");
+    assert_eq!(received(), 0);
+    let slept = tokio::time::Instant::now() + Duration::from_secs(11);
+    until("the signature is old", || {
+        tokio::time::Instant::now() > slept
+    })
+    .await;
+    assert_eq!(received(), 0);
+    operator.signal("CONT").await.unwrap();
+    let status = reason(&world, &name, "Verified").await;
+    assert_verified(&status, &numbers[waiting]);
+    assert_ne!(status["attempt"]["id"], old, "{status}");
+    let late = |e: &harness::cams_simulator::Entry| e.nonce.as_deref() == Some(&old);
+    assert!(
+        !world.sim.ledger().iter().any(late),
+        "the old signature was sent"
+    );
+    assert_eq!(received(), 1);
+    world.finish().await.unwrap();
 }
