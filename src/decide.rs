@@ -125,10 +125,12 @@ pub fn decide(o: &Observed<'_>, now: Timestamp) -> Decision {
         return open(o, status, now);
     }
     match concluded(status) {
-        Some(Outcome::Accepted | Outcome::Adopted) => {
-            say(Fact::Concluded { ambiguous: false }, Next::Rest)
-        }
+        // Only the history says so, and what it was copied or restored from is not known: it is
+        // no success until a read confirms it, and no reason to send either.
+        Some(Outcome::Accepted | Outcome::Adopted) => verified(o, status, now),
         Some(_) => spent(o, status, now),
+        // No number of ours: only a status that was restored in parts, or forged.
+        None if codes_spent(status) >= attempt_limit(status) => spent(o, status, now),
         None if o.object.spec.suspend => say(Fact::Suspended, Next::Rest),
         None => fresh(o, status, now),
     }

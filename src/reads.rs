@@ -70,7 +70,7 @@ impl Reads {
     /// The next read of an open attempt: 5 s, 15 s, 60 s after its discovery, then every 5 min;
     /// one right after its signature has surely expired, then one a minute until one succeeds.
     pub fn next_observation(&self, final_at: Timestamp) -> Timestamp {
-        let decisive = final_at + Duration::from_secs(1);
+        let decisive = after(final_at, Duration::from_secs(1));
         match self.last {
             Some(last) if last >= decisive => last + MINUTE,
             _ => self.early(self.done).min(decisive.max(self.since)),
@@ -89,8 +89,10 @@ impl Reads {
     /// state began.
     pub fn next(&self, purpose: Purpose, event: Timestamp, now: Timestamp) -> Option<Timestamp> {
         let hourly = || {
-            self.last
-                .map_or(self.since.max(event) + HOUR, |last| last + HOUR)
+            self.last.map_or_else(
+                || after(self.since.max(event), HOUR),
+                |last| after(last, HOUR),
+            )
         };
         let at = match purpose {
             Purpose::Open | Purpose::TakeOver => now,
@@ -100,7 +102,7 @@ impl Reads {
             }
             Purpose::MissingId | Purpose::Late => hourly(),
         };
-        (at <= event + DAY).then_some(at)
+        (at <= after(event, DAY)).then_some(at)
     }
 }
 
@@ -108,7 +110,13 @@ impl Reads {
 /// validity, plus a margin for the service's own clocks of a minute or the validity, whichever
 /// is less. Compared with the service's own `Date` only.
 pub fn final_at(signed_at: Timestamp, validity: Duration) -> Timestamp {
-    signed_at + validity + validity.min(MINUTE)
+    after(after(signed_at, validity), validity.min(MINUTE))
+}
+
+/// `at + wait`, or the end of time. Times in status can be forged: plain `+` panics there, which
+/// would end the process for everybody.
+fn after(at: Timestamp, wait: Duration) -> Timestamp {
+    at.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 /// What a read of the verification status gave.
@@ -144,11 +152,18 @@ pub fn after_read(
         if purpose == Purpose::MissingId && id.is_none() {
             return None;
         }
+        // The read only adds the Id: that our call succeeded, and its RequestId, stay.
+        let outcome = status.attempt.as_ref().and_then(|attempt| attempt.outcome);
+        let by_call = purpose == Purpose::MissingId && outcome == Some(Outcome::Accepted);
         return Some(Fact::Verified {
-            by: VerifiedBy::ReadAfter,
+            by: if by_call {
+                VerifiedBy::Call
+            } else {
+                VerifiedBy::ReadAfter
+            },
             id: id.clone(),
             phone_number: phone_number.clone(),
-            request_id: request_id.clone(),
+            request_id: request_id.clone().filter(|_| !by_call),
         });
     }
     match purpose {
@@ -179,7 +194,7 @@ fn after_observation(
     let provisional = || {
         (attempt.outcome != Some(Outcome::Unknown)).then(|| Fact::Unknown {
             told: Told::default(),
-            until: final_at + Duration::from_secs(1),
+            until: after(final_at, Duration::from_secs(1)),
         })
     };
     match result {

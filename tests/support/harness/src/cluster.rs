@@ -17,11 +17,10 @@ const SERVICE_ACCOUNT: &str = "phone-migration-operator";
 /// A control plane with everything installed.
 pub struct Plane {
     /// The control plane.
-    pub control: ControlPlane,
+    pub control: Arc<ControlPlane>,
     /// Client with all rights.
     pub admin: kube::Client,
     token: String,
-    _dir: Option<TempDir>,
 }
 
 impl Plane {
@@ -47,21 +46,31 @@ pub fn repository() -> PathBuf {
 }
 
 /// The control plane of this test binary; started on first use, ended with the process.
+/// Every caller gets a client of its own: a client works in the runtime that made it, and
+/// every test has one.
 ///
 /// # Errors
 /// When it cannot be started: the error says what is missing.
 pub async fn plane() -> Result<Arc<Plane>> {
-    static PLANE: OnceCell<Arc<Plane>> = OnceCell::const_new();
+    static SHARED: OnceCell<(Arc<ControlPlane>, String, TempDir)> = OnceCell::const_new();
     let start = || async {
         let dir = TempDir::new().map_err(Error::at("temporary folder"))?;
         let control = ControlPlane::start(dir.path(), Options::default())
             .await
             .map_err(Error::at("control plane"))?;
-        let mut plane = install(control).await?;
-        plane._dir = Some(dir);
-        Ok(Arc::new(plane))
+        let plane = install(control).await?;
+        Ok((plane.control, plane.token, dir))
     };
-    PLANE.get_or_try_init(start).await.cloned()
+    let (control, token, _) = SHARED.get_or_try_init(start).await?;
+    let admin = control
+        .admin_client()
+        .await
+        .map_err(Error::at("admin client"))?;
+    Ok(Arc::new(Plane {
+        control: Arc::clone(control),
+        admin,
+        token: token.clone(),
+    }))
 }
 
 /// Installs the CRD and the shipped namespace, ServiceAccount and RBAC.
@@ -106,9 +115,8 @@ pub async fn install(control: ControlPlane) -> Result<Plane> {
         .await
         .map_err(Error::at("ServiceAccount token"))?;
     Ok(Plane {
-        control,
+        control: Arc::new(control),
         admin,
         token,
-        _dir: None,
     })
 }

@@ -1,8 +1,9 @@
 //! One namespace, one simulated account, and operators.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cams_simulator::{AccessKey, Config, Number, Simulator};
@@ -63,6 +64,7 @@ pub struct World {
     binary: PathBuf,
     dir: TempDir,
     started: AtomicU32,
+    codes: Mutex<BTreeSet<String>>,
 }
 
 impl World {
@@ -92,6 +94,7 @@ impl World {
             binary: binary.as_ref().to_owned(),
             dir: TempDir::new().map_err(Error::at("temporary folder"))?,
             started: AtomicU32::new(0),
+            codes: Mutex::default(),
         };
         world.namespace(&world.namespace).await?;
         // Mounted from a Secret in the shipped manifests.
@@ -131,8 +134,6 @@ impl World {
         let key = self.dir.path().join("fingerprint-key");
         let url = self.sim.url();
         let mut args: Vec<String> = vec![
-            "--cams-endpoint".into(),
-            url,
             "--allow-insecure-endpoint".into(),
             "--listen".into(),
             "127.0.0.1:0".into(),
@@ -145,6 +146,9 @@ impl World {
                 "--fingerprint-key-file".into(),
                 key.to_string_lossy().into_owned(),
             ]);
+        }
+        if !has("--cams-endpoint") {
+            args.extend(["--cams-endpoint".into(), url]);
         }
         if !has("--watch-namespaces") {
             args.extend(["--watch-namespaces".into(), self.namespace.clone()]);
@@ -231,6 +235,7 @@ impl World {
     /// # Errors
     /// When the API server refuses it.
     pub async fn secret_in(&self, namespace: &str, name: &str, data: Value) -> Result<()> {
+        self.remember(&data);
         let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), namespace);
         let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
         // Keys that are no longer named must go.
@@ -243,11 +248,27 @@ impl World {
             .map_err(Error::at(format!("Secret {name}")))
     }
 
+    /// Codes of eight digits are searched for in the end, whether or not they were sent.
+    fn remember(&self, data: &Value) {
+        let code = data["code"].as_str().unwrap_or_default();
+        if code.len() == 8 && code.bytes().all(|b| b.is_ascii_digit()) {
+            let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+            codes.insert(code.to_owned());
+        }
+    }
+
+    /// The codes of eight digits that were put into Secrets.
+    pub(crate) fn codes(&self) -> BTreeSet<String> {
+        let codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        codes.clone()
+    }
+
     /// Changes a Secret in place.
     ///
     /// # Errors
     /// When the API server refuses it.
     pub async fn patch_secret(&self, name: &str, patch: Value) -> Result<()> {
+        self.remember(&patch["stringData"]);
         let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), &self.namespace);
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         secrets

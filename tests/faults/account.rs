@@ -1,0 +1,263 @@
+//! What stops a whole account: each cause burns nothing, churns nobody, and heals by itself.
+
+use std::time::Duration;
+
+use harness::cams_simulator::{AccessKey, Entry, Fault, FaultRule, READ_STATUS, Stage, VERIFIED};
+use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World, condition};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::{
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, calls, code, executed, next_call, phone,
+    reads, reason, until,
+};
+
+fn received(world: &World, action: &str) -> usize {
+    world
+        .sim
+        .ledger()
+        .iter()
+        .filter(|e| e.action == action)
+        .count()
+}
+
+async fn ready_without_look(world: &World, name: &str, n: usize) {
+    world.number(&phone(n), &code(n), &format!("id-{}", phone(n)));
+    world.code(name, &code(n)).await.unwrap();
+    let spec = json!({"adoptIfVerified": false});
+    world
+        .create(&Migration::new(name, phone(n)).spec(spec))
+        .await
+        .unwrap();
+}
+
+/// 20 resources, and a service that echoes the string it signed: key id, code and all.
+#[tokio::test]
+async fn c33_wrong_credentials_hold_the_account_and_leak_nothing() {
+    let world = World::new(OPERATOR, "c33").await.unwrap();
+    world
+        .sim
+        .add_key(AccessKey::new(ACCESS_KEY_ID, "AnotherSecretOfTheSameKey"));
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 0..20 {
+        ready_without_look(&world, &format!("m-{n}"), n).await;
+    }
+    let held = || received(&world, READ_STATUS) >= 1;
+    until("the hold is probed", held).await;
+    // Whoever was refused, and whoever was not.
+    let mut refused = 0;
+    for n in 0..20 {
+        let told = |s: &serde_json::Value| {
+            let said = s["conditions"][0]["message"].as_str().unwrap_or_default();
+            said.contains("refuses the operator's credentials")
+        };
+        let status = world
+            .until(&format!("m-{n}"), PATIENCE, told)
+            .await
+            .unwrap();
+        if harness::reason(&status) == "CredentialsInvalid" {
+            assert_eq!(condition(&status, "Stalled"), "True", "{status}");
+            assert_eq!(condition(&status, "Finished"), "False", "{status}");
+            refused += 1;
+        } else {
+            assert_eq!(harness::reason(&status), "Queued", "{status}");
+        }
+    }
+    assert!(refused >= 1);
+    let submitted = received(&world, VERIFIED);
+    assert!(
+        submitted <= 3,
+        "{submitted} submissions with refused credentials"
+    );
+    let probed = received(&world, READ_STATUS);
+    assert!(probed <= 2, "{probed} probes, not one for each resource");
+    world
+        .sim
+        .add_key(AccessKey::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
+    for n in 0..20 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(status["attempt"]["number"], 1, "{status}");
+        assert_eq!(executed(&world, &phone(n)), 1);
+    }
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn c34_a_clock_20_minutes_off_holds_the_account_and_spends_nothing() {
+    let world = World::new(OPERATOR, "c34").await.unwrap();
+    world.sim.set_clock_offset(20 * 60_000);
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("look", &phone(1), &code(1))
+        .await
+        .unwrap();
+    ready_without_look(&world, "send", 2).await;
+    let status = reason(&world, "look", "ClockSkew").await;
+    assert_eq!(condition(&status, "Stalled"), "True", "{status}");
+    let probed = || received(&world, READ_STATUS) >= 2;
+    until("the hold is probed", probed).await;
+    assert!(
+        received(&world, VERIFIED) <= 1,
+        "sent although the clocks differ"
+    );
+    let reads = received(&world, READ_STATUS);
+    assert!(reads <= 3, "{reads} reads in the first seconds: a loop");
+    world.sim.set_clock_offset(0);
+    for (name, n) in [("look", 1), ("send", 2)] {
+        let status = reason(&world, name, "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(status["attempt"]["number"], 1, "{status}");
+        assert_eq!(executed(&world, &phone(n)), 1);
+    }
+    world.finish().await.unwrap();
+}
+
+/// The reply itself shows the other clock: nothing more is sent until a read shows a right one.
+#[tokio::test]
+async fn c34_an_expired_timestamp_of_one_call_is_not_an_attempt() {
+    let world = World::new(OPERATOR, "c34-call").await.unwrap();
+    let skew = Fault::ClockOffset { ms: 20 * 60_000 };
+    world.sim.add_fault(next_call(&phone(1), skew)).unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("skew", &phone(1), &code(1))
+        .await
+        .unwrap();
+    let status = reason(&world, "skew", "ClockSkew").await;
+    assert_eq!(status["attempt"]["outcome"], "Blocked", "{status}");
+    let status = reason(&world, "skew", "Verified").await;
+    assert_verified(&status, &phone(1));
+    assert_eq!(status["attempt"]["number"], 1, "{status}");
+    assert_eq!(
+        (calls(&world, &phone(1)).len(), executed(&world, &phone(1))),
+        (2, 1)
+    );
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn three_lost_replies_in_a_row_spare_the_next_code() {
+    let world = World::new(OPERATOR, "outage").await.unwrap();
+    let dead = |fault, action: &str| FaultRule::new(fault).action(action);
+    world
+        .sim
+        .add_fault(dead(Fault::close(Stage::Executed), VERIFIED).times(3))
+        .unwrap();
+    world
+        .sim
+        .add_fault(dead(Fault::close(Stage::Received), READ_STATUS))
+        .unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 1..=3 {
+        let name = format!("m-{n}");
+        ready_without_look(&world, &name, n).await;
+        reason(&world, &name, "OutcomeUnknown").await;
+    }
+    ready_without_look(&world, "m-4", 4).await;
+    let waits = |s: &serde_json::Value| {
+        let said = s["conditions"][0]["message"].as_str().unwrap_or_default();
+        harness::reason(s) == "Queued" && said.contains("cannot be reached")
+    };
+    world.until("m-4", PATIENCE, waits).await.unwrap();
+    // Its probe is a read.
+    let probed = || !reads(&world, &phone(4)).is_empty();
+    until("the hold is probed", probed).await;
+    assert!(calls(&world, &phone(4)).is_empty(), "sent into an outage");
+    world.sim.clear_faults();
+    for n in 1..=4 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(calls(&world, &phone(n)).len(), 1);
+    }
+    world.finish().await.unwrap();
+}
+
+/// Carries every connection to the simulator.
+async fn forward(listener: TcpListener, to: std::net::SocketAddr) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            if let Ok(mut server) = TcpStream::connect(to).await {
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_burns_nothing_and_goes_on_when_cams_is_back() {
+    let world = World::new(OPERATOR, "down").await.unwrap();
+    // Bound and not listening: refused, and nobody else gets the port.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
+    let flags: Vec<&str> = NEVER_FINAL
+        .iter()
+        .copied()
+        .chain(["--cams-endpoint", &url])
+        .collect();
+    let _operator = world.operator(&flags).await.unwrap();
+    for n in 1..=3 {
+        world
+            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
+            .await
+            .unwrap();
+    }
+    for n in 1..=3 {
+        let waits = |s: &serde_json::Value| harness::reason(s) == "Queued";
+        let status = world
+            .until(&format!("m-{n}"), PATIENCE, waits)
+            .await
+            .unwrap();
+        assert_eq!(condition(&status, "Reconciling"), "True", "{status}");
+    }
+    tokio::spawn(forward(socket.listen(64).unwrap(), world.sim.address()));
+    for n in 1..=3 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(status["attempt"]["number"], 1, "{status}");
+        assert_eq!(calls(&world, &phone(n)).len(), 1);
+    }
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn c22_a_throttle_spends_nothing_and_is_waited_out() {
+    let world = World::new(OPERATOR, "throttle").await.unwrap();
+    let refusal = harness::cams_simulator::Refusal::new(400, "Throttling.User", "slow down");
+    let phase = Fault::Throttle {
+        ms: 6_000,
+        refusal: refusal.retry_after_ms(2_000),
+    };
+    world
+        .sim
+        .add_fault(FaultRule::new(phase).action(VERIFIED))
+        .unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 1..=5 {
+        world
+            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
+            .await
+            .unwrap();
+    }
+    for n in 1..=5 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(status["attempt"]["number"], 1, "{status}");
+        assert_eq!(executed(&world, &phone(n)), 1);
+    }
+    let throttled = |e: &&Entry| e.reply_code.as_deref() == Some("Throttling.User");
+    let ledger = world.sim.ledger();
+    let throttled: Vec<u64> = ledger
+        .iter()
+        .filter(throttled)
+        .map(|e| e.arrived_us)
+        .collect();
+    assert!((1..=8).contains(&throttled.len()), "{throttled:?}");
+    let first = throttled[0];
+    let asked = Duration::from_millis(2_000).as_micros() as u64;
+    // Calls under way when the first throttle came back do not know of it.
+    let early = |at: &&u64| **at > first + 500_000 && **at < first + asked;
+    assert_eq!(throttled.iter().filter(early).count(), 0, "{throttled:?}");
+    world.finish().await.unwrap();
+}

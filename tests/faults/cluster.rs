@@ -1,0 +1,224 @@
+//! The API server fails or refuses at the worst moment.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use harness::cams_simulator::{Delivery, Fault, FaultRule, READ_STATUS, Release, Stage};
+use harness::control_plane::{ControlPlane, Options};
+use harness::{Error, World, install};
+use serde_json::json;
+
+use crate::{
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, calls, code, executed, next_call, phone,
+    reason, until,
+};
+
+#[tokio::test]
+async fn c05_an_outcome_is_recorded_once_the_api_server_is_back() -> Result<(), Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let control = ControlPlane::start(dir.path(), Options::default())
+        .await
+        .unwrap();
+    let world = World::on(Arc::new(install(control).await?), OPERATOR, "c05").await?;
+    let number = phone(1);
+    world
+        .sim
+        .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
+        .unwrap();
+    let operator = world.operator(NEVER_FINAL).await?;
+    world.ready_migration("c05", &number, &code(1)).await?;
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    world.plane.control.stop_apiserver();
+    assert!(world.sim.release(held.id, Release::Continue));
+    let replied = || calls(&world, &number)[0].delivery == Delivery::Complete;
+    until("the reply is out", replied).await;
+    let tried = || operator.log().contains("Outcome not recorded yet");
+    until("the operator tried to record it", tried).await;
+    world.plane.control.start_apiserver().await.unwrap();
+    let status = reason(&world, "c05", "Verified").await;
+    assert_verified(&status, &number);
+    // From memory, not found by a read.
+    assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
+    assert_eq!(calls(&world, &number).len(), 1);
+    world.finish_after_restart().await.map(|_| ())
+}
+
+#[tokio::test]
+async fn c06_an_outcome_is_recorded_during_the_shutdown_of_the_process() -> Result<(), Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let control = ControlPlane::start(dir.path(), Options::default())
+        .await
+        .unwrap();
+    let world = World::on(Arc::new(install(control).await?), OPERATOR, "c06").await?;
+    let number = phone(1);
+    world
+        .sim
+        .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
+        .unwrap();
+    let mut operator = world.operator(NEVER_FINAL).await?;
+    world.ready_migration("c06", &number, &code(1)).await?;
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    world.plane.control.stop_apiserver();
+    assert!(world.sim.release(held.id, Release::Continue));
+    let log = std::fs::read_to_string;
+    let path = world.dir().join("operator-0.log");
+    let tried = || log(&path).unwrap().contains("Outcome not recorded yet");
+    until("the operator tried to record it", tried).await;
+    operator.terminate().await?;
+    crate::terminate::until_not_ready(&mut operator).await;
+    world.plane.control.start_apiserver().await.unwrap();
+    assert_eq!(operator.ended(PATIENCE).await?, Some(0));
+    let status = world.get("c06").await?.data["status"].clone();
+    assert_verified(&status, &number);
+    assert_eq!(calls(&world, &number).len(), 1);
+    world.finish_after_restart().await.map(|_| ())
+}
+
+/// Patches a label as fast as the API server takes it, until told to stop.
+async fn relabel(world: &World, name: &str, stop: &AtomicBool) {
+    for n in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let label = json!({"metadata": {"labels": {"n": n.to_string()}}});
+        world.patch(name, label).await.unwrap();
+    }
+}
+
+fn conflicts(world: &World) -> usize {
+    let requests = world.requests().unwrap();
+    let lost = requests
+        .iter()
+        .filter(|r| r.subresource == "status" && r.code == 409);
+    lost.count()
+}
+
+#[tokio::test]
+async fn c07_an_outcome_is_recorded_through_conflicts() {
+    let world = World::new(OPERATOR, "c07").await.unwrap();
+    let number = phone(1);
+    world
+        .sim
+        .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
+        .unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("c07", &number, &code(1))
+        .await
+        .unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    // From here on the version that the claim left behind is gone.
+    let touched = json!({"metadata": {"labels": {"n": "first"}}});
+    world.patch("c07", touched).await.unwrap();
+    let stop = AtomicBool::new(false);
+    let recorded = async {
+        assert!(world.sim.release(held.id, Release::Continue));
+        let status = reason(&world, "c07", "Verified").await;
+        stop.store(true, Ordering::Relaxed);
+        status
+    };
+    let (status, ()) = tokio::join!(recorded, relabel(&world, "c07", &stop));
+    assert_verified(&status, &number);
+    assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
+    assert!(conflicts(&world) >= 1, "no write met a conflict");
+    assert_eq!(calls(&world, &number).len(), 1);
+    world.finish().await.unwrap();
+}
+
+/// The look is held while the resource changes: the claim's condition no longer holds.
+#[tokio::test]
+async fn c03_a_claim_that_loses_against_another_write_sends_nothing() {
+    let world = World::new(OPERATOR, "c03").await.unwrap();
+    let number = phone(1);
+    let look = FaultRule::new(Fault::gate(Stage::Received))
+        .action(READ_STATUS)
+        .once();
+    world.sim.add_fault(look).unwrap();
+    world
+        .sim
+        .add_fault(next_call(&number, Fault::gate(Stage::Received)))
+        .unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("c03", &number, &code(1))
+        .await
+        .unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    let label = json!({"metadata": {"labels": {"n": "moved"}}});
+    world.patch("c03", label).await.unwrap();
+    assert!(world.sim.release(held.id, Release::Continue));
+    let call = world.sim.wait_held(PATIENCE).await.unwrap();
+    assert!(conflicts(&world) >= 1, "the claim met no conflict");
+    assert!(world.sim.release(call.id, Release::Continue));
+    let status = reason(&world, "c03", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(status["attempt"]["number"], 1, "{status}");
+    assert_eq!(
+        (calls(&world, &number).len(), executed(&world, &number)),
+        (1, 1)
+    );
+    world.finish().await.unwrap();
+}
+
+/// Somebody else claims while the look is held: the claim there wins, and ours sends nothing.
+#[tokio::test]
+async fn a_claim_of_another_process_during_the_look_wins() {
+    let world = World::new(OPERATOR, "foreign-race").await.unwrap();
+    let number = phone(1);
+    let look = FaultRule::new(Fault::gate(Stage::Received))
+        .action(READ_STATUS)
+        .once();
+    world.sim.add_fault(look).unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("race", &number, &code(1))
+        .await
+        .unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    let attempt = crate::forged::attempt("00112233445566778899aabbccddeeff");
+    world
+        .patch_status("race", json!({"attempt": attempt}))
+        .await
+        .unwrap();
+    assert!(world.sim.release(held.id, Release::Continue));
+    let status = reason(&world, "race", "OutcomeUnknown").await;
+    assert_eq!(
+        status["attempt"]["id"], "00112233445566778899aabbccddeeff",
+        "{status}"
+    );
+    assert!(calls(&world, &number).is_empty());
+    world.finish().await.unwrap();
+}
+
+/// The claim's request may be stored after its deadline: whichever it is, one call is made.
+#[tokio::test]
+async fn c04_a_claim_without_an_answer_is_not_sent_and_not_stuck() -> Result<(), Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let control = ControlPlane::start(dir.path(), Options::default())
+        .await
+        .unwrap();
+    let world = World::on(Arc::new(install(control).await?), OPERATOR, "c04").await?;
+    let number = phone(1);
+    let look = FaultRule::new(Fault::gate(Stage::Received));
+    world
+        .sim
+        .add_fault(look.action(READ_STATUS).once())
+        .unwrap();
+    let operator = world.operator(NEVER_FINAL).await?;
+    world.ready_migration("c04", &number, &code(1)).await?;
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    world.plane.control.pause_apiserver().unwrap();
+    assert!(world.sim.release(held.id, Release::Continue));
+    let gave_up = || operator.log().contains("Attempt not begun");
+    until("the claim was given up", gave_up).await;
+    world.plane.control.resume_apiserver().unwrap();
+    assert!(calls(&world, &number).is_empty(), "sent without a claim");
+    let status = reason(&world, "c04", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(status["attempt"]["number"], 1, "{status}");
+    assert_eq!(
+        (calls(&world, &number).len(), executed(&world, &number)),
+        (1, 1)
+    );
+    world.finish_after_restart().await.map(|_| ())
+}

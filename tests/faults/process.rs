@@ -1,0 +1,209 @@
+//! The process dies: whatever it knew only in memory is lost.
+
+use std::time::Duration;
+
+use harness::cams_simulator::{Fault, Number, Release, Stage};
+use harness::{Migration, World, requests_of};
+use serde_json::json;
+
+use crate::{
+    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_final_unknown, assert_verified, calls,
+    code, executed, finished, next_call, phone, reason, until,
+};
+
+/// Kills the operator while its call is held at `stage`, and starts another. Its gate goes on
+/// as `then`.
+async fn killed_at(world: &World, stage: Stage, then: Release) -> harness::Operator {
+    let number = phone(1);
+    world
+        .sim
+        .add_fault(next_call(&number, Fault::gate(stage)))
+        .unwrap();
+    let mut operator = world.operator(SOON_FINAL).await.unwrap();
+    world
+        .ready_migration("killed", &number, &code(1))
+        .await
+        .unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    operator.kill().await.unwrap();
+    let status = reason(world, "killed", "Verifying").await;
+    assert!(status["attempt"]["outcome"].is_null(), "{status}");
+    assert!(world.sim.release(held.id, then));
+    world.operator(SOON_FINAL).await.unwrap()
+}
+
+async fn executed_then_killed(name: &str, stage: Stage) {
+    let world = World::new(OPERATOR, name).await.unwrap();
+    let number = phone(1);
+    let _operator = killed_at(&world, stage, Release::Continue).await;
+    let status = reason(&world, "killed", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(
+        (calls(&world, &number).len(), executed(&world, &number)),
+        (1, 1)
+    );
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn c01_killed_after_execution_ends_verified_with_its_id() {
+    executed_then_killed("k5", Stage::Executed).await;
+}
+
+#[tokio::test]
+async fn c01_killed_in_the_middle_of_the_reply_ends_verified_with_its_id() {
+    executed_then_killed("k6", Stage::HalfReplied).await;
+}
+
+#[tokio::test]
+async fn c01_killed_before_execution_but_executed_later_ends_verified() {
+    executed_then_killed("k4-late", Stage::Received).await;
+}
+
+#[tokio::test]
+async fn c01_killed_before_execution_ends_unknown_and_takes_only_a_different_code() {
+    let world = World::new(OPERATOR, "k4").await.unwrap();
+    let number = phone(1);
+    let _operator = killed_at(&world, Stage::Received, Release::Close).await;
+    let status = reason(&world, "killed", "OutcomeUnknown").await;
+    assert_eq!(status["attempt"]["number"], 1, "{status}");
+    // Neither a new code nor retryToken re-arms while the signature may be good.
+    let status = finished(&world, "killed").await;
+    assert_final_unknown(&status);
+    assert_eq!(
+        (calls(&world, &number).len(), executed(&world, &number)),
+        (1, 0)
+    );
+    crate::look_again(&world, "killed", "same code").await;
+    assert_eq!(calls(&world, &number).len(), 1);
+    world.sim.set_code(&number, &code(2));
+    world.code("killed", &code(2)).await.unwrap();
+    let status = reason(&world, "killed", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(status["attempt"]["number"], 2, "{status}");
+    assert_eq!(
+        (calls(&world, &number).len(), executed(&world, &number)),
+        (2, 1)
+    );
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_provisional_unknown_is_not_re_armed_by_a_code_or_a_token() {
+    let world = World::new(OPERATOR, "provisional").await.unwrap();
+    let number = phone(1);
+    let lost = next_call(&number, Fault::close(Stage::Counted));
+    world.sim.add_fault(lost).unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.ready_migration("p", &number, &code(1)).await.unwrap();
+    reason(&world, "p", "OutcomeUnknown").await;
+    world.code("p", &code(2)).await.unwrap();
+    world
+        .patch("p", json!({"spec": {"retryToken": "now"}}))
+        .await
+        .unwrap();
+    let status = crate::look_again(&world, "p", "now").await;
+    assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
+    let read_twice = || crate::reads(&world, &number).len() >= 3;
+    until("reads go on", read_twice).await;
+    assert_eq!(calls(&world, &number).len(), 1);
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_verified_resource_costs_nothing_after_a_restart() {
+    let world = World::new(OPERATOR, "quiet").await.unwrap();
+    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 1..=3 {
+        let name = format!("old-{n}");
+        world
+            .ready_migration(&name, &phone(n), &code(n))
+            .await
+            .unwrap();
+    }
+    for n in 1..=3 {
+        reason(&world, &format!("old-{n}"), "Verified").await;
+    }
+    assert_eq!(operator.stop().await.unwrap(), Some(0));
+    let (ledger, before) = (world.sim.ledger().len(), world.requests().unwrap().len());
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    // The newest is visited last; when it is verified, the old ones were visited.
+    world
+        .ready_migration("new", &phone(9), &code(9))
+        .await
+        .unwrap();
+    reason(&world, "new", "Verified").await;
+    let about_old = |e: &&harness::cams_simulator::Entry| e.phone != Some(phone(9));
+    let ledger_now = world.sim.ledger();
+    assert_eq!(ledger_now[ledger..].iter().filter(about_old).count(), 0);
+    let requests = world.requests().unwrap();
+    for n in 1..=3 {
+        let about = requests_of(&requests[before..], &format!("old-{n}")).len();
+        assert_eq!(about, 0, "requests about a verified resource");
+    }
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_resource_restored_without_its_status_is_adopted_without_a_call() {
+    let world = World::new(OPERATOR, "restored").await.unwrap();
+    let number = phone(1);
+    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.ready_migration("r", &number, &code(1)).await.unwrap();
+    reason(&world, "r", "Verified").await;
+    operator.kill().await.unwrap();
+    world.delete("r").await.unwrap();
+    world.create(&Migration::new("r", &number)).await.unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let status = reason(&world, "r", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(calls(&world, &number).len(), 1);
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_recreated_resource_is_adopted_by_the_same_process_without_the_look() {
+    let world = World::new(OPERATOR, "recreated").await.unwrap();
+    let number = phone(1);
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.ready_migration("r", &number, &code(1)).await.unwrap();
+    reason(&world, "r", "Verified").await;
+    world.delete("r").await.unwrap();
+    // It asks for no look, yet the code is known to be spent.
+    let sends = Migration::new("r", &number).spec(json!({"adoptIfVerified": false}));
+    world.create(&sends).await.unwrap();
+    let status = reason(&world, "r", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(calls(&world, &number).len(), 1);
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_signal_stops_at_once_and_the_attempt_is_observed() {
+    let world = World::new(OPERATOR, "twice").await.unwrap();
+    let number = phone(1);
+    world
+        .sim
+        .add_number(Number::new(&number, code(1), format!("id-{number}")));
+    world
+        .sim
+        .add_fault(next_call(&number, Fault::gate(Stage::Counted)))
+        .unwrap();
+    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("twice", &number, &code(1))
+        .await
+        .unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    operator.terminate().await.unwrap();
+    crate::terminate::until_not_ready(&mut operator).await;
+    operator.terminate().await.unwrap();
+    let exit = operator.ended(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(exit, Some(0));
+    assert!(world.sim.release(held.id, Release::Continue));
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let status = reason(&world, "twice", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(executed(&world, &number), 1);
+    world.finish().await.unwrap();
+}

@@ -1,0 +1,120 @@
+//! Many resources, and more than one process.
+
+use harness::cams_simulator::{Decision, VERIFIED};
+use harness::{World, requests_of};
+
+use crate::{NEVER_FINAL, OPERATOR, assert_verified, calls, code, executed, phone, reason};
+
+/// No lease: the claim alone keeps them apart.
+#[tokio::test]
+async fn two_operators_send_each_code_once() {
+    let world = World::new(OPERATOR, "two").await.unwrap();
+    let _first = world.operator(NEVER_FINAL).await.unwrap();
+    let _second = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 0..20 {
+        world
+            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
+            .await
+            .unwrap();
+    }
+    for n in 0..20 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(executed(&world, &phone(n)), 1);
+    }
+    world.finish().await.unwrap();
+}
+
+/// Both are killed and replaced while they work.
+#[tokio::test]
+async fn c02_killed_operators_send_each_code_at_most_once_and_lose_nothing() {
+    let world = World::new(OPERATOR, "c02").await.unwrap();
+    world.sim.set_processing(300);
+    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 0..20 {
+        world
+            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
+            .await
+            .unwrap();
+    }
+    for kills in 1..=3 {
+        let executions = || world.sim.summary().action(VERIFIED).counts.executed;
+        crate::until("a few more are executed", || executions() >= kills * 4).await;
+        operator.kill().await.unwrap();
+        operator = world.operator(NEVER_FINAL).await.unwrap();
+    }
+    for n in 0..20 {
+        let name = format!("m-{n}");
+        let ended = |s: &serde_json::Value| {
+            let unknown = harness::reason(s) == "OutcomeUnknown";
+            harness::reason(s) == "Verified" || (unknown && executed(&world, &phone(n)) == 0)
+        };
+        let status = world.until(&name, crate::PATIENCE, ended).await.unwrap();
+        assert!(executed(&world, &phone(n)) <= 1);
+        if executed(&world, &phone(n)) == 1 {
+            assert_verified(&status, &phone(n));
+        }
+    }
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_resource_costs_no_more_than_its_budget_of_requests() {
+    let world = World::new(OPERATOR, "budget").await.unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    // The first one waits for the silent window after the start.
+    world
+        .ready_migration("first", &phone(1), &code(1))
+        .await
+        .unwrap();
+    reason(&world, "first", "Verified").await;
+    world
+        .ready_migration("second", &phone(2), &code(2))
+        .await
+        .unwrap();
+    reason(&world, "second", "Verified").await;
+    let figures = world.finish().await.unwrap();
+    within(&figures.requests, "first", 9, 4);
+    within(&figures.requests, "second", 7, 3);
+}
+
+fn within(all: &[harness::AuditEntry], name: &str, requests: usize, writes: usize) {
+    let about = requests_of(all, name);
+    let shown: Vec<String> = about
+        .iter()
+        .map(|r| format!("{} {}/{} {}", r.verb, r.resource, r.subresource, r.code))
+        .collect();
+    let written = about.iter().filter(|r| r.verb != "get").count();
+    assert!(about.len() <= requests, "{name}: {shown:#?}");
+    assert!(written <= writes, "{name}: {shown:#?}");
+}
+
+#[tokio::test]
+async fn c19_thirty_accepted_codes_keep_the_quota_and_the_budget() {
+    let world = World::new(OPERATOR, "c19").await.unwrap();
+    world.sim.set_processing(100);
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 0..30 {
+        world
+            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
+            .await
+            .unwrap();
+    }
+    for n in 0..30 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(calls(&world, &phone(n)).len(), 1);
+    }
+    let ledger = world.sim.ledger();
+    let throttled = ledger.iter().filter(|e| e.decision == Decision::Throttled);
+    assert_eq!(throttled.count(), 0);
+    let figures = world.finish().await.unwrap();
+    assert!(
+        figures.summary.worst_second <= 10,
+        "{:?}",
+        figures.summary.actions
+    );
+    for n in 0..30 {
+        within(&figures.requests, &format!("m-{n}"), 9, 4);
+    }
+}
