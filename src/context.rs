@@ -12,6 +12,7 @@ use crate::cams::Cams;
 use crate::clock;
 use crate::cluster::{Cluster, Key};
 use crate::code::FingerprintKey;
+use crate::lease::Tenure;
 use crate::metrics::Metrics;
 use crate::quota::Quota;
 use crate::siblings::Siblings;
@@ -84,22 +85,23 @@ impl Context {
 /// Whether this process may begin anything: it leads, and is not shutting down.
 #[derive(Clone)]
 pub struct Activity {
-    leads: watch::Receiver<bool>,
+    tenure: watch::Receiver<Tenure>,
     draining: Arc<AtomicBool>,
 }
 
 impl Activity {
-    /// `leads` follows the lease; always true without one.
-    pub fn new(leads: watch::Receiver<bool>) -> Self {
+    /// `tenure` follows the Lease.
+    pub fn new(tenure: watch::Receiver<Tenure>) -> Self {
         Self {
-            leads,
+            tenure,
             draining: Arc::new(AtomicBool::new(false)),
         }
     }
 
-    /// True while new attempts may begin.
+    /// True while new attempts may begin. By the clock: leadership ends when its time is up,
+    /// whether or not anybody was told.
     pub fn may_act(&self) -> bool {
-        *self.leads.borrow() && !self.is_draining()
+        self.tenure.borrow().is_leader(clock::boot()) && !self.is_draining()
     }
 
     /// True once the process was asked to stop.

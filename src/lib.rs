@@ -16,6 +16,7 @@
 //! | [`quota`] | turns, send slots, pauses and holds | pure but for its dispatcher |
 //! | [`look`], [`record`] | look at a resource; record an outcome | drives |
 //! | [`attempt`], [`observe`], [`reconcile`] | the attempt protocol; reads after it; one visit | drives |
+//! | [`lease`] | leader election: when to take the Lease (pure), and its task | drives |
 //! | [`controller`], [`operator`] | watches, wiring, shutdown | drives |
 //! | [`config`], [`telemetry`], [`metrics`], [`server`], [`clock`], [`secret`] | the process | ends |
 //!
@@ -34,6 +35,7 @@ pub mod crd;
 pub mod decide;
 pub mod events;
 pub mod fact;
+pub mod lease;
 pub mod look;
 pub mod message;
 pub mod metrics;

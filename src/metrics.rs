@@ -21,6 +21,8 @@ pub use self::labels::{Answer, UnknownKind, code_label};
 use crate::cams::Action;
 use crate::fact::HoldCause;
 
+/// Of all metrics of ours.
+const PREFIX: &str = "phonemigration";
 /// Up to the 10 s that a call may take at most.
 const REQUEST_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Up to the hour that two thousand codes and a few pauses may take.
@@ -64,6 +66,11 @@ struct VersionLabel {
     version: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NameLabel {
+    name: &'static str,
+}
+
 type Histograms = Family<ActionLabel, Histogram, fn() -> Histogram>;
 
 /// All metrics of the process. Share it with `Arc`.
@@ -84,6 +91,7 @@ pub struct Metrics {
     fingerprint_key_ephemeral: Gauge,
     account_hold: Family<CauseLabel, Gauge>,
     account_paused: Gauge,
+    leader: Family<NameLabel, Gauge>,
 }
 
 impl Metrics {
@@ -91,7 +99,7 @@ impl Metrics {
     /// other gauge, so that an alert on a missing series means a missing process.
     pub fn new(reasons: impl IntoIterator<Item = &'static str>) -> Self {
         let mut metrics = Metrics {
-            registry: Registry::with_prefix("phonemigration"),
+            registry: Registry::default(),
             reasons: reasons.into_iter().collect(),
             requests: Family::default(),
             request_duration: Family::new_with_constructor(|| Histogram::new(REQUEST_BUCKETS)),
@@ -106,7 +114,14 @@ impl Metrics {
             fingerprint_key_ephemeral: Gauge::default(),
             account_hold: Family::default(),
             account_paused: Gauge::default(),
+            leader: Family::default(),
         };
+        // Without our prefix: dashboards know it by the name that Go's operators use.
+        metrics.registry.register(
+            "leader_election_master_status",
+            "1 while this process leads by the Lease of this name, 0 while it stands by",
+            metrics.leader.clone(),
+        );
         metrics.register_calls();
         metrics.register_state();
         metrics.register_failures();
@@ -115,7 +130,7 @@ impl Metrics {
     }
 
     fn register_calls(&mut self) {
-        let registry = &mut self.registry;
+        let registry = self.registry.sub_registry_with_prefix(PREFIX);
         registry.register(
             "cams_requests",
             "Requests to CAMS by action and answered code; codes outside the known set are \"other\"",
@@ -136,7 +151,7 @@ impl Metrics {
     }
 
     fn register_state(&mut self) {
-        let registry = &mut self.registry;
+        let registry = self.registry.sub_registry_with_prefix(PREFIX);
         registry.register(
             "queue_depth",
             "Resources that wait for a turn, by action",
@@ -183,7 +198,7 @@ impl Metrics {
     }
 
     fn register_failures(&mut self) {
-        let registry = &mut self.registry;
+        let registry = self.registry.sub_registry_with_prefix(PREFIX);
         registry.register(
             "record_failures",
             "Failed writes of an outcome, each tried again, by HTTP status of the apiserver",
@@ -303,6 +318,14 @@ impl Metrics {
     /// The account is paused after a throttle, or no longer.
     pub fn set_account_paused(&self, paused: bool) {
         self.account_paused.set(paused.into());
+    }
+
+    /// This process leads by the Lease of this name, or stands by. Never called without an
+    /// election: there is no such series then.
+    pub fn set_leader(&self, name: &'static str, leads: bool) {
+        self.leader
+            .get_or_create(&NameLabel { name })
+            .set(leads.into());
     }
 
     /// Everything as text, in the form that the scraper asked for.

@@ -15,6 +15,7 @@ use crate::code::FingerprintKey;
 use crate::config::{Config, load_fingerprint_key};
 use crate::context::{Activity, Context, NeverSent, PollPacer, Tasks};
 use crate::controller::{self, Wiring};
+use crate::lease::{self, Leadership};
 use crate::metrics::{Metrics, UnknownKind};
 use crate::quota::{self, Quota, Settings};
 use crate::reason::Reason;
@@ -65,7 +66,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     let (wake, mut woken) = mpsc::unbounded_channel::<quota::ObjectKey>();
     let qps = config.qps.map_or(0, std::num::NonZeroU32::get);
     let (quota, dispatcher) = Quota::new(Settings { qps }, wake);
-    let (_leads, leading) = watch::channel(true);
+    let (candidate, leadership) = lease::stand(config.leader_election.clone());
     let (triggers, receivers) = channels(&config.watch_namespaces);
     let ctx = Arc::new(Context {
         cluster,
@@ -79,7 +80,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
         metrics,
         validity: config.signature_validity,
         never_sent: NeverSent::default(),
-        activity: Activity::new(leading.clone()),
+        activity: Activity::new(leadership.tenure()),
         triggers,
         polls: PollPacer::default(),
     });
@@ -96,12 +97,13 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
         }
     }));
     core.spawn(guard(&health, "gauges", gauges(Arc::clone(&ctx))));
+    core.spawn(guard(&health, "lease", candidate.run(Arc::clone(&ctx))));
     let (stop, stopped) = watch::channel(false);
     for (namespace, receiver) in receivers {
         let wiring = Wiring {
             concurrency: config.max_concurrent_reconciles,
             watch_secrets: config.watch_secrets,
-            leads: leading.clone(),
+            leads: leadership.leads(),
             stop: stopped.clone(),
             listed: listed(&health),
             triggers: receiver,
@@ -123,15 +125,16 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
         ))),
     };
     health.stopping();
-    shut_down(&ctx, &stop, &mut core, &mut signals).await;
+    shut_down(&ctx, leadership, &stop, &mut core, &mut signals).await;
     let _ = serve_until.send(true);
     let _ = tokio::time::timeout(Duration::from_secs(3), serving).await;
     ended
 }
 
-/// Nothing new begins; what runs is recorded; then the watches end.
+/// Nothing new begins; what runs is recorded; then the Lease is released and the watches end.
 async fn shut_down(
     ctx: &Context,
+    leadership: Leadership,
     stop: &watch::Sender<bool>,
     core: &mut tokio::task::JoinSet<()>,
     signals: &mut Signals,
@@ -143,7 +146,10 @@ async fn shut_down(
         "Stopping: running attempts come to their end"
     );
     tokio::select! {
-        () = ctx.tasks.drained() => tracing::info!("Stopped: nothing runs"),
+        () = ctx.tasks.drained() => {
+            tracing::info!("Stopped: nothing runs");
+            leadership.release().await;
+        }
         () = tokio::time::sleep(DRAIN) => tracing::error!(running = ctx.tasks.count(),
             "Stopped although attempts run: they are observed after the next start"),
         () = signals.first() => tracing::error!(running = ctx.tasks.count(),

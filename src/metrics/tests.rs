@@ -30,6 +30,7 @@ fn used() -> Metrics {
     metrics.set_fingerprint_key_ephemeral(true);
     metrics.set_account_hold(Some(HoldCause::Credentials));
     metrics.set_account_paused(true);
+    metrics.set_leader("phone-migration-operator", true);
     metrics
 }
 
@@ -41,6 +42,7 @@ fn every_metric_has_its_documented_name_and_type() {
         .filter_map(|line| line.strip_prefix("# TYPE "))
         .collect();
     let expected = [
+        "leader_election_master_status gauge",
         "phonemigration_cams_requests_total counter",
         "phonemigration_cams_request_duration_seconds histogram",
         "phonemigration_rate_limiter_wait_seconds histogram",
@@ -87,6 +89,7 @@ fn methods_set_their_samples() {
         "phonemigration_account_hold{cause=\"credentials\"} 1".to_owned(),
         "phonemigration_account_hold{cause=\"transport\"} 0".to_owned(),
         "phonemigration_account_paused 1".to_owned(),
+        "leader_election_master_status{name=\"phone-migration-operator\"} 1".to_owned(),
         format!(
             "phonemigration_build_info{{version=\"{}\"}} 1",
             env!("CARGO_PKG_VERSION")

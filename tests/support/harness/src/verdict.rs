@@ -83,6 +83,7 @@ impl World {
                 ("events", _) => matches!(request.verb.as_str(), "create" | "patch"),
                 ("phonemigrations", "") => read,
                 ("secrets", _) => request.verb == "get",
+                ("leases", "") => matches!(request.verb.as_str(), "get" | "create" | "update"),
                 _ => false,
             };
             if !allowed || (request.code == 403 && !restarted) {
