@@ -1,0 +1,82 @@
+//! The operator's binary: built by cargo into the folder that the demo itself was built into.
+//!
+//! `cargo demo` builds this package only, and a package cannot depend on another one's binary.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use harness::{Error, Result};
+use tokio::process::Command;
+
+const PACKAGE: &str = "phone-migration-operator";
+
+/// Builds it, unless it is up to date, with the same profile.
+///
+/// # Errors
+/// When cargo cannot be run or fails; with what it printed.
+pub async fn operator() -> Result<PathBuf> {
+    let demo = std::env::current_exe().map_err(Error::at("the demo's own path"))?;
+    let place = Place::of(&demo)
+        .ok_or_else(|| Error::new(demo.display(), "not in a target folder of cargo"))?;
+    // `cargo run` says which cargo it is.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--quiet", "--package", PACKAGE, "--bin", PACKAGE])
+        .args(["--profile", &place.profile, "--target-dir"])
+        .arg(&place.target)
+        .current_dir(harness::repository())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(Error::at("cargo"))?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(Error::new(format!("cargo build ({})", output.status), text));
+    }
+    let binary = demo.with_file_name(PACKAGE);
+    match binary.exists() {
+        true => Ok(binary),
+        false => Err(Error::new(binary.display(), "not there after its build")),
+    }
+}
+
+/// Where cargo put the demo.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    target: PathBuf,
+    profile: String,
+}
+
+impl Place {
+    fn of(demo: &Path) -> Option<Self> {
+        let folder = demo.parent()?;
+        let profile = match folder.file_name()?.to_str()? {
+            // The one profile whose folder has another name.
+            "debug" => "dev",
+            other => other,
+        };
+        Some(Self {
+            target: folder.parent()?.to_owned(),
+            profile: profile.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_is_told_by_the_folder() {
+        let place = |path: &str| Place::of(Path::new(path)).map(|p| (p.target, p.profile));
+        let at = |target: &str, profile: &str| Some((target.into(), profile.to_owned()));
+        assert_eq!(place("/x/target/debug/demo"), at("/x/target", "dev"));
+        assert_eq!(place("/x/target/release/demo"), at("/x/target", "release"));
+        assert_eq!(
+            place("/x/target/aarch64-unknown-linux-musl/ci/demo"),
+            at("/x/target/aarch64-unknown-linux-musl", "ci")
+        );
+        assert_eq!(place("demo"), None);
+    }
+}
