@@ -20,7 +20,14 @@ pub async fn operator() -> Result<PathBuf> {
         .ok_or_else(|| Error::new(demo.display(), "not in a target folder of cargo"))?;
     // `cargo run` says which cargo it is.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // What `cargo run` says of this package is not for another one: build scripts that watch it
+    // (ring's does) would run anew each time.
+    let ours = std::env::vars_os().map(|(name, _)| name);
+    for name in ours.filter(|name| about_this_package(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    let output = command
         .args(["build", "--quiet", "--package", PACKAGE, "--bin", PACKAGE])
         .args(["--profile", &place.profile, "--target-dir"])
         .arg(&place.target)
@@ -39,6 +46,10 @@ pub async fn operator() -> Result<PathBuf> {
         true => Ok(binary),
         false => Err(Error::new(binary.display(), "not there after its build")),
     }
+}
+
+fn about_this_package(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
 }
 
 /// Where cargo put the demo.

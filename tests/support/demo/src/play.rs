@@ -48,8 +48,7 @@ pub async fn play(setup: &mut Setup, board: &Board) -> Result<()> {
 
 async fn first_dozen(setup: &Setup, board: &Board) -> Result<()> {
     board.say(
-        "Scene 1: twelve numbers at once. Nine have their code, one was verified before, \
-         one has a wrong code, one no Secret yet",
+        "Scene 1: twelve numbers: nine right codes, one verified before, one wrong code, one without Secret",
     );
     let (right, done) = (those(Part::RightCode), those(Part::AlreadyVerified));
     for role in right.iter().chain(&done) {
@@ -71,15 +70,15 @@ async fn first_dozen(setup: &Setup, board: &Board) -> Result<()> {
 
 async fn corrections(setup: &Setup, board: &Board) -> Result<()> {
     board.say(
-        "Scene 2: the right code replaces the wrong one (and an annotation says so); \
-         the late Secret arrives (and is found by polling)",
+        "Scene 2: the right code replaces the wrong one, and the late Secret arrives (found by polling)",
     );
     let (wrong, late) = (those(Part::WrongCode), those(Part::LateSecret));
-    for role in wrong.iter().chain(&late) {
-        setup.code(role, &role.code).await?;
-    }
     for role in &wrong {
+        setup.replace_code(role, &role.code).await?;
         setup.request(role).await?;
+    }
+    for role in &late {
+        setup.code(role, &role.code).await?;
     }
     until(board, &wrong, verified).await?;
     until(board, &late, verified).await
@@ -87,8 +86,7 @@ async fn corrections(setup: &Setup, board: &Board) -> Result<()> {
 
 async fn lost_reply(setup: &Setup, board: &Board) -> Result<()> {
     board.say(
-        "Scene 3: the cloud executes a call and the connection dies before the reply. \
-         The operator asks for the number's status after 5 s; it never sends again",
+        "Scene 3: the cloud executes a call, its reply is lost; nothing is sent again, the status is read after 5 s",
     );
     let roles = those(Part::LostReply);
     for role in &roles {
@@ -104,8 +102,7 @@ async fn lost_reply(setup: &Setup, board: &Board) -> Result<()> {
 
 async fn throttling(setup: &Setup, board: &Board) -> Result<()> {
     board.say(
-        "Scene 4: for 4 s the cloud throttles every submission. \
-         The operator pauses the whole account, then tries with one",
+        "Scene 4: the cloud throttles submissions for 4 s; the operator pauses the account, then probes with one",
     );
     let roles = those(Part::Throttled);
     let code = "Throttling.User";
@@ -125,7 +122,9 @@ async fn throttling(setup: &Setup, board: &Board) -> Result<()> {
 }
 
 async fn killed(setup: &mut Setup, board: &Board) -> Result<()> {
-    board.say("Scene 5: one more number; its reply is held back in the cloud");
+    board.say(
+        "Scene 5: a call is executed, and the operator is killed before the reply leaves the cloud",
+    );
     for role in those(Part::Killed) {
         let gate = Fault::gate(Stage::Executed);
         fault(setup, gate, Some(&role))?;
@@ -135,14 +134,10 @@ async fn killed(setup: &mut Setup, board: &Board) -> Result<()> {
         let held = held.ok_or_else(|| Error::new("scene 5", "no call reached the cloud"))?;
         setup.operator.kill().await?;
         setup.world.sim.release(held.id, Release::Close);
-        board.say(
-            "         The cloud has executed the call, nobody has the reply: \
-             the operator was killed (SIGKILL)",
-        );
+        board.say("         Executed, and the operator got SIGKILL: the reply has nobody to go to");
         setup.restart_operator().await?;
         board.say(
-            "         Restarted. It finds its open attempt in status, sends nothing, \
-             and asks for the number's status after 5 s",
+            "         Restarted: it finds the open attempt, sends nothing, and reads the status after 5 s",
         );
         until(board, &[role], verified).await?;
     }

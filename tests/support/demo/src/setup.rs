@@ -48,7 +48,7 @@ impl Setup {
         Ok(())
     }
 
-    /// Puts a code into the Secret of a number.
+    /// Creates the Secret of a number.
     ///
     /// # Errors
     /// When the API server refuses it.
@@ -56,6 +56,17 @@ impl Setup {
         let name = format!("{}-code", role.name);
         let data = json!({"code": code});
         self.world.secret_in(role.namespace, &name, data).await
+    }
+
+    /// Puts another code into its Secret.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn replace_code(&self, role: &Role, code: &str) -> Result<()> {
+        let name = format!("{}-code", role.name);
+        let patch = json!({"stringData": {"code": code}});
+        let world = &self.world;
+        world.patch_secret_in(role.namespace, &name, patch).await
     }
 
     /// Creates the PhoneMigration, without its Secret.

@@ -264,7 +264,15 @@ impl World {
     /// # Errors
     /// When the API server refuses it.
     pub async fn patch_secret(&self, name: &str, patch: Value) -> Result<()> {
-        let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), &self.namespace);
+        self.patch_secret_in(&self.namespace, name, patch).await
+    }
+
+    /// The same in any namespace.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn patch_secret_in(&self, namespace: &str, name: &str, patch: Value) -> Result<()> {
+        let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), namespace);
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         secrets
             .patch(name, &params, &patch)
