@@ -33,7 +33,7 @@ use crate::setup::Setup;
 /// anything did not settle in time. kube-apiserver, etcd and kubectl are those in
 /// KUBEBUILDER_ASSETS, else they are built once with Go into the user's cache directory.
 #[derive(Parser)]
-#[command(name = "cargo demo")]
+#[command(name = "demo", bin_name = "cargo demo --")]
 struct Cli {
     /// Leave everything running after the play, until Ctrl-C, and say how to look around
     #[arg(long)]

@@ -236,7 +236,6 @@ fn write(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::cast::cast;
 
