@@ -74,7 +74,10 @@ impl fmt::Display for Violation {
                 limit,
             } => write!(f, "{action}: {calls} calls in one second, {limit} allowed"),
             Self::ThrottledByQuota { calls } => {
-                write!(f, "{calls} calls were throttled outside the staged spell")
+                write!(
+                    f,
+                    "throttled outside the staged spell: {calls} of the calls"
+                )
             }
             Self::NotSettled { name, reason } => {
                 write!(
