@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use harness::{Error, Result};
-use tokio::process::Command;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
 
 const PACKAGE: &str = "phone-migration-operator";
 
@@ -27,16 +28,22 @@ pub async fn operator() -> Result<PathBuf> {
     for name in ours.filter(|name| about_this_package(&name.to_string_lossy())) {
         command.env_remove(name);
     }
-    let output = command
+    let child = command
         .args(["build", "--quiet", "--package", PACKAGE, "--bin", PACKAGE])
         .args(["--profile", &place.profile, "--target-dir"])
         .arg(&place.target)
         .current_dir(harness::repository())
         .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
         .map_err(Error::at("cargo"))?;
+    let mut group = Group::of(&child);
+    let output = child.wait_with_output().await;
+    // Its id may be another's from now on.
+    group.0 = None;
+    let output = output.map_err(Error::at("cargo"))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(Error::new(format!("cargo build ({})", output.status), text));
@@ -45,6 +52,24 @@ pub async fn operator() -> Result<PathBuf> {
     match binary.exists() {
         true => Ok(binary),
         false => Err(Error::new(binary.display(), "not there after its build")),
+    }
+}
+
+/// Cargo and the compilers it started: they end with us, if we are to end before they have.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
     }
 }
 
