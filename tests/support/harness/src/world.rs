@@ -83,6 +83,19 @@ impl World {
     pub async fn on(plane: Arc<Plane>, binary: impl AsRef<Path>, name: &str) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let namespace = format!("{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        Self::in_namespace(plane, binary, namespace).await
+    }
+
+    /// The same in a namespace of exactly that name, which must not exist yet.
+    ///
+    /// # Errors
+    /// As [`Self::on`].
+    pub async fn in_namespace(
+        plane: Arc<Plane>,
+        binary: impl AsRef<Path>,
+        namespace: impl Into<String>,
+    ) -> Result<Self> {
+        let namespace = namespace.into();
         let config = Config::with_key(AccessKey::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
         let sim = Simulator::start(config)
             .await
@@ -198,9 +211,12 @@ impl World {
 
     /// The API of PhoneMigrations in a namespace.
     pub fn migrations_in(&self, namespace: &str) -> Api<DynamicObject> {
-        let kind = GroupVersionKind::gvk("phonemigration.dev", "v1alpha1", "PhoneMigration");
-        let resource = ApiResource::from_gvk_with_plural(&kind, "phonemigrations");
-        Api::namespaced_with(self.plane.admin.clone(), namespace, &resource)
+        Api::namespaced_with(self.plane.admin.clone(), namespace, &resource())
+    }
+
+    /// The API of PhoneMigrations in all namespaces.
+    pub fn migrations_everywhere(&self) -> Api<DynamicObject> {
+        Api::all_with(self.plane.admin.clone(), &resource())
     }
 
     /// The API of PhoneMigrations in this world's namespace.
@@ -268,8 +284,16 @@ impl World {
     /// # Errors
     /// When the API server refuses it.
     pub async fn patch_secret(&self, name: &str, patch: Value) -> Result<()> {
+        self.patch_secret_in(&self.namespace, name, patch).await
+    }
+
+    /// The same in any namespace.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn patch_secret_in(&self, namespace: &str, name: &str, patch: Value) -> Result<()> {
         self.remember(&patch["stringData"]);
-        let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), &self.namespace);
+        let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), namespace);
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         secrets
             .patch(name, &params, &patch)
@@ -418,6 +442,11 @@ impl World {
         })
         .await
     }
+}
+
+fn resource() -> ApiResource {
+    let kind = GroupVersionKind::gvk("phonemigration.dev", "v1alpha1", "PhoneMigration");
+    ApiResource::from_gvk_with_plural(&kind, "phonemigrations")
 }
 
 /// status.reason.

@@ -1,0 +1,176 @@
+//! What must not have happened, from the last statuses and the ledger of the cloud. PURE.
+//!
+//! The ledger decides what was executed, never the operator's own account of it.
+
+use std::fmt;
+
+use harness::cams_simulator::{Decision, Entry, Fault, Summary, VERIFIED};
+
+/// How one number ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// `namespace/name`.
+    pub name: String,
+    /// The number.
+    pub phone: String,
+    /// The Id that the cloud has for it.
+    pub expected_id: String,
+    /// It was verified before the play, so success needs no call.
+    pub verified_before: bool,
+    /// `status.reason`; empty if there is none.
+    pub reason: String,
+    /// `status.id`; empty if there is none.
+    pub id: String,
+}
+
+impl Ending {
+    fn verified(&self) -> bool {
+        self.reason == "Verified" && self.id == self.expected_id
+    }
+}
+
+/// A promise that was broken. Never shows a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// One code of one number was executed more than once.
+    ExecutedTwice { name: String, times: u64 },
+    /// Executed and accepted, but not Verified with its Id.
+    OutcomeLost { name: String, reason: String },
+    /// Verified, although the cloud accepted nothing.
+    FalseSuccess { name: String },
+    /// More calls of an action within one second than the account may make.
+    QuotaExceeded {
+        action: String,
+        calls: u64,
+        limit: u64,
+    },
+    /// The cloud throttled calls although no spell of throttling was staged.
+    ThrottledByQuota { calls: usize },
+    /// Not where it belongs, and no code of it was accepted.
+    NotSettled { name: String, reason: String },
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_none = |reason: &str| match reason {
+            "" => "without a status".to_owned(),
+            reason => reason.to_owned(),
+        };
+        match self {
+            Self::ExecutedTwice { name, times } => {
+                write!(f, "{name}: one code was executed {times} times")
+            }
+            Self::OutcomeLost { name, reason } => write!(
+                f,
+                "{name}: the cloud accepted its code, but it is {} and not Verified with its Id",
+                or_none(reason)
+            ),
+            Self::FalseSuccess { name } => {
+                write!(f, "{name}: Verified, but the cloud accepted nothing")
+            }
+            Self::QuotaExceeded {
+                action,
+                calls,
+                limit,
+            } => write!(f, "{action}: {calls} calls in one second, {limit} allowed"),
+            Self::ThrottledByQuota { calls } => {
+                write!(
+                    f,
+                    "throttled outside the staged spell: {calls} of the calls"
+                )
+            }
+            Self::NotSettled { name, reason } => {
+                write!(
+                    f,
+                    "{name}: did not settle in time, it is {}",
+                    or_none(reason)
+                )
+            }
+        }
+    }
+}
+
+/// Every broken promise; `limit` is the quota of each action per second.
+pub fn violations(endings: &[Ending], ledger: &[Entry], limit: u64) -> Vec<Violation> {
+    let summary = Summary::of(ledger.iter());
+    let mut found = doubled(endings, &summary);
+    found.extend(endings.iter().filter_map(|ending| {
+        let accepted = ledger.iter().any(|entry| {
+            entry.action == VERIFIED
+                && entry.decision == Decision::Accepted
+                && entry.phone.as_ref() == Some(&ending.phone)
+        });
+        outcome(ending, accepted)
+    }));
+    let over = summary.actions.iter().filter(|a| a.worst_second > limit);
+    found.extend(over.map(|action| Violation::QuotaExceeded {
+        action: action.action.clone(),
+        calls: action.worst_second,
+        limit,
+    }));
+    let calls = ledger.iter().filter(|e| throttled_by_quota(e)).count();
+    if calls > 0 {
+        found.push(Violation::ThrottledByQuota { calls });
+    }
+    found
+}
+
+fn doubled(endings: &[Ending], summary: &Summary) -> Vec<Violation> {
+    let name = |phone: &str| {
+        let ending = endings.iter().find(|ending| ending.phone == phone);
+        ending.map_or_else(|| "a foreign number".to_owned(), |e| e.name.clone())
+    };
+    summary
+        .codes
+        .iter()
+        .filter(|code| code.executed > 1)
+        .map(|code| Violation::ExecutedTwice {
+            name: name(&code.phone),
+            times: code.executed,
+        })
+        .collect()
+}
+
+fn outcome(ending: &Ending, accepted: bool) -> Option<Violation> {
+    let (name, reason) = (ending.name.clone(), ending.reason.clone());
+    match (ending.verified(), accepted) {
+        (true, true) => None,
+        (true, false) if ending.verified_before => None,
+        (true, false) => Some(Violation::FalseSuccess { name }),
+        (false, true) => Some(Violation::OutcomeLost { name, reason }),
+        (false, false) => Some(Violation::NotSettled { name, reason }),
+    }
+}
+
+fn throttled_by_quota(entry: &Entry) -> bool {
+    let staged = |met: &harness::cams_simulator::Met| matches!(met.fault, Fault::Throttle { .. });
+    entry.decision == Decision::Throttled && !entry.faults.iter().any(staged)
+}
+
+/// The ledger in one line.
+pub fn ledger_line(ledger: &[Entry], limit: u64) -> String {
+    let summary = Summary::of(ledger.iter());
+    let submitted = summary.action(VERIFIED).counts;
+    format!(
+        "Ledger of the cloud: {} calls ({} submissions, {} status reads); {} codes executed, each \
+         at most {}; worst second {} of {limit}; {} throttled",
+        summary.total.received,
+        submitted.received,
+        summary.total.received - submitted.received,
+        summary.codes.len(),
+        times(summary.max_executed_per_code),
+        summary.worst_second,
+        summary.total.throttled,
+    )
+}
+
+fn times(n: u64) -> String {
+    match n {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    }
+}
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;
