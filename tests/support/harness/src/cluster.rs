@@ -18,8 +18,6 @@ const SERVICE_ACCOUNT: &str = "phone-migration-operator";
 pub struct Plane {
     /// The control plane.
     pub control: ControlPlane,
-    /// Client with all rights.
-    pub admin: kube::Client,
     token: String,
     _dir: Option<TempDir>,
 }
@@ -93,10 +91,6 @@ pub async fn install(control: ControlPlane) -> Result<Plane> {
         .kubectl_ok(&established)
         .await
         .map_err(Error::at("CRD"))?;
-    let admin = control
-        .admin_client()
-        .await
-        .map_err(Error::at("admin client"))?;
     let token = control
         .service_account_token(
             OPERATOR_NAMESPACE,
@@ -107,7 +101,6 @@ pub async fn install(control: ControlPlane) -> Result<Plane> {
         .map_err(Error::at("ServiceAccount token"))?;
     Ok(Plane {
         control,
-        admin,
         token,
         _dir: None,
     })

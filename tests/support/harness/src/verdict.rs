@@ -1,6 +1,7 @@
 //! What must hold after every case.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use cams_simulator::{Decision, Entry, Summary, VERIFIED};
 use k8s_openapi::api::events::v1::Event;
@@ -64,12 +65,14 @@ impl World {
         check_outcomes(&ledger, &objects)?;
         self.check_leaks(&ledger, &objects).await?;
         let requests = self.requests()?;
+        let watches_secrets = self.watches_secrets.load(Ordering::Relaxed);
         for request in &requests {
             let read = matches!(request.verb.as_str(), "get" | "list" | "watch");
             let allowed = match (request.resource.as_str(), request.subresource.as_str()) {
                 ("phonemigrations", "status") => request.verb == "update",
                 ("events", _) => matches!(request.verb.as_str(), "create" | "patch"),
                 ("phonemigrations", "") => read,
+                ("secrets", _) if watches_secrets => read,
                 ("secrets", _) => request.verb == "get",
                 _ => false,
             };
@@ -114,7 +117,7 @@ impl World {
     /// # Errors
     /// When they cannot be listed.
     pub async fn events(&self) -> Result<Vec<Event>> {
-        let api: Api<Event> = Api::namespaced(self.plane.admin.clone(), &self.namespace);
+        let api: Api<Event> = Api::namespaced(self.admin.clone(), &self.namespace);
         api.list(&ListParams::default())
             .await
             .map(|l| l.items)

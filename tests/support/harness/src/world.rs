@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use cams_simulator::{AccessKey, Config, Number, Simulator};
@@ -56,10 +56,14 @@ impl Migration {
 pub struct World {
     /// The shared control plane.
     pub plane: Arc<Plane>,
+    /// Client with all rights, of this test's own runtime: a client dies with the runtime that
+    /// made it, and each test has one.
+    pub admin: kube::Client,
     /// The simulated account.
     pub sim: Simulator,
     /// The namespace.
     pub namespace: String,
+    pub(crate) watches_secrets: AtomicBool,
     binary: PathBuf,
     dir: TempDir,
     started: AtomicU32,
@@ -85,8 +89,15 @@ impl World {
         let sim = Simulator::start(config)
             .await
             .map_err(Error::at("CAMS simulator"))?;
+        let admin = plane
+            .control
+            .admin_client()
+            .await
+            .map_err(Error::at("admin client"))?;
         let world = Self {
             plane,
+            admin,
+            watches_secrets: AtomicBool::new(false),
             sim,
             namespace,
             binary: binary.as_ref().to_owned(),
@@ -105,7 +116,7 @@ impl World {
     /// # Errors
     /// When the API server refuses it.
     pub async fn namespace(&self, name: &str) -> Result<()> {
-        let namespaces: Api<Namespace> = Api::all(self.plane.admin.clone());
+        let namespaces: Api<Namespace> = Api::all(self.admin.clone());
         let mut namespace = Namespace::default();
         namespace.metadata.name = Some(name.to_owned());
         namespaces
@@ -113,6 +124,11 @@ impl World {
             .await
             .map(|_| ())
             .map_err(Error::at(format!("namespace {name}")))
+    }
+
+    /// From now on `finish` allows the operator to list and watch Secrets.
+    pub fn allow_secret_watches(&self) {
+        self.watches_secrets.store(true, Ordering::Relaxed);
     }
 
     /// A folder of this world.
@@ -196,7 +212,7 @@ impl World {
     pub fn migrations_in(&self, namespace: &str) -> Api<DynamicObject> {
         let kind = GroupVersionKind::gvk("phonemigration.dev", "v1alpha1", "PhoneMigration");
         let resource = ApiResource::from_gvk_with_plural(&kind, "phonemigrations");
-        Api::namespaced_with(self.plane.admin.clone(), namespace, &resource)
+        Api::namespaced_with(self.admin.clone(), namespace, &resource)
     }
 
     /// The API of PhoneMigrations in this world's namespace.
@@ -231,7 +247,7 @@ impl World {
     /// # Errors
     /// When the API server refuses it.
     pub async fn secret_in(&self, namespace: &str, name: &str, data: Value) -> Result<()> {
-        let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), namespace);
+        let secrets: Api<Secret> = Api::namespaced(self.admin.clone(), namespace);
         let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
         // Keys that are no longer named must go.
         let _ = secrets.delete(name, &DeleteParams::default()).await;
@@ -248,7 +264,7 @@ impl World {
     /// # Errors
     /// When the API server refuses it.
     pub async fn patch_secret(&self, name: &str, patch: Value) -> Result<()> {
-        let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), &self.namespace);
+        let secrets: Api<Secret> = Api::namespaced(self.admin.clone(), &self.namespace);
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         secrets
             .patch(name, &params, &patch)
