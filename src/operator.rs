@@ -15,7 +15,7 @@ use crate::code::FingerprintKey;
 use crate::config::{Config, load_fingerprint_key};
 use crate::context::{Activity, Context, NeverSent, PollPacer, Tasks};
 use crate::controller::{self, Wiring};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, UnknownKind};
 use crate::quota::{self, Quota, Settings};
 use crate::reason::Reason;
 use crate::server::{Health, Server};
@@ -295,6 +295,10 @@ async fn gauges(ctx: Arc<Context>) {
         ctx.metrics.set_account_paused(stats.paused_until.is_some());
         ctx.metrics
             .set_account_hold(stats.hold.map(|hold| hold.cause));
+        let (provisional, ended) = ctx.siblings.unknown_outcomes();
+        ctx.metrics
+            .set_outcome_unknown(UnknownKind::Provisional, provisional);
+        ctx.metrics.set_outcome_unknown(UnknownKind::Final, ended);
         let counts = ctx.siblings.by_reason();
         ctx.metrics
             .set_objects(counts.into_iter().map(|(reason, n)| (reason.as_str(), n)));

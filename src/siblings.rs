@@ -202,6 +202,16 @@ impl Siblings {
             counts
         })
     }
+
+    /// How many outcomes are unknown: while the attempt is still open, and finally.
+    pub fn unknown_outcomes(&self) -> (usize, usize) {
+        self.with(|index| {
+            let siblings = index.by_number.values().flat_map(BTreeMap::values);
+            let unknown = siblings.filter(|s| s.reason == Some(Reason::OutcomeUnknown));
+            let (open, ended): (Vec<_>, Vec<_>) = unknown.partition(|s| s.open);
+            (open.len(), ended.len())
+        })
+    }
 }
 
 fn others(group: &BTreeMap<String, Sibling>, uid: &str) -> Vec<Key> {
