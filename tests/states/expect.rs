@@ -105,6 +105,7 @@ pub async fn until_in(world: &World, namespace: &str, name: &str, state: State) 
         reason(status) == state.reason
             && condition(status, "Stalled") == stalled
             && status["observedGeneration"] == object["metadata"]["generation"]
+            && message(status).contains(state.says)
     };
     let object = until_object(world, namespace, name, there).await;
     check(&object, state);
@@ -126,7 +127,11 @@ pub async fn until_object(
         if holds(&object) {
             return object;
         }
-        assert!(Instant::now() < deadline, "not there in time: {object:#}");
+        assert!(
+            Instant::now() < deadline,
+            "not there in time: {:#}",
+            object["status"]
+        );
         tokio::time::sleep(POLL).await;
     }
 }
@@ -149,12 +154,6 @@ fn check(object: &Value, state: State) {
     };
     assert_eq!(kstatus(object), class, "{status:#}");
     check_conditions(status);
-    let message = message(status);
-    assert!(
-        message.contains(state.says),
-        "{:?} in {message:?}",
-        state.says
-    );
     for condition in status["conditions"].as_array().unwrap() {
         assert_eq!(
             condition["observedGeneration"], object["metadata"]["generation"],

@@ -4,7 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod account;
+mod admission;
 mod attempt;
+mod cli;
+mod codes;
 mod expect;
+mod ownership;
+mod process;
+mod retry;
+mod traces;
 mod unknown;
 mod waiting;

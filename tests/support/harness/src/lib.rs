@@ -14,7 +14,7 @@ mod verdict;
 mod world;
 
 pub use cams_simulator;
-pub use cluster::{Plane, install, plane};
+pub use cluster::{Plane, install, plane, repository};
 pub use control_plane::{self, AuditEntry, ControlPlane};
 pub use error::{Error, Result};
 pub use operator::{Launch, Operator};
