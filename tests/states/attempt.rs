@@ -36,7 +36,6 @@ async fn resources_over_the_quota_are_shown_queued_and_all_end_verified() {
     let shown = names.iter().filter(queued).count();
     println!("{shown} of 30 were shown Queued");
     assert!(shown >= 5, "{shown}");
-    assert_eq!(figures.summary.total.throttled, 0);
     let message = figures
         .requests
         .iter()

@@ -192,7 +192,14 @@ async fn kubectl_explain_is_the_manual() {
     ] {
         assert!(spec.contains(field), "{field} in {spec}");
     }
-    assert!(spec.contains("Put the new code into"), "{spec}");
+    let words: Vec<&str> = spec.split_whitespace().collect();
+    let manual = words.join(" ");
+    assert!(
+        manual.contains("Put the new code into the Secret first, then change this."),
+        "{spec}"
+    );
+    // Lines end where kubectl ends them, not where the source did.
+    assert!(spec.contains("the number's verification status before the first attempt; a number\n    that is already"), "{spec}");
     // Every field of the manual says something.
     for path in [
         "phmig.spec",

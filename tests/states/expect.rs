@@ -244,9 +244,35 @@ pub async fn until_sim(what: &str, within: Duration, holds: impl Fn() -> bool) {
     }
 }
 
-/// `World::finish`, and every status that was ever written keeps the rules for conditions.
+/// The reasons of Events, as `src/events.rs` has them. They are API: never renamed.
+const EVENT_REASONS: [&str; 17] = [
+    "AccountHeldBack",
+    "AccountThrottled",
+    "AttemptsExhausted",
+    "CodeUnavailable",
+    "CodeUnusable",
+    "DuplicatePhoneNumber",
+    "MigrationVerified",
+    "OutcomeResolved",
+    "OutcomeUnknown",
+    "OutcomeUnknownFinal",
+    "OutcomeUnreadable",
+    "OutcomeWithoutResource",
+    "RequestRejected",
+    "SpentCodeRecognised",
+    "StatusUnreadable",
+    "Suspended",
+    "VerificationRejected",
+];
+
+/// `World::finish`, and every status that was ever written keeps the rules for conditions, and
+/// every Event has a documented reason.
 pub async fn finish(world: &World) -> Figures {
     let figures = world.finish().await.unwrap();
+    for event in world.events().await.unwrap() {
+        let reason = event.reason.unwrap_or_default();
+        assert!(EVENT_REASONS.contains(&reason.as_str()), "{reason}");
+    }
     for write in figures.requests.iter().filter(|r| r.verb == "update") {
         let body = write.request_object.as_ref().expect("a body is audited");
         check_conditions(&body["status"]);

@@ -8,6 +8,7 @@ mod admission;
 mod attempt;
 mod cli;
 mod codes;
+mod events;
 mod expect;
 mod ownership;
 mod process;

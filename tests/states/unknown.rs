@@ -157,3 +157,31 @@ async fn unreadable_it_stalls_without_being_finished_and_names_the_reads_error()
     assert_eq!(calls(&world, PHONE).len(), 2);
     finish(&world).await;
 }
+
+#[tokio::test]
+async fn a_success_without_its_id_is_a_success_and_the_id_is_read() {
+    let world = World::new(OPERATOR, "no-id").await.unwrap();
+    world.number(PHONE, CODE, "id-1");
+    let omitted = FaultRule::new(Fault::OmitId).action(VERIFIED);
+    world.sim.add_fault(omitted.once()).unwrap();
+    world.code("m", CODE).await.unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let status = until(
+        &world,
+        "m",
+        verified("its Id was not returned and is being read"),
+    )
+    .await;
+    assert!(status["id"].is_null(), "{status}");
+    let has_id = |status: &serde_json::Value| status["id"] == "id-1";
+    world
+        .until("m", Duration::from_secs(20), has_id)
+        .await
+        .unwrap();
+    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    assert!(!message(&status).contains("being read"), "{status}");
+    assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
+    assert_eq!(calls(&world, PHONE).len(), 1);
+    finish(&world).await;
+}
