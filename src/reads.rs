@@ -145,7 +145,7 @@ pub fn after_read(
             return None;
         }
         return Some(Fact::Verified {
-            by: VerifiedBy::ReadAfter,
+            by: verified_by(status, purpose),
             id: id.clone(),
             phone_number: phone_number.clone(),
             request_id: request_id.clone(),
@@ -165,6 +165,16 @@ pub fn after_read(
             Some(Elsewhere::Open) | None => None,
         },
         Purpose::Late | Purpose::MakeUp | Purpose::MissingId => None,
+    }
+}
+
+/// The read of a missing Id does not change how the number came to be verified.
+fn verified_by(status: &PhoneMigrationStatus, purpose: Purpose) -> VerifiedBy {
+    let outcome = status.attempt.as_ref().and_then(|attempt| attempt.outcome);
+    match (purpose, outcome) {
+        (Purpose::MissingId, Some(Outcome::Accepted)) => VerifiedBy::Call,
+        (Purpose::MissingId, None) => VerifiedBy::ReadBefore,
+        _ => VerifiedBy::ReadAfter,
     }
 }
 
