@@ -216,7 +216,12 @@ fn open(o: &Observed<'_>, status: &PhoneMigrationStatus, now: Timestamp) -> Deci
 fn spent(o: &Observed<'_>, status: &PhoneMigrationStatus, now: Timestamp) -> Decision {
     let concluded_fact = || Fact::Concluded { ambiguous: false };
     if o.object.spec.suspend {
-        return acknowledge(o, status, Next::Rest);
+        return if shows_conclusion(status) {
+            acknowledge(o, status, Next::Rest)
+        } else {
+            // Whatever a new code was waiting for, nothing is done about it now.
+            say(concluded_fact(), Next::Rest)
+        };
     }
     if let Some(read) = late_read(o, status, now) {
         return read;
@@ -248,7 +253,7 @@ fn spent(o: &Observed<'_>, status: &PhoneMigrationStatus, now: Timestamp) -> Dec
             return stay(fact);
         }
         Sameness::Different => true,
-        Sameness::Unknown => token,
+        Sameness::Unknown => token || came_back_unspent(code, status),
     };
     if !allowed {
         return stay(Fact::Concluded { ambiguous: true });
@@ -261,6 +266,15 @@ fn spent(o: &Observed<'_>, status: &PhoneMigrationStatus, now: Timestamp) -> Dec
         Owner::Other(_) => stay(concluded_fact()),
         Owner::Us => go(o, status, code, now),
     }
+}
+
+/// True for the code of an attempt that was released: it was let through, and nothing was
+/// executed. A throttle must not cost the person another retryToken.
+fn came_back_unspent(code: &Code, status: &PhoneMigrationStatus) -> bool {
+    status.attempt.as_ref().is_some_and(|attempt| {
+        attempt.code_fingerprint.as_ref() == Some(&code.fingerprint)
+            && attempt.outcome.map(Outcome::spent) == Some(Spent::Released)
+    })
 }
 
 /// The Secret never moved, so the code is the spent one; its fingerprint is under an old key.
@@ -382,6 +396,23 @@ fn backing_off(status: &PhoneMigrationStatus, now: Timestamp) -> Option<Timestam
 
 fn still_pausing(status: &PhoneMigrationStatus, now: Timestamp) -> bool {
     status.next_attempt_at.as_ref().is_some_and(|at| at.0 > now)
+}
+
+/// States that a spent code ends in.
+fn shows_conclusion(status: &PhoneMigrationStatus) -> bool {
+    status
+        .reason
+        .as_deref()
+        .and_then(Reason::parse)
+        .is_some_and(|reason| {
+            matches!(
+                reason,
+                Reason::CodeRejected
+                    | Reason::RequestRejected
+                    | Reason::AttemptsExhausted
+                    | Reason::OutcomeUnknown
+            )
+        })
 }
 
 /// States that say better than `Queued` why the resource waits.

@@ -153,17 +153,12 @@ pub fn after_read(
             return None;
         }
         // The read only adds the Id: that our call succeeded, and its RequestId, stay.
-        let outcome = status.attempt.as_ref().and_then(|attempt| attempt.outcome);
-        let by_call = purpose == Purpose::MissingId && outcome == Some(Outcome::Accepted);
+        let by = verified_by(status, purpose);
         return Some(Fact::Verified {
-            by: if by_call {
-                VerifiedBy::Call
-            } else {
-                VerifiedBy::ReadAfter
-            },
+            by,
             id: id.clone(),
             phone_number: phone_number.clone(),
-            request_id: request_id.clone().filter(|_| !by_call),
+            request_id: request_id.clone().filter(|_| by != VerifiedBy::Call),
         });
     }
     match purpose {
@@ -180,6 +175,16 @@ pub fn after_read(
             Some(Elsewhere::Open) | None => None,
         },
         Purpose::Late | Purpose::MakeUp | Purpose::MissingId => None,
+    }
+}
+
+/// The read of a missing Id does not change how the number came to be verified.
+fn verified_by(status: &PhoneMigrationStatus, purpose: Purpose) -> VerifiedBy {
+    let outcome = status.attempt.as_ref().and_then(|attempt| attempt.outcome);
+    match (purpose, outcome) {
+        (Purpose::MissingId, Some(Outcome::Accepted)) => VerifiedBy::Call,
+        (Purpose::MissingId, None) => VerifiedBy::ReadBefore,
+        _ => VerifiedBy::ReadAfter,
     }
 }
 

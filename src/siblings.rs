@@ -202,10 +202,8 @@ impl Siblings {
             counts
         })
     }
-}
 
-impl Siblings {
-    /// How many resources have an unknown outcome: provisional, and final.
+    /// How many outcomes are unknown: while the attempt is still open, and finally.
     pub fn unknown_outcomes(&self) -> (usize, usize) {
         self.with(|index| {
             let siblings = index.by_number.values().flat_map(BTreeMap::values);

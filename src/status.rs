@@ -41,7 +41,9 @@ struct Shown {
 pub fn apply(old: &PhoneMigrationStatus, fact: &Fact, look: &Look) -> PhoneMigrationStatus {
     let mut new = old.clone();
     new.observed_generation = Some(look.generation);
-    if let Some(token) = &look.retry_token {
+    if let Some(token) = &look.retry_token
+        && !(postpones(old, fact) && old.last_handled_retry_token.is_some())
+    {
         new.last_handled_retry_token = Some(clamp(token, MAX_IDENTIFIER));
     }
     if let Some(requested) = &look.requested_at {
@@ -58,8 +60,39 @@ pub fn apply(old: &PhoneMigrationStatus, fact: &Fact, look: &Look) -> PhoneMigra
     new
 }
 
+/// True for a fact that leaves for later what a changed retryToken asks for: the token is
+/// handled by the look that ends the wait, or a long queue would swallow a person's word.
+fn postpones(old: &PhoneMigrationStatus, fact: &Fact) -> bool {
+    match fact {
+        Fact::Queued(_) | Fact::HeldBack { .. } => true,
+        Fact::Seen => old.verified_at.is_none(),
+        Fact::NoCode(_)
+        | Fact::Duplicate { .. }
+        | Fact::Suspended
+        | Fact::Claimed(_)
+        | Fact::Released { .. }
+        | Fact::Verified { .. }
+        | Fact::Refused { .. }
+        | Fact::Unknown { .. }
+        | Fact::UnknownFinal
+        | Fact::UnknownOverdue { .. }
+        | Fact::Concluded { .. }
+        | Fact::Exhausted
+        | Fact::LimitRaised
+        | Fact::TookOver(_)
+        | Fact::Refingerprinted(_) => false,
+    }
+}
+
 /// Everything but reason and conditions.
 fn change_fields(new: &mut PhoneMigrationStatus, fact: &Fact, now: Timestamp) {
+    let leaves = matches!(
+        fact,
+        Fact::Queued(_) | Fact::HeldBack { .. } | Fact::Claimed(_)
+    );
+    if leaves && new.reason.as_deref() == Some(Reason::AttemptsExhausted.as_str()) {
+        raise_limit(new);
+    }
     match fact {
         Fact::Seen => {}
         Fact::NoCode(_) | Fact::Queued(_) | Fact::Duplicate { .. } | Fact::Suspended => {
@@ -104,17 +137,18 @@ fn change_fields(new: &mut PhoneMigrationStatus, fact: &Fact, now: Timestamp) {
         }
         Fact::Concluded { .. } | Fact::Exhausted => {
             new.next_attempt_at = None;
+            tell_conclusion(new);
         }
-        Fact::LimitRaised => raise_limit(new),
+        Fact::LimitRaised => {
+            raise_limit(new);
+            tell_conclusion(new);
+        }
         Fact::TookOver(entry) => take_over(new, entry, now),
         Fact::Refingerprinted(fingerprint) => refingerprint(new, fingerprint),
     }
 }
 
 fn claim_fields(new: &mut PhoneMigrationStatus, claim: &Claim) {
-    if new.reason.as_deref() == Some(Reason::AttemptsExhausted.as_str()) {
-        raise_limit(new);
-    }
     new.attempt = Some(Attempt {
         number: claim.number,
         id: claim.id.clone(),
@@ -184,6 +218,20 @@ fn tell(new: &mut PhoneMigrationStatus, told: &Told) {
     new.error_code = clamped(&told.code, MAX_IDENTIFIER);
     new.error_message = clamped(&told.message, MAX_MESSAGE);
     new.request_id = clamped(&told.request_id, MAX_IDENTIFIER);
+}
+
+/// After an attempt that was released, the last answer is not the one that the state is about.
+fn tell_conclusion(new: &mut PhoneMigrationStatus) {
+    let outcome = new.attempt.as_ref().and_then(|attempt| attempt.outcome);
+    let released = outcome.map(Outcome::spent) == Some(Spent::Released);
+    if let (true, Some(entry)) = (released, new.history.first()) {
+        let told = Told {
+            code: entry.error_code.clone(),
+            message: None,
+            request_id: entry.request_id.clone(),
+        };
+        tell(new, &told);
+    }
 }
 
 /// Puts the finished attempt on top of the history.

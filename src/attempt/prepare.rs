@@ -90,17 +90,17 @@ async fn look_first(
         }
         // A probe's turn goes on only if its read ended the hold.
         if !turn.is_valid() {
+            // The read itself was answered; its Date began the hold, or keeps it up.
+            if skewed(ctx) {
+                return hold_back(ctx, object, Setback::Clock, own_clock_skew()).await;
+            }
             return give_back(ctx, object).map(|()| None);
         }
     }
     if skewed(ctx) {
         ctx.quota
             .report(Action::Verify, Report::Blocked(quota::BlockCause::Clock));
-        let told = Told {
-            code: Some("ClockSkew".into()),
-            ..Told::default()
-        };
-        return hold_back(ctx, object, Setback::Clock, told).await;
+        return hold_back(ctx, object, Setback::Clock, own_clock_skew()).await;
     }
     Ok(Some(turn))
 }
@@ -110,6 +110,14 @@ fn skewed(ctx: &Context) -> bool {
     ctx.cams
         .clock_skew(clock::now())
         .is_some_and(|skew| skew.unsigned_abs() > MOST_SKEW)
+}
+
+/// Our word for a difference that no answer named.
+fn own_clock_skew() -> Told {
+    Told {
+        code: Some("ClockSkew".into()),
+        ..Told::default()
+    }
 }
 
 /// The resource is due again at once and asks for another turn.

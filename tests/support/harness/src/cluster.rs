@@ -18,7 +18,7 @@ const SERVICE_ACCOUNT: &str = "phone-migration-operator";
 pub struct Plane {
     /// The control plane.
     pub control: Arc<ControlPlane>,
-    /// Client with all rights.
+    /// Client with all rights, of the runtime that asked.
     pub admin: kube::Client,
     token: String,
 }
@@ -115,8 +115,8 @@ pub async fn install(control: ControlPlane) -> Result<Plane> {
         .await
         .map_err(Error::at("ServiceAccount token"))?;
     Ok(Plane {
-        control: Arc::new(control),
         admin,
+        control: Arc::new(control),
         token,
     })
 }

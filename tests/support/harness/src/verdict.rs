@@ -1,6 +1,7 @@
 //! What must hold after every case.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use cams_simulator::{Decision, Entry, Summary, VERIFIED};
 use k8s_openapi::api::events::v1::Event;
@@ -76,12 +77,14 @@ impl World {
         check_outcomes(&ledger, &objects)?;
         self.check_leaks(&ledger, &objects).await?;
         let requests = self.requests()?;
+        let watches_secrets = self.watches_secrets.load(Ordering::Relaxed);
         for request in &requests {
             let read = matches!(request.verb.as_str(), "get" | "list" | "watch");
             let allowed = match (request.resource.as_str(), request.subresource.as_str()) {
                 ("phonemigrations", "status") => request.verb == "update",
                 ("events", _) => matches!(request.verb.as_str(), "create" | "patch"),
                 ("phonemigrations", "") => read,
+                ("secrets", _) if watches_secrets => read,
                 ("secrets", _) => request.verb == "get",
                 ("leases", "") => matches!(request.verb.as_str(), "get" | "create" | "update"),
                 _ => false,

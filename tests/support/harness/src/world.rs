@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +61,7 @@ pub struct World {
     pub sim: Simulator,
     /// The namespace.
     pub namespace: String,
+    pub(crate) watches_secrets: AtomicBool,
     binary: PathBuf,
     dir: TempDir,
     started: AtomicU32,
@@ -102,6 +103,7 @@ impl World {
             .map_err(Error::at("CAMS simulator"))?;
         let world = Self {
             plane,
+            watches_secrets: AtomicBool::new(false),
             sim,
             namespace,
             binary: binary.as_ref().to_owned(),
@@ -129,6 +131,11 @@ impl World {
             .await
             .map(|_| ())
             .map_err(Error::at(format!("namespace {name}")))
+    }
+
+    /// From now on `finish` allows the operator to list and watch Secrets.
+    pub fn allow_secret_watches(&self) {
+        self.watches_secrets.store(true, Ordering::Relaxed);
     }
 
     /// A folder of this world.

@@ -1,0 +1,110 @@
+//! What a person's word (`spec.retryToken`) survives, and what a released attempt leaves behind.
+
+use harness::Migration;
+use harness::World;
+use harness::cams_simulator::{Fault, FaultRule, Refusal, Stage, VERIFIED};
+use serde_json::json;
+
+use crate::expect::*;
+
+const PHONE: &str = "8613800000901";
+const RIGHT: &str = "40718265";
+const WRONG: &str = "99887766";
+
+async fn world(name: &str) -> World {
+    let world = World::new(OPERATOR, name).await.unwrap();
+    world.number(PHONE, RIGHT, "id-1");
+    world.code("m", WRONG).await.unwrap();
+    world
+}
+
+fn throttle_next(world: &World, ms: u64) {
+    let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(ms);
+    let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
+    world.sim.add_fault(rule.once()).unwrap();
+}
+
+/// The token let the code through; a throttle gives it back unspent. Asking for another token
+/// would make a throttle terminal.
+#[tokio::test]
+async fn a_throttle_does_not_use_up_a_retry_token() {
+    let world = world("token-throttled").await;
+    let mut operator = world.operator(&["--no-fingerprint-key"]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    until(
+        &world,
+        "m",
+        stalled("CodeRejected", true, "request a new code"),
+    )
+    .await;
+    operator.stop().await.unwrap();
+    put_code(&world, "m", RIGHT).await;
+    let _operator = world.operator(&["--no-fingerprint-key"]).await.unwrap();
+    looked(&world, "m").await;
+    until(
+        &world,
+        "m",
+        stalled("CodeRejected", true, "change spec.retryToken"),
+    )
+    .await;
+    throttle_next(&world, 2000);
+    world
+        .patch("m", json!({"spec": {"retryToken": "new"}}))
+        .await
+        .unwrap();
+    until(&world, "m", progress("Throttled", "the code was not spent")).await;
+    until(&world, "m", verified("CAMS accepted the code")).await;
+    assert_eq!(calls(&world, PHONE).len(), 3);
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn a_spent_code_put_back_shows_its_own_error_again() {
+    let world = world("put-back").await;
+    let _operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let rejected = stalled(
+        "CodeRejected",
+        true,
+        "CAMS refused the code (VerifyCode.Mismatch)",
+    );
+    let before = until(&world, "m", rejected).await;
+    throttle_next(&world, 30_000);
+    new_code(&world, "m", RIGHT).await;
+    let status = until(&world, "m", progress("Throttled", "the code was not spent")).await;
+    assert_eq!(status["errorCode"], "Throttling.User");
+    new_code(&world, "m", WRONG).await;
+    let after = until(&world, "m", rejected).await;
+    assert_eq!(after["errorCode"], "VerifyCode.Mismatch");
+    assert_eq!(after["requestId"], before["requestId"]);
+    assert_eq!(after["history"], before["history"]);
+    assert_eq!(calls(&world, PHONE).len(), 2);
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn a_resource_made_anew_takes_over_what_its_code_led_to() {
+    let world = world("recreated").await;
+    let _operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    until(
+        &world,
+        "m",
+        stalled("CodeRejected", true, "request a new code"),
+    )
+    .await;
+    world.delete("m").await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let status = until(
+        &world,
+        "m",
+        stalled("CodeRejected", true, "request a new code"),
+    )
+    .await;
+    assert_eq!(status["history"][0]["errorCode"], "VerifyCode.Mismatch");
+    looked(&world, "m").await;
+    assert_eq!(calls(&world, PHONE).len(), 1, "the code is not spent again");
+    new_code(&world, "m", RIGHT).await;
+    until(&world, "m", verified("CAMS accepted the code")).await;
+    finish(&world).await;
+}
