@@ -22,6 +22,12 @@ pub const MAX_ATTEMPTS: i32 = 20;
 pub const DEFAULT_ATTEMPT_LIMIT: i32 = 5;
 /// Longest `errorMessage` and condition message the operator writes, in characters.
 pub const MAX_MESSAGE: usize = 512;
+/// Highest number of an attempt, whatever somebody wrote into status.
+pub const MAX_NUMBER: i32 = 1000;
+/// Longest id, reason or masked number that we write, in characters.
+pub const MAX_NAME: usize = 64;
+/// Longest fingerprint, in characters.
+pub const MAX_FINGERPRINT: usize = 96;
 /// Longest identifier taken from a reply (`id`, `requestId`, `errorCode`), in characters.
 pub const MAX_IDENTIFIER: usize = 128;
 
