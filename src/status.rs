@@ -55,11 +55,11 @@ pub fn apply(old: &PhoneMigrationStatus, fact: &Fact, look: &Look) -> PhoneMigra
         new.attempt_limit = Some(DEFAULT_ATTEMPT_LIMIT);
     }
     change_fields(&mut new, fact, look.now);
+    fit(&mut new);
     match shown(&new, fact) {
         Some(shown) => show(&mut new, &shown, look),
         None => restamp(&mut new, look.generation),
     }
-    fit(&mut new);
     new
 }
 

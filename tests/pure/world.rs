@@ -147,6 +147,26 @@ pub struct World {
     pub now: Timestamp,
 }
 
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let code = self.code.as_ref().map(|reading| match reading {
+            CodeReading::Usable(code) => format!("{} {:?}", code.fingerprint, code.expires_at),
+            CodeReading::SecretNotFound | CodeReading::KeyNotFound | CodeReading::Invalid(_) => {
+                "unusable".to_owned()
+            }
+        });
+        f.debug_struct("World")
+            .field("object", &self.object)
+            .field("code", &code)
+            .field("owner", &self.owner)
+            .field("elsewhere", &self.elsewhere)
+            .field("turn", &self.turn)
+            .field("hold", &self.hold)
+            .field("reads", &self.reads)
+            .finish()
+    }
+}
+
 impl World {
     pub fn new(status: PhoneMigrationStatus) -> Self {
         Self {
