@@ -15,6 +15,9 @@ use crate::reads::{MAX_BACK_OFF, Reads};
 const FIRST_POLL: Duration = Duration::from_secs(5);
 const SLOWEST_FRESH_POLL: Duration = Duration::from_secs(60);
 const FRESH: Duration = Duration::from_secs(30 * 60);
+/// When the newer object has not come by then, there is none: etcd was restored from a snapshot,
+/// and its revisions went back.
+const NEVER_CAME: Duration = Duration::from_secs(30);
 const STALE_POLL: Duration = Duration::from_secs(300);
 
 /// How long until the next look at a Secret, `unchanged` after the last change: growing from 5 s
@@ -53,6 +56,7 @@ struct Visit {
     uid: String,
     handled: u64,
     due: Option<BootTime>,
+    stale_since: Option<BootTime>,
     changed_at: BootTime,
     secret: Option<SecretVersion>,
     queued_at: Option<BootTime>,
@@ -113,8 +117,13 @@ impl Visits {
                 return Due::Changed;
             };
             if seen < visit.handled {
-                return Due::Stale;
+                let since = *visit.stale_since.get_or_insert(now.boot);
+                if now.boot < since + NEVER_CAME {
+                    return Due::Stale;
+                }
+                visit.handled = 0;
             }
+            visit.stale_since = None;
             if seen > visit.handled {
                 visit.handled = seen;
                 visit.changed_at = now.boot;
@@ -257,6 +266,7 @@ impl Visit {
             uid,
             handled,
             due: None,
+            stale_since: None,
             changed_at: now.boot,
             secret: None,
             queued_at: None,

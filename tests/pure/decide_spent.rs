@@ -305,7 +305,7 @@ fn the_read_before_a_refusal_is_made_up_once() {
     assert_eq!(world.decide().next, Next::ReadStatus(Purpose::MakeUp));
     let made = world.with(|w| w.reads = w.reads.made(later(60)));
     assert_eq!(made.decide().next, Next::Claim(2));
-    assert_eq!(Reads::none(now()).make_up, false);
+    assert!(!Reads::none(now()).make_up);
 }
 
 #[test]

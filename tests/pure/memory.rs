@@ -155,6 +155,21 @@ fn a_resource_is_due_when_it_changed_or_when_its_time_has_come() {
     assert_eq!(due("3", 9), Due::Changed);
 }
 
+/// An etcd that was restored from a snapshot: what is older stays all there is.
+#[test]
+fn a_newer_object_that_never_comes_is_not_waited_for() {
+    let visits = Visits::default();
+    let due = |v: &str, s| visits.due(&key(), &version(v), moment(s));
+    assert_eq!(due("5", 0), Due::Changed);
+    visits.handled(&key(), &version("9"));
+    assert_eq!(due("6", 1), Due::Stale);
+    assert_eq!(due("6", 30), Due::Stale);
+    assert_eq!(due("6", 31), Due::Changed);
+    assert_eq!(due("6", 31), Due::Never);
+    visits.handled(&key(), &version("9"));
+    assert_eq!(due("6", 40), Due::Stale, "the wait begins anew");
+}
+
 #[test]
 fn another_resource_of_the_name_starts_anew() {
     let visits = Visits::default();
