@@ -3,8 +3,6 @@
 //! A plain or salted hash of six digits *is* the code: a million tries take half a second. So
 //! status holds a fingerprint that is keyed with bytes the resource does not have.
 
-use std::collections::BTreeMap;
-
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -207,12 +205,12 @@ pub fn sameness(code: &Code, status: &PhoneMigrationStatus) -> Sameness {
     if spent.is_empty() {
         return Sameness::Different;
     }
-    if spent.values().any(|f| *f == Some(&code.fingerprint)) {
+    if spent.contains(&Some(&code.fingerprint)) {
         return Sameness::Same;
     }
     let ours = key_id(&code.fingerprint);
     let comparable = |f: &Option<&String>| f.is_some_and(|f| ours.is_some() && ours == key_id(f));
-    if spent.values().all(comparable) {
+    if spent.iter().all(comparable) {
         return Sameness::Different;
     }
     let last_secret = status
@@ -227,17 +225,18 @@ pub fn sameness(code: &Code, status: &PhoneMigrationStatus) -> Sameness {
     }
 }
 
-/// Fingerprints of spent codes by attempt id: the history, and the attempt itself if it is spent.
-fn spent_fingerprints(status: &PhoneMigrationStatus) -> BTreeMap<&str, Option<&String>> {
+/// Fingerprints of spent codes: the history, and the attempt itself if it is spent. Danger: none
+/// may hide another, whatever ids somebody wrote into status.
+fn spent_fingerprints(status: &PhoneMigrationStatus) -> Vec<Option<&String>> {
     let history = status
         .history
         .iter()
-        .map(|entry| (entry.attempt_id.as_str(), entry.code_fingerprint.as_ref()));
+        .map(|entry| entry.code_fingerprint.as_ref());
     let attempt = status
         .attempt
         .iter()
         .filter(|attempt| is_spent(attempt))
-        .map(|attempt| (attempt.id.as_str(), attempt.code_fingerprint.as_ref()));
+        .map(|attempt| attempt.code_fingerprint.as_ref());
     history.chain(attempt).collect()
 }
 

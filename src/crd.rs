@@ -7,11 +7,15 @@
 #![allow(clippy::duplicated_attributes)] // printcolumn repeats `type_` by design of the derive
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{CustomResource, KubeSchema, core::crd::CustomResourceExt};
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::reason::{Outcome, Reason};
+
+mod schema;
+
+pub use schema::crd_yaml;
 
 /// Annotation that makes the operator look again at once; echoed in
 /// `status.lastHandledReconcileAt`.
@@ -22,6 +26,12 @@ pub const MAX_ATTEMPTS: i32 = 20;
 pub const DEFAULT_ATTEMPT_LIMIT: i32 = 5;
 /// Longest `errorMessage` and condition message the operator writes, in characters.
 pub const MAX_MESSAGE: usize = 512;
+/// Highest number of an attempt, whatever somebody wrote into status.
+pub const MAX_NUMBER: i32 = 1000;
+/// Longest id, reason or masked number that we write, in characters.
+pub const MAX_NAME: usize = 64;
+/// Longest fingerprint, in characters.
+pub const MAX_FINGERPRINT: usize = 96;
 /// Longest identifier taken from a reply (`id`, `requestId`, `errorCode`), in characters.
 pub const MAX_IDENTIFIER: usize = 128;
 
@@ -103,13 +113,17 @@ pub struct PhoneMigrationSpec {
     #[x_kube(validation = Rule::new("self == oldSelf").message("phoneNumber is immutable: create another PhoneMigration"))]
     pub phone_number: String,
     /// Secret in the same namespace that holds the one-time code (VerifyCode). It may be
-    /// created later: the operator waits for it.
+    /// created later: the operator waits for it. After a refusal, put another code into it: a
+    /// code that was spent is never submitted again. The Secret is looked at within a minute
+    /// while it is new, later every 5 minutes; the annotation phonemigration.dev/requestedAt
+    /// with a new value makes the operator look at once.
     pub verify_code_secret_ref: VerifyCodeSecretRef,
     /// Read the number's verification status before the first attempt; a number that is
     /// already VERIFIED is done, and no code is spent.
     #[serde(default = "yes")]
     pub adopt_if_verified: bool,
-    /// Make no new attempt while true. An attempt that is open is still recorded and observed.
+    /// Make no new attempt while true. An attempt that is open is still recorded and observed,
+    /// and finished states stay as they are.
     #[serde(default)]
     pub suspend: bool,
     /// Any change makes the operator look again: it lets a code through of which the operator
@@ -131,13 +145,14 @@ pub struct VerifyCodeSecretRef {
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
     )]
     pub name: String,
-    /// Key of the Secret whose value is the code: 4 to 8 digits; one trailing newline is
-    /// trimmed.
+    /// Key of the Secret whose value is the code as received: 4 to 8 digits; one trailing
+    /// newline is trimmed. Anything else is InvalidCode, and nothing is sent.
     #[serde(default = "code_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
-    /// Key of the Secret whose value says when the code expires, as RFC 3339 time. The Secret
-    /// need not have it; with it, a code that has expired is never submitted.
+    /// Key of the Secret whose value says when the code expires, as RFC 3339 time such as
+    /// 2026-01-31T12:00:00Z. The Secret need not have it; with it, a code that has expired is
+    /// never submitted.
     #[serde(default = "expires_at_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub expires_at_key: String,
@@ -212,9 +227,11 @@ pub struct PhoneMigrationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub last_handled_retry_token: Option<String>,
-    /// Ready, Reconciling, Stalled and Finished.
+    /// Ready: the number is verified. Reconciling: the operator will act by itself. Stalled:
+    /// a person must act, and the message says how. Finished: nothing more happens by itself,
+    /// well or badly (`kubectl wait --for=condition=Finished`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(schema_with = "schema::conditions")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
@@ -286,51 +303,4 @@ pub struct SpentCode {
     pub request_id: Option<String>,
     /// When the outcome was recorded.
     pub finished_at: Time,
-}
-
-/// The CustomResourceDefinition as YAML, as committed in `crds/`.
-///
-/// The schema default of `status` is set here: a default nested below an absent `status` would
-/// do nothing, and without it GitOps tools call the resource current before the operator saw it.
-///
-/// # Errors
-/// Only if the generated value could not be serialised, which a test excludes.
-pub fn crd_yaml() -> Result<String, serde_yaml_ng::Error> {
-    let mut value = serde_yaml_ng::to_value(PhoneMigration::crd())?;
-    let status = "spec versions 0 schema openAPIV3Schema properties status"
-        .split(' ')
-        .try_fold(&mut value, |node, key| match key.parse::<usize>() {
-            Ok(index) => node.get_mut(index),
-            Err(_) => node.get_mut(key),
-        });
-    if let Some(serde_yaml_ng::Value::Mapping(status)) = status {
-        let default = serde_yaml_ng::from_str("{observedGeneration: -1}")?;
-        status.insert("default".into(), default);
-    }
-    unwrap_descriptions(&mut value);
-    serde_yaml_ng::to_string(&value)
-}
-
-/// Descriptions without the line breaks of the source: `kubectl explain` breaks lines itself.
-fn unwrap_descriptions(value: &mut serde_yaml_ng::Value) {
-    use serde_yaml_ng::Value;
-    match value {
-        Value::Mapping(mapping) => {
-            for (key, value) in mapping.iter_mut() {
-                match value {
-                    Value::String(text) if key == "description" => *text = unwrapped(text),
-                    other => unwrap_descriptions(other),
-                }
-            }
-        }
-        Value::Sequence(items) => items.iter_mut().for_each(unwrap_descriptions),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Tagged(_) => {}
-    }
-}
-
-fn unwrapped(text: &str) -> String {
-    let paragraphs = text
-        .split("\n\n")
-        .map(|paragraph| paragraph.replace('\n', " "));
-    paragraphs.collect::<Vec<_>>().join("\n\n")
 }

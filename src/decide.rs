@@ -7,18 +7,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::code::{Code, CodeReading, InvalidCode, Sameness, sameness};
+use crate::code::{CodeReading, InvalidCode};
 use crate::crd::{MAX_ATTEMPTS, PhoneMigration, PhoneMigrationStatus, REQUESTED_AT, SpentCode};
-use crate::fact::{Fact, HoldCause, NoCode, QueuedFor};
+use crate::fact::{Fact, HoldCause, NoCode};
 use crate::reads::{Purpose, Reads};
 use crate::reason::{Outcome, Reason, Spent};
 use crate::status::{attempt_limit, codes_spent, concluded};
 
+mod go;
+mod spent;
+
+use go::go;
+use spent::spent;
+
 /// How long a resource waits for its turn before status says so: most get one sooner, and a
 /// write is saved.
 pub const SHOW_QUEUED_AFTER: Duration = Duration::from_secs(1);
-/// How soon to look again at an attempt with the same code by a resource that is gone.
-const SAME_CODE_RECHECK: Duration = Duration::from_secs(5);
 
 /// The turn of this resource in the account's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +134,7 @@ pub fn decide(o: &Observed<'_>, now: Timestamp) -> Decision {
         Some(Outcome::Accepted | Outcome::Adopted) => verified(o, status, now),
         Some(_) => spent(o, status, now),
         // No number of ours: only a status that was restored in parts, or forged.
-        None if codes_spent(status) >= attempt_limit(status) => spent(o, status, now),
+        None if exhausted(status) => spent(o, status, now),
         None if o.object.spec.suspend => say(Fact::Suspended, Next::Rest),
         None => fresh(o, status, now),
     }
@@ -183,6 +187,9 @@ fn acknowledge(o: &Observed<'_>, status: &PhoneMigrationStatus, next: Next) -> D
 }
 
 fn verified(o: &Observed<'_>, status: &PhoneMigrationStatus, now: Timestamp) -> Decision {
+    if status.reason.as_deref() != Some(Reason::Verified.as_str()) {
+        return say(Fact::Concluded { ambiguous: false }, Next::At(now));
+    }
     if status.id.is_some() {
         return acknowledge(o, status, Next::Rest);
     }
@@ -212,107 +219,17 @@ fn open(o: &Observed<'_>, status: &PhoneMigrationStatus, now: Timestamp) -> Deci
     acknowledge(o, status, next)
 }
 
-/// At least one code was spent: only a different one goes on.
-fn spent(o: &Observed<'_>, status: &PhoneMigrationStatus, now: Timestamp) -> Decision {
-    let concluded_fact = || Fact::Concluded { ambiguous: false };
-    if o.object.spec.suspend {
-        return if shows_conclusion(status) {
-            acknowledge(o, status, Next::Rest)
-        } else {
-            // Whatever a new code was waiting for, nothing is done about it now.
-            say(concluded_fact(), Next::Rest)
-        };
-    }
-    if let Some(read) = late_read(o, status, now) {
-        return read;
-    }
-    let Some(reading) = o.code else {
-        return quietly(Next::ReadCode);
-    };
-    let stay = |fact| say(fact, Next::Poll);
-    let CodeReading::Usable(code) = reading else {
-        return stay(
-            unusable(reading).map_or_else(concluded_fact, |fact| match fact {
-                // The user may delete a spent code; that is no reason to hide how it ended.
-                Fact::NoCode(NoCode::SecretNotFound | NoCode::KeyNotFound) => concluded_fact(),
-                other => other,
-            }),
-        );
-    };
-    let token = token_changed(o.object, status);
-    let exhausted = codes_spent(status) >= attempt_limit(status);
-    let told_exhausted = status.reason.as_deref() == Some(Reason::AttemptsExhausted.as_str());
-    let may_raise = token && told_exhausted && codes_spent(status) < MAX_ATTEMPTS;
-    let allowed = match sameness(code, status) {
-        Sameness::Same => {
-            let fact = if may_raise {
-                Fact::LimitRaised
-            } else {
-                refingerprinted(code, status).unwrap_or_else(concluded_fact)
-            };
-            return stay(fact);
-        }
-        Sameness::Different => true,
-        Sameness::Unknown => token || came_back_unspent(code, status),
-    };
-    if !allowed {
-        return stay(Fact::Concluded { ambiguous: true });
-    }
-    if exhausted && !may_raise {
-        return stay(Fact::Exhausted);
-    }
-    match o.owner {
-        // Finished resources never become duplicates.
-        Owner::Other(_) => stay(concluded_fact()),
-        Owner::Us => go(o, status, code, now),
-    }
+/// True when as many codes are spent as may be.
+fn exhausted(status: &PhoneMigrationStatus) -> bool {
+    codes_spent(status) >= attempt_limit(status)
 }
 
-/// True for the code of an attempt that was released: it was let through, and nothing was
-/// executed. A throttle must not cost the person another retryToken.
-fn came_back_unspent(code: &Code, status: &PhoneMigrationStatus) -> bool {
-    status.attempt.as_ref().is_some_and(|attempt| {
-        attempt.code_fingerprint.as_ref() == Some(&code.fingerprint)
-            && attempt.outcome.map(Outcome::spent) == Some(Spent::Released)
-    })
-}
-
-/// The Secret never moved, so the code is the spent one; its fingerprint is under an old key.
-fn refingerprinted(code: &Code, status: &PhoneMigrationStatus) -> Option<Fact> {
-    let attempt = status.attempt.as_ref()?;
-    let stored = attempt.code_fingerprint.as_deref().unwrap_or_default();
-    let same_version = attempt.secret == code.secret;
-    let other_key = crate::code::key_id(stored) != crate::code::key_id(&code.fingerprint);
-    (same_version && other_key).then(|| Fact::Refingerprinted(code.fingerprint.clone()))
-}
-
-/// Reads that are due after an attempt was concluded: a final unknown may still turn out to
-/// have succeeded, and a refusal may hide success.
-fn late_read(o: &Observed<'_>, status: &PhoneMigrationStatus, now: Timestamp) -> Option<Decision> {
-    let attempt = status.attempt.as_ref()?;
-    let finished = attempt.finished_at.as_ref().map_or(now, |at| at.0);
-    let (purpose, due) = match attempt.outcome? {
-        Outcome::UnknownFinal => (
-            Purpose::Late,
-            requested(o.object, status).is_some()
-                || o.reads
-                    .next(Purpose::Late, finished, now)
-                    .is_some_and(|at| at <= now),
-        ),
-        Outcome::Refused | Outcome::RequestRefused => (
-            Purpose::MakeUp,
-            o.reads
-                .next(Purpose::MakeUp, finished, now)
-                .is_some_and(|at| at <= now),
-        ),
-        Outcome::Accepted
-        | Outcome::Adopted
-        | Outcome::Throttled
-        | Outcome::NotSent
-        | Outcome::Blocked
-        | Outcome::Unknown => return None,
-    };
-    due.then(|| acknowledge(o, status, Next::ReadStatus(purpose)))
+/// True when a person, told that the codes are used up, allows more of them.
+fn may_raise(object: &PhoneMigration, status: &PhoneMigrationStatus) -> bool {
+    exhausted(status)
+        && status.reason.as_deref() == Some(Reason::AttemptsExhausted.as_str())
+        && codes_spent(status) < MAX_ATTEMPTS
+        && token_changed(object, status)
 }
 
 /// No code was spent yet.
@@ -329,6 +246,10 @@ fn fresh(o: &Observed<'_>, status: &PhoneMigrationStatus, now: Timestamp) -> Dec
         );
     }
     match reading {
+        // Only a status that somebody wrote by hand has a limit without a spent code.
+        CodeReading::Usable(_) if exhausted(status) && !may_raise(o.object, status) => {
+            say(Fact::Exhausted, Next::Poll)
+        }
         CodeReading::Usable(code) => go(o, status, code, now),
         CodeReading::SecretNotFound | CodeReading::KeyNotFound | CodeReading::Invalid(_) => {
             Decision {
@@ -348,86 +269,4 @@ fn unusable(reading: &CodeReading) -> Option<Fact> {
         CodeReading::Usable(_) => return None,
     };
     Some(Fact::NoCode(cause))
-}
-
-/// A code that may be submitted: queue, then claim.
-fn go(o: &Observed<'_>, status: &PhoneMigrationStatus, code: &Code, now: Timestamp) -> Decision {
-    if code.is_expired(now) {
-        return say(Fact::NoCode(NoCode::Expired), Next::Poll);
-    }
-    match &o.elsewhere {
-        Some(Elsewhere::Open) => {
-            return say(
-                Fact::Queued(QueuedFor::SameCode),
-                Next::At(now + SAME_CODE_RECHECK),
-            );
-        }
-        Some(Elsewhere::Ended(_)) => return quietly(Next::ReadStatus(Purpose::TakeOver)),
-        None => {}
-    }
-    if let Some(until) = backing_off(status, now) {
-        return acknowledge(o, status, Next::At(until));
-    }
-    match o.turn {
-        TurnState::Granted => quietly(Next::Claim(codes_spent(status) + 1)),
-        TurnState::None => quietly(Next::Enqueue(code.expires_at)),
-        TurnState::Waiting(waited) if waited < SHOW_QUEUED_AFTER => {
-            quietly(Next::Stay(Some(now + (SHOW_QUEUED_AFTER - waited))))
-        }
-        TurnState::Waiting(_) => {
-            let next = Next::Stay(code.expires_at);
-            if explains_waiting(status) && (o.hold.is_some() || still_pausing(status, now)) {
-                return acknowledge(o, status, next);
-            }
-            say(
-                Fact::Queued(o.hold.map_or(QueuedFor::Turn, QueuedFor::Hold)),
-                next,
-            )
-        }
-    }
-}
-
-/// A resource whose account was refused backs off alone: the hold's probe goes to others.
-fn backing_off(status: &PhoneMigrationStatus, now: Timestamp) -> Option<Timestamp> {
-    let alone = status.reason.as_deref() == Some(Reason::AccountError.as_str());
-    let until = status.next_attempt_at.as_ref()?.0;
-    (alone && until > now && until <= now + crate::reads::MAX_BACK_OFF).then_some(until)
-}
-
-fn still_pausing(status: &PhoneMigrationStatus, now: Timestamp) -> bool {
-    status.next_attempt_at.as_ref().is_some_and(|at| at.0 > now)
-}
-
-/// States that a spent code ends in.
-fn shows_conclusion(status: &PhoneMigrationStatus) -> bool {
-    status
-        .reason
-        .as_deref()
-        .and_then(Reason::parse)
-        .is_some_and(|reason| {
-            matches!(
-                reason,
-                Reason::CodeRejected
-                    | Reason::RequestRejected
-                    | Reason::AttemptsExhausted
-                    | Reason::OutcomeUnknown
-            )
-        })
-}
-
-/// States that say better than `Queued` why the resource waits.
-fn explains_waiting(status: &PhoneMigrationStatus) -> bool {
-    status
-        .reason
-        .as_deref()
-        .and_then(Reason::parse)
-        .is_some_and(|reason| {
-            matches!(
-                reason,
-                Reason::CredentialsInvalid
-                    | Reason::AccountError
-                    | Reason::ClockSkew
-                    | Reason::Throttled
-            )
-        })
 }

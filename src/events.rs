@@ -18,7 +18,7 @@ const SUBMIT: &str = "SubmitCode";
 /// change is on its way to another.
 pub fn event(old: &PhoneMigrationStatus, new: &PhoneMigrationStatus, fact: &Fact) -> Option<Event> {
     let unknown_before = old.reason.as_deref() == Some(Reason::OutcomeUnknown.as_str());
-    if old.reason == new.reason && !matches!(fact, Fact::Refused { .. } | Fact::UnknownFinal) {
+    if shows(old) == shows(new) {
         return None;
     }
     let (type_, reason, action) = match fact {
@@ -38,7 +38,9 @@ pub fn event(old: &PhoneMigrationStatus, new: &PhoneMigrationStatus, fact: &Fact
         Fact::NoCode(NoCode::SecretNotFound | NoCode::KeyNotFound) => {
             (EventType::Normal, "CodeUnavailable", READ_CODE)
         }
-        Fact::NoCode(_) => (EventType::Warning, "CodeUnusable", READ_CODE),
+        Fact::NoCode(NoCode::NotDigits | NoCode::ExpiryNotATime | NoCode::Expired) => {
+            (EventType::Warning, "CodeUnusable", READ_CODE)
+        }
         Fact::Released { setback, .. } | Fact::HeldBack { setback, .. } => match setback {
             Setback::Throttled => (EventType::Warning, "AccountThrottled", SUBMIT),
             Setback::NotSent => return None,
@@ -58,6 +60,15 @@ pub fn event(old: &PhoneMigrationStatus, new: &PhoneMigrationStatus, fact: &Fact
         | Fact::Refingerprinted(_) => return None,
     };
     Some(note(type_, reason, action, text(new, fact)))
+}
+
+/// What a person sees of a state: one Event for each change of it.
+fn shows(status: &PhoneMigrationStatus) -> (Option<&str>, Vec<(&str, &str)>) {
+    let conditions = status.conditions.iter();
+    (
+        status.reason.as_deref(),
+        conditions.map(|c| (&*c.type_, &*c.status)).collect(),
+    )
 }
 
 /// The Event for an outcome whose resource is gone.

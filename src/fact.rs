@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::crd::{SecretVersion, SpentCode};
-use crate::reason::{Outcome, Reason};
+use crate::reason::{Outcome, Reason, Spent};
 
 /// What CAMS said, scrubbed of every secret; every part may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -191,4 +191,80 @@ pub enum Fact {
     TookOver(SpentCode),
     /// The fingerprint of the last code, under the key of today.
     Refingerprinted(String),
+}
+
+impl Fact {
+    /// The outcome that this fact gives the current attempt, if it speaks of one.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Fact::Released { setback, .. } => Some(setback.outcome()),
+            Fact::Verified { by, .. } => Some(match by {
+                VerifiedBy::Call => Outcome::Accepted,
+                VerifiedBy::ReadBefore | VerifiedBy::ReadAfter => Outcome::Adopted,
+            }),
+            Fact::Refused { outcome, .. } => Some(*outcome),
+            Fact::Unknown { .. } | Fact::UnknownOverdue { .. } => Some(Outcome::Unknown),
+            Fact::UnknownFinal => Some(Outcome::UnknownFinal),
+            Fact::Seen
+            | Fact::NoCode(_)
+            | Fact::Queued(_)
+            | Fact::Duplicate { .. }
+            | Fact::Suspended
+            | Fact::Claimed(_)
+            | Fact::HeldBack { .. }
+            | Fact::Concluded { .. }
+            | Fact::Exhausted
+            | Fact::LimitRaised
+            | Fact::TookOver(_)
+            | Fact::Refingerprinted(_) => None,
+        }
+    }
+
+    /// Whether this fact may be said of an attempt that ended as `known` (`None`: it is open).
+    /// That the number is verified may always be said; it does not undo a definite outcome.
+    pub fn may_follow(&self, known: Option<Outcome>) -> bool {
+        let is_open = known.is_none_or(|known| known.spent() == Spent::Open);
+        match self {
+            Fact::Seen | Fact::Verified { .. } => true,
+            Fact::Released { .. }
+            | Fact::Refused { .. }
+            | Fact::Unknown { .. }
+            | Fact::UnknownOverdue { .. }
+            | Fact::UnknownFinal => self.outcome().is_some_and(|new| new.may_replace(known)),
+            // Danger: a claim over an open attempt would forget a request that may be executed.
+            Fact::NoCode(_)
+            | Fact::Queued(_)
+            | Fact::Duplicate { .. }
+            | Fact::Suspended
+            | Fact::Claimed(_)
+            | Fact::HeldBack { .. }
+            | Fact::Concluded { .. }
+            | Fact::Exhausted
+            | Fact::LimitRaised
+            | Fact::TookOver(_)
+            | Fact::Refingerprinted(_) => !is_open,
+        }
+    }
+
+    /// Whether writing this fact handles spec.retryToken. Those that only wait for their turn,
+    /// for the account or for unsuspending leave it: what it allows has not happened yet.
+    pub fn handles_retry_token(&self) -> bool {
+        match self {
+            Fact::Seen | Fact::Queued(_) | Fact::HeldBack { .. } | Fact::Suspended => false,
+            Fact::NoCode(_)
+            | Fact::Duplicate { .. }
+            | Fact::Claimed(_)
+            | Fact::Released { .. }
+            | Fact::Verified { .. }
+            | Fact::Refused { .. }
+            | Fact::Unknown { .. }
+            | Fact::UnknownFinal
+            | Fact::UnknownOverdue { .. }
+            | Fact::Concluded { .. }
+            | Fact::Exhausted
+            | Fact::LimitRaised
+            | Fact::TookOver(_)
+            | Fact::Refingerprinted(_) => true,
+        }
+    }
 }

@@ -161,9 +161,8 @@ fn conclusion(status: &PhoneMigrationStatus, code: &str) -> String {
             "CAMS refused the request ({code}): check custSpaceId, phoneNumber and that the number's \
              migration was initiated, then put a new code into the Secret"
         ),
-        Some(Outcome::Accepted | Outcome::Adopted) => {
-            verified(VerifiedBy::Call, status.id.is_some())
-        }
+        Some(Outcome::Accepted) => verified(VerifiedBy::Call, status.id.is_some()),
+        Some(Outcome::Adopted) => verified(VerifiedBy::ReadAfter, status.id.is_some()),
         Some(Outcome::UnknownFinal) => unknown_final().to_owned(),
         Some(Outcome::Unknown | Outcome::Throttled | Outcome::NotSent | Outcome::Blocked)
         | None => "The last attempt is not concluded".to_owned(),

@@ -5,15 +5,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::crd::PhoneMigrationStatus;
-use crate::decide::Elsewhere;
+use crate::decide::{Elsewhere, is_open};
 use crate::fact::{Fact, Told, VerifiedBy};
 use crate::reason::Outcome;
+use crate::status::codes_spent;
 
 /// Longest back-off of a resource or an account.
 pub const MAX_BACK_OFF: Duration = Duration::from_secs(300);
 /// First reads after an outcome was lost.
 const FIRST_READS: [u64; 3] = [5, 15, 60];
 const FIVE_MINUTES: u64 = 300;
+/// How long after the end of a signature the read is made that decides.
+const DECISIVE: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -70,9 +73,9 @@ impl Reads {
     /// The next read of an open attempt: 5 s, 15 s, 60 s after its discovery, then every 5 min;
     /// one right after its signature has surely expired, then one a minute until one succeeds.
     pub fn next_observation(&self, final_at: Timestamp) -> Timestamp {
-        let decisive = after(final_at, Duration::from_secs(1));
+        let decisive = after(final_at, DECISIVE);
         match self.last {
-            Some(last) if last >= decisive => last + MINUTE,
+            Some(last) if last >= decisive => after(last, MINUTE),
             _ => self.early(self.done).min(decisive.max(self.since)),
         }
     }
@@ -82,21 +85,19 @@ impl Reads {
             let more = u64::from(done) - FIRST_READS.len() as u64 + 1;
             FIRST_READS[2] + FIVE_MINUTES * more
         });
-        self.since + Duration::from_secs(offset)
+        after(self.since, Duration::from_secs(offset))
     }
 
     /// The next read for any other purpose, `None` if there is no more; `event` is when the
     /// state began.
     pub fn next(&self, purpose: Purpose, event: Timestamp, now: Timestamp) -> Option<Timestamp> {
         let hourly = || {
-            self.last.map_or_else(
-                || after(self.since.max(event), HOUR),
-                |last| after(last, HOUR),
-            )
+            self.last
+                .map_or(after(self.since.max(event), HOUR), |last| after(last, HOUR))
         };
         let at = match purpose {
             Purpose::Open | Purpose::TakeOver => now,
-            Purpose::MakeUp => return self.make_up.then_some(self.since + MINUTE),
+            Purpose::MakeUp => return self.make_up.then(|| after(self.since, MINUTE)),
             Purpose::MissingId if self.done < FIRST_READS.len() as u32 => {
                 return Some(self.early(self.done));
             }
@@ -113,8 +114,7 @@ pub fn final_at(signed_at: Timestamp, validity: Duration) -> Timestamp {
     after(after(signed_at, validity), validity.min(MINUTE))
 }
 
-/// `at + wait`, or the end of time. Times in status can be forged: plain `+` panics there, which
-/// would end the process for everybody.
+/// The end of time where the sum lies beyond it: status can be forged, and must not stop us.
 fn after(at: Timestamp, wait: Duration) -> Timestamp {
     at.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
@@ -178,13 +178,20 @@ pub fn after_read(
     }
 }
 
-/// The read of a missing Id does not change how the number came to be verified.
+/// A read that only brings the Id does not change how the number came to be verified.
 fn verified_by(status: &PhoneMigrationStatus, purpose: Purpose) -> VerifiedBy {
     let outcome = status.attempt.as_ref().and_then(|attempt| attempt.outcome);
     match (purpose, outcome) {
         (Purpose::MissingId, Some(Outcome::Accepted)) => VerifiedBy::Call,
-        (Purpose::MissingId, None) => VerifiedBy::ReadBefore,
-        _ => VerifiedBy::ReadAfter,
+        (Purpose::MissingId, _) if codes_spent(status) == 0 => VerifiedBy::ReadBefore,
+        (
+            Purpose::MissingId
+            | Purpose::Open
+            | Purpose::Late
+            | Purpose::MakeUp
+            | Purpose::TakeOver,
+            _,
+        ) => VerifiedBy::ReadAfter,
     }
 }
 
@@ -195,11 +202,20 @@ fn after_observation(
     now: Timestamp,
 ) -> Option<Fact> {
     let attempt = status.attempt.as_ref()?;
+    // Somebody recorded its outcome while we read.
+    if !is_open(status) {
+        return None;
+    }
     let final_at = final_at(attempt.signed_at.0, validity);
     let provisional = || {
         (attempt.outcome != Some(Outcome::Unknown)).then(|| Fact::Unknown {
             told: Told::default(),
-            until: after(final_at, Duration::from_secs(1)),
+            until: after(final_at, DECISIVE),
+        })
+    };
+    let overdue = |error: &str| {
+        Some(Fact::UnknownOverdue {
+            read_error: error.to_owned(),
         })
     };
     match result {
@@ -207,11 +223,14 @@ fn after_observation(
         ReadResult::NotVerified { date: Some(date) } if *date > final_at => {
             Some(Fact::UnknownFinal)
         }
-        ReadResult::NotVerified { .. } => provisional(),
-        ReadResult::Failed(error) if now > final_at => Some(Fact::UnknownOverdue {
-            read_error: error.clone(),
-        }),
-        ReadResult::Failed(_) => provisional(),
+        ReadResult::NotVerified { date: None } if now > final_at => {
+            overdue("the reply carries no Date")
+        }
+        ReadResult::NotVerified { date: Some(_) } if now > after(final_at, MINUTE) => {
+            overdue("the clock of CAMS is behind the operator's")
+        }
+        ReadResult::Failed(error) if now > final_at => overdue(error),
+        ReadResult::NotVerified { .. } | ReadResult::Failed(_) => provisional(),
         ReadResult::Verified { .. } => None,
     }
 }

@@ -126,3 +126,34 @@ impl Outcome {
         }
     }
 }
+
+impl Outcome {
+    /// Whether an attempt that ended as `known` (`None`: not yet) may be said to have ended as
+    /// `self`. Late outcomes replace an open or unknown one, never a definite one; a release is
+    /// only for what is open.
+    pub fn may_replace(self, known: Option<Outcome>) -> bool {
+        match known {
+            None | Some(Outcome::Unknown) => true,
+            Some(Outcome::UnknownFinal) => match self {
+                Outcome::Accepted
+                | Outcome::Adopted
+                | Outcome::Refused
+                | Outcome::RequestRefused => true,
+                Outcome::Throttled
+                | Outcome::NotSent
+                | Outcome::Blocked
+                | Outcome::UnknownFinal
+                | Outcome::Unknown => false,
+            },
+            Some(
+                Outcome::Accepted
+                | Outcome::Adopted
+                | Outcome::Refused
+                | Outcome::RequestRefused
+                | Outcome::Throttled
+                | Outcome::NotSent
+                | Outcome::Blocked,
+            ) => false,
+        }
+    }
+}

@@ -247,7 +247,7 @@ fn spawn(
 ) {
     let (after, its_key) = (Arc::clone(ctx), key.clone());
     let ended = move || {
-        after.visits.due_now_unless_set(&its_key);
+        after.visits.due_now_unless_set(&its_key, clock::boot());
         after.trigger(&its_key);
     };
     let number = &object.spec.phone_number;

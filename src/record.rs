@@ -107,15 +107,10 @@ pub fn owned_attempt<'a>(object: &'a PhoneMigration, owned: &Owned) -> Option<&'
     (uid_of(object) == owned.uid && attempt.id == owned.attempt_id).then_some(attempt)
 }
 
-/// Late outcomes replace an open or unknown one, never a definite one; a verified number, found
-/// by a read, also replaces a refusal (which may hide success).
+/// A verified number, found by a read, is said even after a refusal, which may hide success;
+/// but a released attempt is over.
 fn may_replace(known: Option<Outcome>, fact: &Fact) -> bool {
-    let known = known.map_or(Spent::Open, Outcome::spent);
-    match known {
-        Spent::Open => true,
-        Spent::Released => false,
-        Spent::Spent | Spent::Verified => matches!(fact, Fact::Verified { .. }),
-    }
+    known.map(Outcome::spent) != Some(Spent::Released) && fact.may_follow(known)
 }
 
 /// The least that says how it ended, for a schema that refuses more.
@@ -147,6 +142,9 @@ fn minimal(fact: Fact) -> Fact {
             id,
             phone_number: None,
             request_id: None,
+        },
+        Fact::UnknownOverdue { .. } => Fact::UnknownOverdue {
+            read_error: "see the operator's log".to_owned(),
         },
         other => other,
     }
@@ -185,7 +183,18 @@ fn summary(fact: &Fact) -> String {
         Fact::Released { setback, .. } => format!("released unspent, {:?}", setback.reason()),
         Fact::Unknown { told: t, .. } => format!("unknown, {}", told(t)),
         Fact::UnknownFinal | Fact::UnknownOverdue { .. } => "unknown".to_owned(),
-        _ => "nothing".to_owned(),
+        Fact::Seen
+        | Fact::NoCode(_)
+        | Fact::Queued(_)
+        | Fact::Duplicate { .. }
+        | Fact::Suspended
+        | Fact::Claimed(_)
+        | Fact::HeldBack { .. }
+        | Fact::Concluded { .. }
+        | Fact::Exhausted
+        | Fact::LimitRaised
+        | Fact::TookOver(_)
+        | Fact::Refingerprinted(_) => "nothing".to_owned(),
     }
 }
 

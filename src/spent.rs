@@ -45,7 +45,7 @@ impl SpentCodes {
         final_at: Timestamp,
     ) -> bool {
         self.with(|entries| {
-            entries.retain(|_, entry| entry.outcome.is_none() || now < entry.at + KEPT);
+            entries.retain(|_, entry| now < entry.at + KEPT || now <= entry.final_at);
             if entries.contains_key(fingerprint) {
                 return false;
             }
@@ -77,8 +77,10 @@ impl SpentCodes {
     pub fn end(&self, attempt_id: &str, outcome: Outcome, told: &Told) {
         self.with(|entries| {
             for entry in entries.values_mut().filter(|e| e.attempt_id == attempt_id) {
-                entry.outcome = Some(outcome);
-                entry.told = told.clone();
+                if outcome.may_replace(entry.outcome) {
+                    entry.outcome = Some(outcome);
+                    entry.told = told.clone();
+                }
             }
         });
     }
@@ -102,7 +104,9 @@ impl SpentCodes {
             }
             let outcome = match entry.outcome {
                 // Nobody observes it any more; the look that takes it over reads the status.
-                Some(Outcome::Unknown) if now > entry.final_at => Some(Outcome::UnknownFinal),
+                None | Some(Outcome::Unknown) if now > entry.final_at => {
+                    Some(Outcome::UnknownFinal)
+                }
                 Some(Outcome::Unknown) | None => None,
                 other => other,
             };

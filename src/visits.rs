@@ -15,6 +15,9 @@ use crate::reads::{MAX_BACK_OFF, Reads};
 const FIRST_POLL: Duration = Duration::from_secs(5);
 const SLOWEST_FRESH_POLL: Duration = Duration::from_secs(60);
 const FRESH: Duration = Duration::from_secs(30 * 60);
+/// When the newer object has not come by then, there is none: etcd was restored from a snapshot,
+/// and its revisions went back.
+const NEVER_CAME: Duration = Duration::from_secs(30);
 const STALE_POLL: Duration = Duration::from_secs(300);
 
 /// How long until the next look at a Secret, `unchanged` after the last change: growing from 5 s
@@ -53,6 +56,7 @@ struct Visit {
     uid: String,
     handled: u64,
     due: Option<BootTime>,
+    stale_since: Option<BootTime>,
     changed_at: BootTime,
     secret: Option<SecretVersion>,
     queued_at: Option<BootTime>,
@@ -113,8 +117,13 @@ impl Visits {
                 return Due::Changed;
             };
             if seen < visit.handled {
-                return Due::Stale;
+                let since = *visit.stale_since.get_or_insert(now.boot);
+                if now.boot < since + NEVER_CAME {
+                    return Due::Stale;
+                }
+                visit.handled = 0;
             }
+            visit.stale_since = None;
             if seen > visit.handled {
                 visit.handled = seen;
                 visit.changed_at = now.boot;
@@ -145,8 +154,7 @@ impl Visits {
     }
 
     /// Due now, unless a time was set.
-    pub fn due_now_unless_set(&self, key: &Key) {
-        let now = crate::clock::boot();
+    pub fn due_now_unless_set(&self, key: &Key, now: BootTime) {
         self.update(key, |visit| {
             visit.due.get_or_insert(now);
         });
@@ -258,6 +266,7 @@ impl Visit {
             uid,
             handled,
             due: None,
+            stale_since: None,
             changed_at: now.boot,
             secret: None,
             queued_at: None,
@@ -279,30 +288,5 @@ impl Visit {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn polls_grow_from_five_seconds_to_a_minute_then_slow_down() {
-        let s = Duration::from_secs;
-        assert_eq!(poll_delay(s(0), 0), s(5));
-        assert_eq!(poll_delay(s(60), 0), s(30));
-        assert_eq!(poll_delay(s(600), 0), s(60));
-        assert_eq!(poll_delay(s(1801), 0), s(300));
-        for unchanged in 0..4000 {
-            for jitter in [0, 1, 128, 255] {
-                let (plain, jittered) = (
-                    poll_delay(s(unchanged), 0),
-                    poll_delay(s(unchanged), jitter),
-                );
-                assert!(jittered <= plain && jittered * 10 >= plain * 9);
-            }
-        }
-    }
-
-    #[test]
-    fn back_off_doubles_from_five_seconds_to_five_minutes() {
-        let seconds: Vec<u64> = (0..9).map(|n| back_off(n).as_secs()).collect();
-        assert_eq!(seconds, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
-    }
-}
+#[path = "visits_tests.rs"]
+mod tests;
