@@ -16,7 +16,7 @@ use crate::cluster::{ClusterError, MANAGER};
 use crate::config::LeaderElection;
 use crate::context::Context;
 
-/// Deadline of each request; three fit before a leader's time is up.
+/// Deadline of each request, so that a leader tries again before its time is up.
 const REQUEST: Duration = Duration::from_secs(5);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// Between two looks of a standby: this much later than possible it takes over.
@@ -25,6 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_secs(1);
 /// The same failure is said again after this time.
 const REPEAT: Duration = Duration::from_secs(60);
+
 /// The requests of one candidate.
 pub(super) struct Ballot<'a> {
     config: LeaderElection,
