@@ -1,6 +1,11 @@
 //! What is read from a Lease, and what is written into it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::ballot::{held, record};
+use super::election::{Election, Record, Step, TAKEOVER_AFTER};
 use super::*;
 
 fn lease(holder: Option<&str>, times: &str) -> Lease {
