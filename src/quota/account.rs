@@ -13,8 +13,10 @@
 //! read ended, submissions leave one at a time until one is answered: reads that pass
 //! do not prove that submissions do.
 
+mod holding;
 mod lane;
 mod rotation;
+mod slots;
 mod turns;
 
 use std::time::Duration;
@@ -23,7 +25,7 @@ use super::hold::{Cause, Change, Hold, HoldView, ProbeKind};
 use super::pacer::{Pacer, SendId};
 use super::queue::{FairQueue, Waiting};
 use super::recent::RecentMax;
-use super::{Action, ObjectKey, Priority, Report, Settings, Stats, Ticket, TurnKind};
+use super::{Action, ObjectKey, Report, Settings, Stats, Ticket, TurnKind};
 use crate::clock::BootTime;
 use lane::Lane;
 use rotation::Rotation;
@@ -155,8 +157,15 @@ impl Account {
         self.turns.stands(uid, id)
     }
 
-    /// The turn's slot was taken, which was asked for at `requested_at`. False if the
-    /// turn is void, or probes by a read that has not ended the hold: do not send then.
+    /// The turn's look got the slot it had asked for at `requested_at`. The turn now has
+    /// 10 s after the deadline of that call. False if the turn is void: do not send.
+    pub fn look(&mut self, uid: &str, id: TurnId, requested_at: BootTime, now: BootTime) -> bool {
+        let waited = now.saturating_sub(requested_at);
+        self.turns.look(uid, id, waited, now)
+    }
+
+    /// The turn's submission got the slot it had asked for at `requested_at`. False if the
+    /// turn is void, or probes by a read that has not ended the hold: do not send.
     pub fn use_turn(
         &mut self,
         uid: &str,
@@ -172,8 +181,8 @@ impl Account {
             return false;
         }
         if let Some(grant) = self.turns.remove(uid, id) {
-            let preparation = requested_at.saturating_sub(grant.granted_at);
-            self.preparation.record(requested_at, preparation);
+            self.preparation
+                .record(requested_at, grant.preparation(requested_at));
         }
         if self.probe == Some(ProbeHolder::Turn(id)) {
             self.probe = Some(ProbeHolder::Send(send));
@@ -185,48 +194,6 @@ impl Account {
     pub fn drop_turn(&mut self, uid: &str, id: TurnId, now: BootTime) {
         if self.turns.remove(uid, id).is_some() {
             self.probe_gone(ProbeHolder::Turn(id), now);
-        }
-    }
-
-    /// Somebody asks for a slot, to be given by `deadline`.
-    pub fn wait_for_slot(
-        &mut self,
-        action: Action,
-        priority: Priority,
-        deadline: BootTime,
-    ) -> WaiterId {
-        let id = WaiterId(self.next_waiter);
-        self.next_waiter += 1;
-        self.lane(action).wait(id, priority, deadline);
-        id
-    }
-
-    /// The waiter went away.
-    pub fn cancel_wait(&mut self, action: Action, waiter: WaiterId) {
-        self.lane(action).cancel(waiter);
-    }
-
-    /// The request was handed to its connection.
-    pub fn handed(&mut self, action: Action, send: SendId, at: BootTime) {
-        self.lane(action).pacer.handed(send, at);
-    }
-
-    /// The reply was read.
-    pub fn replied(&mut self, action: Action, send: SendId, at: BootTime) {
-        self.lane(action).pacer.replied(send, at);
-    }
-
-    /// No reply will be read.
-    pub fn given_up(&mut self, action: Action, send: SendId, at: BootTime) {
-        self.lane(action).pacer.given_up(send, at);
-    }
-
-    /// The slot was not used: no byte left.
-    pub fn unsent(&mut self, action: Action, send: SendId, now: BootTime) {
-        self.lane(action).pacer.unsent(send);
-        match action {
-            Action::Verify => self.probe_gone(ProbeHolder::Send(send), now),
-            Action::ReadStatus => {}
         }
     }
 
@@ -399,64 +366,5 @@ impl Account {
     fn pause(&mut self, until: BootTime) {
         self.verify.pacer.pause(until);
         self.read_status.pacer.pause(until);
-    }
-
-    /// A hold began: nobody may go on with a turn from before it.
-    fn void_turns(&mut self) {
-        self.probe = None;
-        for grant in self.turns.withdraw(|_| true) {
-            if !grant.taken {
-                self.queue.put_back(grant.waiting);
-            }
-        }
-    }
-
-    fn take_back_untaken(&mut self, now: BootTime) {
-        for grant in self.turns.withdraw(|grant| !grant.taken) {
-            self.probe_gone(ProbeHolder::Turn(grant.id), now);
-            self.queue.put_back(grant.waiting);
-        }
-    }
-
-    /// The hold goes on: the turn that probed it is void.
-    fn probe_failed(&mut self) {
-        if let Some(ProbeHolder::Turn(id)) = self.probe.take() {
-            for grant in self.turns.withdraw(|grant| grant.id == id) {
-                if !grant.taken {
-                    self.queue.put_back(grant.waiting);
-                }
-            }
-        }
-    }
-
-    /// A read ended a hold. The probe's turn goes on: as an ordinary one, or as the
-    /// probe of the `Account` hold that was underneath.
-    fn reads_pass(&mut self, now: BootTime) {
-        self.verify.pacer.prove();
-        let turn = match self.probe {
-            Some(ProbeHolder::Turn(id)) => Some(id),
-            Some(ProbeHolder::Send(_)) | None => None,
-        };
-        if self.hold.view().is_none() {
-            if let Some(id) = turn {
-                self.turns.set_kind(id, TurnKind::Normal);
-            }
-            self.probe = None;
-            self.rotation.clear();
-        } else if let Some(id) = turn
-            && self.turns.set_kind(id, TurnKind::ProbeAttempt)
-        {
-            self.hold.probe_started(ProbeKind::Attempt, now);
-        } else {
-            self.probe = None;
-        }
-    }
-
-    /// The probe ended without a call.
-    fn probe_gone(&mut self, holder: ProbeHolder, now: BootTime) {
-        if self.probe == Some(holder) {
-            self.probe = None;
-            self.hold.probe_unused(now);
-        }
     }
 }

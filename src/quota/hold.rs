@@ -28,9 +28,9 @@ pub const FIRST_BACK_OFF: Duration = Duration::from_secs(5);
 pub const MAX_BACK_OFF: Duration = Duration::from_secs(300);
 /// Submissions in a row without an answer that make a transport hold.
 const UNKNOWNS: u8 = 3;
-/// A probe that nobody reported on counts as lost: 10 s to be taken, 10 s to prepare,
-/// 10 s for the call.
-const PROBE_LIFETIME: Duration = Duration::from_secs(30);
+/// A probe that nobody reported on counts as lost. Longer than any that goes its way:
+/// taken, looked, prepared, sent and answered, each at its own deadline.
+const PROBE_LIFETIME: Duration = Duration::from_secs(60);
 /// Pause after a probe turn that was given back unused.
 const UNUSED_PROBE_DELAY: Duration = Duration::from_secs(1);
 /// A remembered back-off is worth nothing after this.

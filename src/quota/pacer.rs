@@ -7,8 +7,9 @@
 //!   send time, r the reply time (a reply proves the arrival) and J the allowance for
 //!   late arrival. A call without a reply counts as replied at its deadline. Plus 1 ms,
 //!   so that a closed window `[t, t + 1 s]` holds no more than N either.
-//! - A request that is not handed to its connection within J of its send time (a
-//!   starved process) has not left: its second begins when it does.
+//! - A request that is handed to its connection late (a starved process) arrives late:
+//!   half of the J that was learned counts from there. One that is not handed over yet
+//!   has not left, and its second has not begun.
 //!
 //! Subtracting a round trip would not be safe: most of it can be the server's work
 //! after it counted. With J at its maximum the rule is anchored on the reply and holds
@@ -20,8 +21,8 @@
 mod allowance;
 mod rate;
 mod spacing;
+mod window;
 
-use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -29,11 +30,10 @@ use crate::clock::BootTime;
 use allowance::Allowance;
 use rate::Rate;
 use spacing::Spacing;
+use window::{CLOSED_WINDOW, Window};
 
-/// The server's window.
-pub const WINDOW: Duration = Duration::from_secs(1);
-/// Keeps the window's two ends apart, should it include both.
-const CLOSED_WINDOW: Duration = Duration::from_millis(1);
+pub use window::WINDOW;
+
 /// A call has ended this long after its send, one way or the other.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 /// No pause is longer, whatever the server asks for.
@@ -48,15 +48,6 @@ const MAX_TURNS_AHEAD: f64 = 3.0;
 /// Names one send of one pacer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SendId(u64);
-
-/// A send of the last N.
-#[derive(Debug)]
-struct Sent {
-    id: SendId,
-    at: BootTime,
-    handed: Option<BootTime>,
-    replied: Option<BootTime>,
-}
 
 /// The probe after a throttle.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,14 +70,12 @@ enum Trust {
     Probing { probe: Probe, throttles: u32 },
 }
 
-/// Window and spacing, which an unlimited quota does without.
+/// What an unlimited quota does without.
 #[derive(Debug)]
 struct Limits {
-    quota: usize,
     rate: Rate,
     spacing: Spacing,
-    /// The last N sends, oldest first.
-    sends: VecDeque<Sent>,
+    window: Window,
 }
 
 /// The pacer of one action.
@@ -108,10 +97,9 @@ impl Pacer {
         let limits = NonZeroU32::new(qps).map(|quota| {
             let rate = Rate::new(quota);
             Limits {
-                quota: usize::try_from(quota.get()).unwrap_or(usize::MAX),
                 spacing: Spacing::new(rate.period(now)),
+                window: Window::new(quota),
                 rate,
-                sends: VecDeque::new(),
             }
         });
         let mut pacer = Self {
@@ -143,20 +131,12 @@ impl Pacer {
         self.may_send(now)?;
         let id = SendId(self.next_id);
         if let Some(limits) = &mut self.limits {
-            let free_at = limits.window_free_at(now, &self.allowance);
+            let free_at = limits.window.free_at(now, &self.allowance);
             if free_at > now {
                 return Err(free_at);
             }
             limits.spacing.take(now, limits.rate.period(now))?;
-            if limits.sends.len() >= limits.quota {
-                limits.sends.pop_front();
-            }
-            limits.sends.push_back(Sent {
-                id,
-                at: now,
-                handed: None,
-                replied: None,
-            });
+            limits.window.send(id, now);
         }
         self.next_id += 1;
         if let Trust::Probing { probe, .. } = &mut self.trust {
@@ -189,36 +169,32 @@ impl Pacer {
 
     /// The request of `id` was handed to its connection.
     pub fn handed(&mut self, id: SendId, at: BootTime) {
-        if let Some(sent) = self.sent_mut(id)
-            && sent.handed.is_none()
-        {
-            sent.handed = Some(at);
-            let lateness = at.saturating_sub(sent.at);
+        let lateness = self.window_mut().and_then(|window| window.handed(id, at));
+        if let Some(lateness) = lateness {
             self.allowance.late(at, lateness);
         }
     }
 
     /// The reply to `id` has been read.
     pub fn replied(&mut self, id: SendId, at: BootTime) {
-        if let Some(sent) = self.sent_mut(id) {
-            sent.handed.get_or_insert(at);
-            sent.replied.get_or_insert(at);
+        if let Some(window) = self.window_mut() {
+            window.replied(id, at);
         }
         self.probe_ended(id);
     }
 
     /// No reply to `id` will be read: it counts as replied at its deadline.
     pub fn given_up(&mut self, id: SendId, at: BootTime) {
-        if let Some(sent) = self.sent_mut(id) {
-            sent.handed.get_or_insert(at);
+        if let Some(window) = self.window_mut() {
+            window.given_up(id, at);
         }
         self.probe_ended(id);
     }
 
     /// No byte of `id` was handed to anybody: it never counted.
     pub fn unsent(&mut self, id: SendId) {
-        if let Some(limits) = &mut self.limits {
-            limits.sends.retain(|sent| sent.id != id);
+        if let Some(window) = self.window_mut() {
+            window.forget(id);
         }
         if let Trust::Probing { probe, .. } = &mut self.trust
             && matches!(probe, Probe::Out { id: out, .. } if *out == id)
@@ -227,13 +203,8 @@ impl Pacer {
         }
     }
 
-    fn sent_mut(&mut self, id: SendId) -> Option<&mut Sent> {
-        self.limits
-            .as_mut()?
-            .sends
-            .iter_mut()
-            .rev()
-            .find(|sent| sent.id == id)
+    fn window_mut(&mut self) -> Option<&mut Window> {
+        self.limits.as_mut().map(|limits| &mut limits.window)
     }
 
     fn probe_ended(&mut self, ended: SendId) {
@@ -373,33 +344,6 @@ impl Pacer {
             }
             | Trust::Full => None,
         }
-    }
-}
-
-impl Limits {
-    /// When the send N back leaves the window.
-    fn window_free_at(&self, now: BootTime, allowance: &Allowance) -> BootTime {
-        match self.sends.front() {
-            Some(oldest) if self.sends.len() >= self.quota => {
-                oldest.arrived_by(now, allowance) + WINDOW + CLOSED_WINDOW
-            }
-            Some(_) | None => BootTime::ZERO,
-        }
-    }
-}
-
-impl Sent {
-    /// The latest moment at which the server can have counted this call.
-    fn arrived_by(&self, now: BootTime, allowance: &Allowance) -> BootTime {
-        let learned = allowance.learned(now);
-        // Not handed over yet means: not before now.
-        let handed = self.handed.unwrap_or(now);
-        let mut by = self.at + allowance.current(now);
-        if handed > self.at + learned {
-            by = by.max(handed + learned);
-        }
-        let replied = self.replied.unwrap_or(self.at + DEADLINE);
-        by.min(replied)
     }
 }
 

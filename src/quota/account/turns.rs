@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::super::TurnKind;
+use super::super::pacer::DEADLINE;
 use super::super::queue::Waiting;
 use super::TurnId;
 use crate::clock::BootTime;
@@ -19,7 +20,16 @@ pub(super) struct Grant {
     pub(super) waiting: Waiting,
     pub(super) granted_at: BootTime,
     pub(super) taken: bool,
+    /// Waits for slots, which are no preparation.
+    waits: Duration,
     expires_at: BootTime,
+}
+
+impl Grant {
+    /// How long preparing took, if it ended at `ready_at`.
+    pub(super) fn preparation(&self, ready_at: BootTime) -> Duration {
+        ready_at.saturating_sub(self.granted_at + self.waits)
+    }
 }
 
 /// All turns that are out, at most one per uid.
@@ -52,6 +62,7 @@ impl Turns {
             kind,
             granted_at: now,
             taken: false,
+            waits: Duration::ZERO,
             expires_at: now + TURN_LIFETIME,
             waiting,
         };
@@ -65,6 +76,19 @@ impl Turns {
         grant.taken = true;
         grant.expires_at = now + TURN_LIFETIME;
         Some(grant)
+    }
+
+    /// The turn's look leaves: the wait for its slot was no preparation, and the turn
+    /// outlives the call. False if this turn does not stand.
+    pub(super) fn look(&mut self, uid: &str, id: TurnId, waited: Duration, now: BootTime) -> bool {
+        match self.by_uid.get_mut(uid).filter(|grant| grant.id == id) {
+            Some(grant) => {
+                grant.waits += waited;
+                grant.expires_at = now + DEADLINE + TURN_LIFETIME;
+                true
+            }
+            None => false,
+        }
     }
 
     /// True while exactly this turn of the uid stands.
@@ -100,9 +124,11 @@ impl Turns {
         gone
     }
 
-    /// Removes the turns that ran out.
-    pub(super) fn expired(&mut self, now: BootTime) -> Vec<Grant> {
+    /// Removes the turns that ran out, the first granted first.
+    pub(super) fn expired(&mut self, now: BootTime) -> impl Iterator<Item = Grant> + use<> {
         self.withdraw(|grant| grant.expires_at <= now)
+            .into_iter()
+            .rev()
     }
 
     pub(super) fn next_expiry(&self) -> Option<BootTime> {

@@ -52,8 +52,18 @@ impl Turn {
             .read(|account, _| account.turn_stands(&self.uid, id))
     }
 
-    /// Uses the turn for `slot`. False: the turn is void and nothing may be sent; give
-    /// the slot back by [`Slot::unsent`].
+    /// Uses `slot` for the turn's status read. False: the turn is void; give the slot
+    /// back by [`Slot::unsent`]. The wait for the slot does not count as preparation,
+    /// and the turn now lives until 10 s after the read's deadline.
+    #[must_use = "a void turn must not send"]
+    pub fn looks(&mut self, slot: &Slot) -> bool {
+        let id = self.id();
+        self.shared
+            .change(|account, _| account.look(&self.uid, id, slot.requested_at, slot.sent_at))
+    }
+
+    /// Uses the turn, and `slot` for its submission. False: the turn is void and nothing
+    /// may be sent; give the slot back by [`Slot::unsent`].
     #[must_use = "a void turn must not send"]
     pub fn used(&mut self, slot: &Slot) -> bool {
         let id = self.id();

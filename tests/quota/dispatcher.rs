@@ -1,0 +1,397 @@
+//! The task and its handle: in tokio's paused time, and once by the real clock.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use phone_migration_operator::clock;
+use phone_migration_operator::quota::dispatcher::ReadClock;
+use phone_migration_operator::quota::{
+    Action, BlockCause, Cause, NoSlot, ObjectKey, Priority, Quota, Report, Settings, Slot, TurnKind,
+};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::sim::worst_second;
+use super::{ms, s, ticket};
+
+const BASE: Duration = s(1_000);
+
+/// A clock that runs with tokio's.
+fn simulated() -> ReadClock {
+    let start = Instant::now();
+    Arc::new(move || BASE + start.elapsed())
+}
+
+struct Fixture {
+    quota: Quota,
+    woken: UnboundedReceiver<ObjectKey>,
+    task: JoinHandle<()>,
+}
+
+fn start(qps: u32) -> Fixture {
+    let (wake, woken) = mpsc::unbounded_channel();
+    let (quota, task) = Quota::with_clock(Settings { qps }, wake, simulated());
+    Fixture {
+        quota,
+        woken,
+        task: tokio::spawn(task),
+    }
+}
+
+impl Fixture {
+    async fn next_woken(&mut self) -> String {
+        let key = self.woken.recv().await.expect("a wake");
+        key.name.trim_start_matches("name-").to_owned()
+    }
+}
+
+async fn slot(quota: &Quota, action: Action) -> Slot {
+    quota
+        .slot(action, Priority::Look, s(60))
+        .await
+        .expect("a slot")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_goes_from_ticket_to_reply() {
+    let mut f = start(10);
+    f.quota.enqueue(ticket("a", "x"));
+    f.quota.enqueue(ticket("a", "x"));
+    assert!(f.quota.is_waiting("x"));
+    assert_eq!(f.next_woken().await, "x");
+    let mut turn = f.quota.take_turn("x").expect("the turn");
+    assert!(f.quota.take_turn("x").is_none());
+    assert_eq!(turn.kind(), TurnKind::Normal);
+    assert_eq!(turn.waited(), s(0));
+
+    let mut look = slot(&f.quota, Action::ReadStatus).await;
+    assert_eq!(
+        look.sent_at(),
+        BASE + s(1) + ms(11),
+        "after the silent window, not later"
+    );
+    assert!(turn.looks(&look));
+    look.replied(look.sent_at() + ms(5));
+    f.quota.report(Action::ReadStatus, Report::Answered);
+
+    let mut send = slot(&f.quota, Action::Verify).await;
+    assert!(turn.is_valid());
+    assert!(turn.used(&send));
+    assert!(!turn.is_valid());
+    assert!(!turn.used(&send), "once");
+    send.handed(send.sent_at() + ms(1));
+    send.replied(send.sent_at() + ms(5));
+    f.quota.report(Action::Verify, Report::Answered);
+    let stats = f.quota.stats();
+    assert_eq!((stats.queued, stats.granted, stats.outstanding), (0, 0, 0));
+    assert_eq!((stats.hold, stats.paused_until), (None, None));
+    assert!(f.woken.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_come_when_the_pacer_says_and_not_a_moment_earlier() {
+    let f = start(10);
+    let mut sent = Vec::new();
+    for _ in 0..60 {
+        let mut slot = slot(&f.quota, Action::Verify).await;
+        slot.handed(slot.sent_at());
+        sent.push(slot.sent_at());
+        tokio::spawn(async move {
+            tokio::time::sleep(ms(300)).await;
+            let at = slot.sent_at() + ms(300);
+            slot.replied(at);
+        });
+    }
+    for pair in sent.windows(2) {
+        assert!(pair[1] - pair[0] >= ms(80));
+    }
+    for eleven in sent.windows(11) {
+        let distance = eleven[10] - eleven[0];
+        assert!(distance >= s(1) + ms(11), "{distance:?}");
+        assert!(
+            distance <= s(1) + ms(14),
+            "more than the timer's resolution late: {distance:?}"
+        );
+    }
+    assert_eq!(worst_second(&sent), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_when_its_time_is_up() {
+    let f = start(10);
+    let before = Instant::now();
+    let late = f.quota.slot(Action::Verify, Priority::Look, ms(200)).await;
+    assert_eq!(late.err(), Some(NoSlot::Late));
+    let waited = before.elapsed();
+    assert!(waited >= ms(200) && waited <= ms(203), "{waited:?}");
+    assert_eq!(f.quota.stats().verify.waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_holds_both_actions_until_its_end() {
+    let f = start(10);
+    drop(slot(&f.quota, Action::Verify).await);
+    f.quota.report(
+        Action::Verify,
+        Report::Throttled {
+            retry_after: Some(s(20)),
+        },
+    );
+    let end = f.quota.paused_until().expect("a pause");
+    for action in [Action::ReadStatus, Action::Verify] {
+        let late = f.quota.slot(action, Priority::BeforeRecord, s(5)).await;
+        assert_eq!(late.err(), Some(NoSlot::Late));
+    }
+    let (read, verify) = tokio::join!(
+        slot(&f.quota, Action::ReadStatus),
+        slot(&f.quota, Action::Verify)
+    );
+    for slot in [read, verify] {
+        assert!(slot.sent_at() >= end && slot.sent_at() <= end + ms(2));
+    }
+    assert_eq!(f.quota.paused_until(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_waiting_takes_no_slot() {
+    let f = start(1);
+    // The first gives up while it waits, the second in the moment of its slot.
+    let impatient = tokio::time::timeout(ms(100), slot(&f.quota, Action::Verify)).await;
+    assert!(impatient.is_err());
+    assert_eq!(f.quota.stats().verify.waiting, 0);
+    {
+        let mut waiting = pin!(f.quota.slot(Action::Verify, Priority::Look, s(60)));
+        std::future::poll_fn(|cx| {
+            assert!(waiting.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        tokio::time::sleep(s(3)).await;
+        assert_eq!(
+            f.quota.stats().verify.waiting,
+            0,
+            "granted, and never received"
+        );
+    }
+    // A second must have passed since the last send: nothing was sent.
+    let before = Instant::now();
+    let _slot = slot(&f.quota, Action::Verify).await;
+    assert!(before.elapsed() < ms(900), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_task_ends_the_waits() {
+    let f = start(10);
+    let quota = f.quota.clone();
+    let waiting = tokio::spawn(async move {
+        quota
+            .slot(Action::Verify, Priority::Look, s(60))
+            .await
+            .err()
+    });
+    while f.quota.stats().verify.waiting == 0 {
+        tokio::task::yield_now().await;
+    }
+    f.task.abort();
+    assert_eq!(waiting.await.unwrap(), Some(NoSlot::Stopped));
+    let late = f.quota.slot(Action::Verify, Priority::Look, s(60)).await;
+    assert_eq!(late.err(), Some(NoSlot::Stopped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_turn_wakes_the_next_and_an_untaken_one_asks_again() {
+    let mut f = start(1);
+    for uid in ["x", "y", "z"] {
+        f.quota.enqueue(ticket("a", uid));
+    }
+    assert_eq!(f.next_woken().await, "x");
+    assert_eq!(f.next_woken().await, "y");
+    drop(f.quota.take_turn("x").expect("a turn"));
+    assert_eq!(f.next_woken().await, "z");
+    // `y` and `z` do not come: they are told to ask again.
+    assert_eq!(f.next_woken().await, "y");
+    assert!(!f.quota.is_waiting("y"));
+    f.quota.enqueue(ticket("a", "y"));
+    assert_eq!(f.next_woken().await, "z");
+    assert_eq!(f.next_woken().await, "y");
+    assert!(f.quota.take_turn("y").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_is_probed_by_one_and_ends_for_all() {
+    let mut f = start(10);
+    f.quota.assume_hold(Cause::Credentials, BASE + s(30));
+    for uid in ["x", "y", "z"] {
+        f.quota.enqueue(ticket("a", uid));
+    }
+    let before = Instant::now();
+    assert_eq!(f.next_woken().await, "x");
+    assert!(before.elapsed() >= s(30));
+    let turn = f.quota.take_turn("x").expect("the probe");
+    assert_eq!(turn.kind(), TurnKind::ProbeRead);
+    f.quota
+        .report(Action::ReadStatus, Report::Blocked(BlockCause::Credentials));
+    assert!(!turn.is_valid());
+    drop(turn);
+    let hold = f.quota.hold().expect("a hold");
+    assert_eq!(hold.cause, Cause::Credentials);
+    // New credentials: no need to wait.
+    f.quota.probe_now();
+    assert_eq!(f.next_woken().await, "y");
+    let turn = f.quota.take_turn("y").expect("the probe");
+    f.quota.report(Action::ReadStatus, Report::Answered);
+    assert!(turn.is_valid());
+    assert_eq!(f.quota.hold(), None);
+    drop(turn);
+    assert_eq!(f.next_woken().await, "z");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_grants_no_turns_and_a_new_leader_is_silent() {
+    let mut f = start(10);
+    f.quota.set_active(false);
+    f.quota.enqueue(ticket("a", "x"));
+    tokio::time::sleep(s(100)).await;
+    assert!(f.woken.is_empty());
+    f.quota.new_leader();
+    f.quota.set_active(true);
+    assert_eq!(f.next_woken().await, "x");
+    let slot = slot(&f.quota, Action::Verify).await;
+    assert_eq!(slot.sent_at(), BASE + s(101) + ms(11));
+}
+
+/// The dispatcher sleeps: with work that cannot go on yet, and without any.
+#[tokio::test(start_paused = true)]
+async fn the_task_does_not_poll() {
+    let (wake, mut woken) = mpsc::unbounded_channel();
+    let (quota, task) = Quota::with_clock(Settings { qps: 10 }, wake, simulated());
+    let polls = Rc::new(Cell::new(0));
+    let counted = {
+        let polls = Rc::clone(&polls);
+        let mut task = Box::pin(task);
+        std::future::poll_fn(move |cx| {
+            polls.set(polls.get() + 1);
+            task.as_mut().poll(cx)
+        })
+    };
+    let local = tokio::task::LocalSet::new();
+    local.spawn_local(counted);
+    local
+        .run_until(async {
+            tokio::time::sleep(s(3_600)).await;
+            println!("{} polls in an idle hour", polls.get());
+            assert!(polls.get() <= 2, "{}", polls.get());
+            // Held for five minutes, with tickets and waiters.
+            quota.assume_hold(Cause::Clock, BASE + s(3_900));
+            quota.report(
+                Action::Verify,
+                Report::Throttled {
+                    retry_after: Some(s(120)),
+                },
+            );
+            for i in 0..100 {
+                quota.enqueue(ticket("a", &i.to_string()));
+            }
+            let before = polls.get();
+            let (late, ()) = tokio::join!(
+                quota.slot(Action::Verify, Priority::Look, s(60)),
+                tokio::time::sleep(s(290))
+            );
+            assert!(late.is_err());
+            let polled = polls.get() - before;
+            println!("{polled} polls in a hold");
+            assert!(polled <= 6, "{polled}");
+            assert!(woken.try_recv().is_err());
+            assert!(woken.recv().await.is_some());
+        })
+        .await;
+}
+
+/// By the boot clock and real timers, on several threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_the_real_clock_nothing_leaves_early() {
+    let (wake, mut woken) = mpsc::unbounded_channel();
+    let began = clock::boot();
+    let (quota, task) = Quota::new(Settings { qps: 50 }, wake);
+    let task = tokio::spawn(task);
+    for i in 0..20 {
+        quota.enqueue(ticket(&format!("ns{}", i % 3), &i.to_string()));
+    }
+    let mut attempts = Vec::new();
+    for _ in 0..20 {
+        let key = woken.recv().await.expect("a wake");
+        let quota = quota.clone();
+        attempts.push(tokio::spawn(async move {
+            let uid = key.name.trim_start_matches("name-").to_owned();
+            let mut turn = quota.take_turn(&uid).expect("a turn");
+            let mut slot = slot(&quota, Action::Verify).await;
+            let received = clock::boot();
+            assert!(slot.sent_at() <= received);
+            slot.handed(received);
+            assert!(turn.used(&slot));
+            slot.replied(clock::boot());
+            quota.report(Action::Verify, Report::Answered);
+            slot.sent_at()
+        }));
+    }
+    let mut sent = Vec::new();
+    for attempt in attempts {
+        sent.push(attempt.await.expect("an attempt"));
+    }
+    sent.sort_unstable();
+    assert!(sent[0] >= began + s(1) + ms(11));
+    for pair in sent.windows(2) {
+        assert!(pair[1] - pair[0] >= ms(16));
+    }
+    task.abort();
+}
+
+/// Many tasks at once, some of which drop what they got: everybody gets through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_ticket_is_lost_between_threads() {
+    const RESOURCES: usize = 500;
+    let (wake, mut woken) = mpsc::unbounded_channel();
+    let (quota, task) = Quota::new(Settings { qps: 0 }, wake);
+    let task = tokio::spawn(task);
+    for i in 0..RESOURCES {
+        quota.enqueue(ticket(&format!("ns{}", i % 7), &i.to_string()));
+    }
+    let (finished, mut done) = mpsc::unbounded_channel();
+    let mut visits = 0usize;
+    let mut uids = Vec::new();
+    while uids.len() < RESOURCES {
+        let key = tokio::select! {
+            key = woken.recv() => key.expect("the dispatcher lives"),
+            uid = done.recv() => {
+                uids.extend(uid);
+                continue;
+            }
+        };
+        visits += 1;
+        let (quota, finished) = (quota.clone(), finished.clone());
+        tokio::spawn(async move {
+            let uid = key.name.trim_start_matches("name-").to_owned();
+            let mut turn = quota.take_turn(&uid).expect("a turn");
+            if visits.is_multiple_of(3) {
+                drop(turn);
+                quota.enqueue(ticket(&key.namespace, &uid));
+                return;
+            }
+            let slot = slot(&quota, Action::Verify).await;
+            assert!(turn.used(&slot));
+            finished.send(uid).expect("the test listens");
+        });
+    }
+    uids.sort_unstable();
+    uids.dedup();
+    assert_eq!(uids.len(), RESOURCES);
+    let stats = quota.stats();
+    assert_eq!((stats.queued, stats.granted, stats.outstanding), (0, 0, 0));
+    task.abort();
+}

@@ -1,0 +1,40 @@
+//! The quota in simulated time: no test here sleeps, and each is deterministic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod agents;
+mod any_order;
+mod dispatcher;
+mod hold;
+mod mornings;
+mod pacer;
+mod queue;
+mod sim;
+mod turns;
+
+use std::time::Duration;
+
+use phone_migration_operator::quota::Ticket;
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+const fn s(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// A ticket without expiry, created at the epoch.
+fn ticket(namespace: &str, uid: &str) -> Ticket {
+    Ticket {
+        uid: uid.to_owned(),
+        namespace: namespace.to_owned(),
+        name: format!("name-{uid}"),
+        expires_at: None,
+        created_at: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// Seconds since the epoch.
+fn at(second: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(second).unwrap()
+}
