@@ -108,13 +108,14 @@ pub fn owned_attempt<'a>(object: &'a PhoneMigration, owned: &Owned) -> Option<&'
 }
 
 /// Late outcomes replace an open or unknown one, never a definite one; a verified number, found
-/// by a read, also replaces a refusal (which may hide success).
+/// by a read, also replaces a refusal (which may hide success). A release that stands there while
+/// this attempt's own task runs is not ours, and what CAMS answered outweighs it.
 fn may_replace(known: Option<Outcome>, fact: &Fact) -> bool {
-    let known = known.map_or(Spent::Open, Outcome::spent);
-    match known {
-        Spent::Open => true,
-        Spent::Released => false,
-        Spent::Spent | Spent::Verified => matches!(fact, Fact::Verified { .. }),
+    let answered = matches!(fact, Fact::Verified { .. } | Fact::Refused { .. });
+    match known.map(|outcome| (outcome, outcome.spent())) {
+        None | Some((_, Spent::Open)) => true,
+        Some((Outcome::UnknownFinal, _) | (_, Spent::Released)) => answered,
+        Some((_, Spent::Spent | Spent::Verified)) => matches!(fact, Fact::Verified { .. }),
     }
 }
 
