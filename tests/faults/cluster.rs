@@ -238,6 +238,13 @@ async fn released_during_the_call(world: &World, right: &str, wanted: &str) -> s
     world.patch_status("r", forged).await.unwrap();
     assert!(world.sim.release(held.id, Release::Continue));
     let status = reason(world, "r", wanted).await;
+    // Recorded by the attempt itself: no second claim was needed to find out.
+    let call = &calls(world, &number)[0];
+    assert_eq!(
+        status["attempt"]["id"].as_str(),
+        call.nonce.as_deref(),
+        "{status}"
+    );
     crate::look_again(world, "r", "again").await;
     assert_eq!(calls(world, &number).len(), 1);
     world.finish().await.unwrap();

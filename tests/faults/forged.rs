@@ -101,13 +101,9 @@ async fn t19_absurd_statuses_lead_to_no_call_and_stop_nobody() {
     }
     let observed = || !crate::reads(&world, &phone(0)).is_empty();
     until("an open claim is observed", observed).await;
-    for n in 0..statuses.len() {
+    for (n, forged) in statuses.iter().enumerate() {
         let name = format!("f-{n}");
-        assert!(
-            calls(&world, &phone(n)).is_empty(),
-            "{name}: {}",
-            statuses[n]
-        );
+        assert!(calls(&world, &phone(n)).is_empty(), "{name}: {}", forged);
         let status = world.get(&name).await.unwrap().data["status"].clone();
         assert!(status["id"].is_null(), "{name}: {status}");
         assert_ne!(condition(&status, "Ready"), "True", "{name}: {status}");
