@@ -130,7 +130,8 @@ impl Outcome {
 impl Outcome {
     /// Whether an attempt that ended as `known` (`None`: not yet) may be said to have ended as
     /// `self`. Late outcomes replace an open or unknown one, never a definite one; a release is
-    /// only for what is open.
+    /// only for what is open. A release that stands there while the attempt's own task still
+    /// runs is somebody else's writing, and what CAMS answered outweighs it.
     pub fn may_replace(self, known: Option<Outcome>) -> bool {
         match known {
             None | Some(Outcome::Unknown) => true,
@@ -145,14 +146,17 @@ impl Outcome {
                 | Outcome::UnknownFinal
                 | Outcome::Unknown => false,
             },
-            Some(
-                Outcome::Accepted
-                | Outcome::Adopted
-                | Outcome::Refused
-                | Outcome::RequestRefused
+            Some(Outcome::Throttled | Outcome::NotSent | Outcome::Blocked) => match self {
+                Outcome::Accepted | Outcome::Refused | Outcome::RequestRefused => true,
+                Outcome::Adopted
                 | Outcome::Throttled
                 | Outcome::NotSent
-                | Outcome::Blocked,
+                | Outcome::Blocked
+                | Outcome::UnknownFinal
+                | Outcome::Unknown => false,
+            },
+            Some(
+                Outcome::Accepted | Outcome::Adopted | Outcome::Refused | Outcome::RequestRefused,
             ) => false,
         }
     }

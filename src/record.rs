@@ -9,7 +9,6 @@ use crate::crd::{Attempt, PhoneMigration, PhoneMigrationStatus};
 use crate::events;
 use crate::fact::{Fact, Told};
 use crate::look::{self, uid_of};
-use crate::reason::{Outcome, Spent};
 use crate::status::Look;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -50,7 +49,7 @@ pub async fn record(
         let Some(attempt) = known else {
             return orphaned(ctx, owned, &object, &fact).await;
         };
-        if !may_replace(attempt.outcome, &fact) {
+        if !fact.may_follow(attempt.outcome) {
             return Recorded::Written(Box::new(object));
         }
         // A moved generation does not disown a claim: the outcome speaks of the attempt's own.
@@ -107,12 +106,6 @@ pub fn owned_attempt<'a>(object: &'a PhoneMigration, owned: &Owned) -> Option<&'
     (uid_of(object) == owned.uid && attempt.id == owned.attempt_id).then_some(attempt)
 }
 
-/// A verified number, found by a read, is said even after a refusal, which may hide success;
-/// but a released attempt is over.
-fn may_replace(known: Option<Outcome>, fact: &Fact) -> bool {
-    known.map(Outcome::spent) != Some(Spent::Released) && fact.may_follow(known)
-}
-
 /// The least that says how it ended, for a schema that refuses more.
 fn minimal(fact: Fact) -> Fact {
     let bare = |told: Told| Told {
@@ -142,9 +135,6 @@ fn minimal(fact: Fact) -> Fact {
             id,
             phone_number: None,
             request_id: None,
-        },
-        Fact::UnknownOverdue { .. } => Fact::UnknownOverdue {
-            read_error: "see the operator's log".to_owned(),
         },
         other => other,
     }
@@ -183,18 +173,7 @@ fn summary(fact: &Fact) -> String {
         Fact::Released { setback, .. } => format!("released unspent, {:?}", setback.reason()),
         Fact::Unknown { told: t, .. } => format!("unknown, {}", told(t)),
         Fact::UnknownFinal | Fact::UnknownOverdue { .. } => "unknown".to_owned(),
-        Fact::Seen
-        | Fact::NoCode(_)
-        | Fact::Queued(_)
-        | Fact::Duplicate { .. }
-        | Fact::Suspended
-        | Fact::Claimed(_)
-        | Fact::HeldBack { .. }
-        | Fact::Concluded { .. }
-        | Fact::Exhausted
-        | Fact::LimitRaised
-        | Fact::TookOver(_)
-        | Fact::Refingerprinted(_) => "nothing".to_owned(),
+        _ => "nothing".to_owned(),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{AccessKey, Entry, Fault, FaultRule, READ_STATUS, Stage, VERIFIED};
+use harness::cams_simulator::{
+    AccessKey, AccountSettings, Entry, Fault, FaultRule, READ_STATUS, Stage, VERIFIED,
+};
 use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World, condition};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -169,6 +171,44 @@ async fn three_lost_replies_in_a_row_spare_the_next_code() {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;
         assert_verified(&status, &phone(n));
         assert_eq!(calls(&world, &phone(n)).len(), 1);
+    }
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_that_may_not_submit_is_probed_by_one_attempt_at_a_time() {
+    let world = World::new(OPERATOR, "denied").await.unwrap();
+    let deny = |account: &mut AccountSettings| {
+        let denial = AccountSettings::ram_denial();
+        account.denied.insert(VERIFIED.to_owned(), denial);
+    };
+    let settings = &world.sim;
+    settings
+        .change_settings(|s| deny(s.accounts.entry(ACCESS_KEY_ID.into()).or_default()))
+        .unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 0..10 {
+        ready_without_look(&world, &format!("m-{n}"), n).await;
+    }
+    let denied = || received(&world, VERIFIED);
+    until("the account was refused", || denied() >= 1).await;
+    let first = world.sim.ledger()[0].arrived_us;
+    // The first probe is due after 5 s.
+    until("the hold is probed", || {
+        world.sim.now_us() > first + 7_000_000
+    })
+    .await;
+    assert!(
+        (2..=5).contains(&denied()),
+        "{} refused submissions",
+        denied()
+    );
+    settings.change_settings(|s| s.accounts.clear()).unwrap();
+    for n in 0..10 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(status["attempt"]["number"], 1, "{status}");
+        assert_eq!(executed(&world, &phone(n)), 1);
     }
     world.finish().await.unwrap();
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use harness::cams_simulator::{Delivery, Fault, FaultRule, READ_STATUS, Release, Stage};
 use harness::control_plane::{ControlPlane, Options};
-use harness::{Error, World, install};
+use harness::{Error, Migration, World, install};
 use serde_json::json;
 
 use crate::{
@@ -221,4 +221,46 @@ async fn c04_a_claim_without_an_answer_is_not_sent_and_not_stuck() -> Result<(),
         (1, 1)
     );
     world.finish_after_restart().await.map(|_| ())
+}
+
+/// Somebody writes a release over a claim whose call is under way: what CAMS answers counts.
+async fn released_during_the_call(world: &World, right: &str, wanted: &str) -> serde_json::Value {
+    let number = phone(1);
+    let call = next_call(&number, Fault::gate(Stage::Executed));
+    world.sim.add_fault(call).unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.number(&number, right, &format!("id-{number}"));
+    world.code("r", &code(1)).await.unwrap();
+    let sends = Migration::new("r", &number).spec(json!({"adoptIfVerified": false}));
+    world.create(&sends).await.unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    let forged = json!({"attempt": {"outcome": "NotSent"}});
+    world.patch_status("r", forged).await.unwrap();
+    assert!(world.sim.release(held.id, Release::Continue));
+    let status = reason(world, "r", wanted).await;
+    // Recorded by the attempt itself: no second claim was needed to find out.
+    let call = &calls(world, &number)[0];
+    assert_eq!(
+        status["attempt"]["id"].as_str(),
+        call.nonce.as_deref(),
+        "{status}"
+    );
+    crate::look_again(world, "r", "again").await;
+    assert_eq!(calls(world, &number).len(), 1);
+    world.finish().await.unwrap();
+    status
+}
+
+#[tokio::test]
+async fn an_accepted_call_outweighs_a_release_that_is_not_its_own() {
+    let world = World::new(OPERATOR, "outweighed-ok").await.unwrap();
+    let status = released_during_the_call(&world, &code(1), "Verified").await;
+    assert_verified(&status, &phone(1));
+}
+
+#[tokio::test]
+async fn a_refused_call_outweighs_a_release_that_is_not_its_own() {
+    let world = World::new(OPERATOR, "outweighed").await.unwrap();
+    let status = released_during_the_call(&world, &code(9), "CodeRejected").await;
+    assert_eq!(status["history"][0]["outcome"], "Refused", "{status}");
 }

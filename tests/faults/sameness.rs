@@ -5,8 +5,8 @@ use harness::{Migration, World};
 use serde_json::json;
 
 use crate::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, calls, code, executed, look_again, next_call,
-    phone, reason,
+    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, calls, code, executed, finished,
+    look_again, next_call, phone, reason,
 };
 
 /// A resource whose code `code(2)` was refused; the right one is `code(1)`.
@@ -177,4 +177,45 @@ async fn c30_recreated_in_flight_a_refused_code_is_not_sent_again() {
     let world = World::new(OPERATOR, "c30-refused").await.unwrap();
     let status = recreated_in_flight(&world, &code(9), "CodeRejected").await;
     assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
+}
+
+/// Deletes the resource while its outcome is unknown, and creates it again at once.
+async fn recreated_while_unknown(world: &World, fault: Fault) -> serde_json::Value {
+    let number = phone(1);
+    world.sim.add_fault(next_call(&number, fault)).unwrap();
+    world.ready_migration("u", &number, &code(1)).await.unwrap();
+    reason(world, "u", "OutcomeUnknown").await;
+    world.delete("u").await.unwrap();
+    world.create(&Migration::new("u", &number)).await.unwrap();
+    reason(world, "u", "Queued").await;
+    let status = finished(world, "u").await;
+    assert_eq!(calls(world, &number).len(), 1);
+    status
+}
+
+#[tokio::test]
+async fn c30_recreated_while_unknown_an_executed_code_is_adopted() {
+    let world = World::new(OPERATOR, "c30-unknown").await.unwrap();
+    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let status = recreated_while_unknown(&world, Fault::close(Stage::Executed)).await;
+    assert_verified(&status, &phone(1));
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn c30_recreated_while_unknown_a_code_stays_spent_and_a_different_one_goes_on() {
+    let world = World::new(OPERATOR, "c30-final").await.unwrap();
+    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let status = recreated_while_unknown(&world, Fault::close(Stage::Counted)).await;
+    assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
+    assert_eq!(status["history"][0]["outcome"], "UnknownFinal", "{status}");
+    world.sim.set_code(&phone(1), &code(2));
+    world.code("u", &code(2)).await.unwrap();
+    let status = reason(&world, "u", "Verified").await;
+    assert_verified(&status, &phone(1));
+    assert_eq!(
+        (calls(&world, &phone(1)).len(), executed(&world, &phone(1))),
+        (2, 1)
+    );
+    world.finish().await.unwrap();
 }

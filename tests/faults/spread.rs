@@ -1,9 +1,12 @@
 //! Many resources, and more than one process.
 
-use harness::cams_simulator::{Decision, VERIFIED};
-use harness::{World, requests_of};
+use harness::cams_simulator::{Decision, Fault, Release, Stage, VERIFIED};
+use harness::{Migration, World, requests_of};
 
-use crate::{NEVER_FINAL, OPERATOR, assert_verified, calls, code, executed, phone, reason};
+use crate::{
+    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_final_unknown, assert_verified, calls,
+    code, executed, finished, next_call, phone, reason,
+};
 
 /// No lease: the claim alone keeps them apart.
 #[tokio::test]
@@ -117,4 +120,29 @@ async fn c19_thirty_accepted_codes_keep_the_quota_and_the_budget() {
     for n in 0..30 {
         within(&figures.requests, &format!("m-{n}"), 9, 4);
     }
+}
+
+/// The other process gave the attempt up before its own refusal came: the refusal says more.
+#[tokio::test]
+async fn a_late_refusal_replaces_a_final_unknown() {
+    let world = World::new(OPERATOR, "late").await.unwrap();
+    let number = phone(1);
+    let call = next_call(&number, Fault::gate(Stage::Executed));
+    world.sim.add_fault(call).unwrap();
+    let _first = world.operator(SOON_FINAL).await.unwrap();
+    let _second = world.operator(SOON_FINAL).await.unwrap();
+    world.number(&number, &code(9), &format!("id-{number}"));
+    world.code("late", &code(1)).await.unwrap();
+    world
+        .create(&Migration::new("late", &number))
+        .await
+        .unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    assert_final_unknown(&finished(&world, "late").await);
+    assert!(world.sim.release(held.id, Release::Continue));
+    let status = reason(&world, "late", "CodeRejected").await;
+    assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
+    assert_eq!(status["history"].as_array().unwrap().len(), 1, "{status}");
+    assert_eq!(calls(&world, &number).len(), 1);
+    world.finish().await.unwrap();
 }
