@@ -132,6 +132,8 @@ fn what_has_no_state_of_its_own_is_said_within_bounds() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn every_event_is_documented_and_short(old in a_status(), fact in a_fact()) {
         let new = apply(&old, &fact, &look(0));

@@ -20,7 +20,7 @@ fn look(token: String, requested: String) -> Look {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_api_server_accepts_it(old in a_status(), fact in a_fact(), wide in any::<bool>()) {
