@@ -76,9 +76,8 @@ pub fn suspended() -> State {
 /// The rules of kstatus, as `kubectl`'s and Flux's library has them.
 pub fn kstatus(object: &Value) -> &'static str {
     let status = &object["status"];
-    if object["metadata"]["generation"] != status["observedGeneration"] {
-        "InProgress"
-    } else if condition(status, "Reconciling") == "True" {
+    let unseen = object["metadata"]["generation"] != status["observedGeneration"];
+    if unseen || condition(status, "Reconciling") == "True" {
         "InProgress"
     } else if condition(status, "Stalled") == "True" {
         "Failed"
