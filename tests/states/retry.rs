@@ -108,3 +108,40 @@ async fn a_resource_made_anew_takes_over_what_its_code_led_to() {
     until(&world, "m", verified("CAMS accepted the code")).await;
     finish(&world).await;
 }
+
+/// A status as it is after twenty refused codes.
+fn twenty_refused() -> serde_json::Value {
+    let at = "2026-01-01T00:00:00Z";
+    let entry = |n: i32| {
+        json!({"number": n, "attemptId": format!("{n:032}"), "codeFingerprint": format!("0badc0de:{n:032}"),
+               "outcome": "Refused", "errorCode": "VerifyCode.Mismatch", "finishedAt": at})
+    };
+    let history: Vec<_> = (1..=20).rev().map(entry).collect();
+    let secret = json!({"uid": "u", "resourceVersion": "1"});
+    let attempt = json!({"number": 20, "id": format!("{:032}", 20), "signedAt": at, "secret": secret,
+                         "codeFingerprint": format!("0badc0de:{:032}", 20), "outcome": "Refused", "finishedAt": at});
+    json!({"observedGeneration": 1, "reason": "AttemptsExhausted", "attemptLimit": 20,
+           "lastHandledRetryToken": "", "history": history, "attempt": attempt})
+}
+
+#[tokio::test]
+async fn after_twenty_codes_no_token_allows_more() {
+    let world = world("twenty").await;
+    put_code(&world, "m", RIGHT).await;
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.patch_status("m", twenty_refused()).await.unwrap();
+    let forged = world.patch_status("m", json!({"attemptLimit": 1000})).await;
+    assert!(forged.is_err_and(|error| error.to_string().contains("attemptLimit")));
+    let _operator = world.operator(&[]).await.unwrap();
+    for token in ["one", "two"] {
+        world
+            .patch("m", json!({"spec": {"retryToken": token}}))
+            .await
+            .unwrap();
+        looked(&world, "m").await;
+        let says = "20 codes were spent, and no more are allowed for this number";
+        until(&world, "m", stalled("AttemptsExhausted", true, says)).await;
+    }
+    assert!(calls(&world, PHONE).is_empty());
+    finish(&world).await;
+}

@@ -75,7 +75,7 @@ const FINAL: &str = "Request a new code and put it into the Secret";
 async fn without_a_verification_it_becomes_final_and_only_a_different_code_goes_on() {
     let world = world("final", Stage::Received).await;
     let _operator = world
-        .operator(&["--signature-validity", "3s"])
+        .operator(&["--signature-validity", "4s"])
         .await
         .unwrap();
     world.create(&Migration::new("m", PHONE)).await.unwrap();
@@ -88,7 +88,7 @@ async fn without_a_verification_it_becomes_final_and_only_a_different_code_goes_
         |value: &serde_json::Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     let signed = time(&provisional["attempt"]["signedAt"]);
     let waited = time(&status["attempt"]["finishedAt"]).duration_since(signed);
-    assert!(waited.as_secs() >= 6, "{waited:?}");
+    assert!(waited.as_secs() >= 8, "{waited:?}");
     looked(&world, "m").await;
     world
         .patch("m", json!({"spec": {"retryToken": "please"}}))
