@@ -12,13 +12,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cams::BlockCause;
 use crate::clock::{self, Now};
 use crate::cluster::{ClusterError, Key};
 use crate::code::Code;
 use crate::context::Context;
 use crate::crd::PhoneMigration;
-use crate::quota::{self, Turn};
+use crate::quota::Turn;
 use crate::record::Owned;
 
 mod conclude;
@@ -75,13 +74,4 @@ fn next_probe(ctx: &Context, now: Now) -> jiff::Timestamp {
         .max()
         .unwrap_or(now.boot);
     now.wall + at.saturating_sub(now.boot)
-}
-
-/// The same cause in the quota's words.
-pub fn block_cause(cause: BlockCause) -> quota::BlockCause {
-    match cause {
-        BlockCause::Credentials => quota::BlockCause::Credentials,
-        BlockCause::Account => quota::BlockCause::Account,
-        BlockCause::Clock => quota::BlockCause::Clock,
-    }
 }

@@ -1,7 +1,6 @@
 //! What every look and every attempt shares.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -86,7 +85,7 @@ impl Context {
 #[derive(Clone)]
 pub struct Activity {
     tenure: watch::Receiver<Tenure>,
-    draining: Arc<AtomicBool>,
+    draining: Arc<watch::Sender<bool>>,
 }
 
 impl Activity {
@@ -94,7 +93,7 @@ impl Activity {
     pub fn new(tenure: watch::Receiver<Tenure>) -> Self {
         Self {
             tenure,
-            draining: Arc::new(AtomicBool::new(false)),
+            draining: Arc::new(watch::Sender::new(false)),
         }
     }
 
@@ -106,12 +105,22 @@ impl Activity {
 
     /// True once the process was asked to stop.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
+        *self.draining.borrow()
     }
 
     /// The process was asked to stop.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::SeqCst);
+        self.draining.send_replace(true);
+    }
+
+    /// Waits until the process is asked to stop.
+    pub async fn asked_to_stop(&self) {
+        // An error would mean that the sender is gone, and this struct holds it.
+        let _ = self
+            .draining
+            .subscribe()
+            .wait_for(|draining| *draining)
+            .await;
     }
 }
 

@@ -129,8 +129,6 @@ pub fn decide(o: &Observed<'_>, now: Timestamp) -> Decision {
         return open(o, status, now);
     }
     match concluded(status) {
-        // Only the history says so, and what it was copied or restored from is not known: it is
-        // no success until a read confirms it, and no reason to send either.
         Some(Outcome::Accepted | Outcome::Adopted) => verified(o, status, now),
         Some(_) => spent(o, status, now),
         // No number of ours: only a status that was restored in parts, or forged.
@@ -187,10 +185,10 @@ fn acknowledge(o: &Observed<'_>, status: &PhoneMigrationStatus, next: Next) -> D
 }
 
 fn verified(o: &Observed<'_>, status: &PhoneMigrationStatus, now: Timestamp) -> Decision {
-    if status.reason.as_deref() != Some(Reason::Verified.as_str()) {
-        return say(Fact::Concluded { ambiguous: false }, Next::At(now));
-    }
-    if status.id.is_some() {
+    // Without the reason it was not we who wrote it, or not as it stands there (restored in
+    // parts, or forged): no success until a read confirms it, and no reason to send either.
+    let told = status.reason.as_deref() == Some(Reason::Verified.as_str());
+    if told && status.id.is_some() {
         return acknowledge(o, status, Next::Rest);
     }
     let since = status.verified_at.as_ref().map_or(now, |at| at.0);

@@ -15,7 +15,8 @@
 //! | [`cams`] | every request to CAMS: sign, send once, classify | pure but for its client |
 //! | [`quota`] | turns, send slots, pauses and holds | pure but for its dispatcher |
 //! | [`look`], [`record`] | look at a resource; record an outcome | drives |
-//! | [`attempt`], [`observe`], [`reconcile`] | the attempt protocol; reads after it; one visit | drives |
+//! | [`observe`], [`act`] | reads of a number's status; carrying out a decision | drives |
+//! | [`attempt`], [`reconcile`] | the attempt protocol; one visit to one resource | drives |
 //! | [`lease`] | leader election: when to take the Lease (pure), and its task | drives |
 //! | [`controller`], [`operator`] | watches, wiring, shutdown | drives |
 //! | [`config`], [`telemetry`], [`metrics`], [`server`], [`clock`], [`secret`] | the process | ends |
@@ -23,6 +24,7 @@
 //! Pure modules name no clock, no client and nothing async: time and randomness come in as
 //! values. `tests/house.rs` fails when one does.
 
+pub mod act;
 pub mod attempt;
 pub mod cams;
 pub mod clock;

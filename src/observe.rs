@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::attempt::block_cause;
 use crate::cams::{
     BlockCause, GateClosed, NotSentCause, Permit, ReadFailure, StatusAnswer, StatusVerdict, Target,
     Timing, UnknownCause,
@@ -88,6 +87,15 @@ async fn read_dated(
         request_id: answer.request_id,
     };
     (answer.verdict, told, answer.date)
+}
+
+/// The same cause in the quota's words.
+pub fn block_cause(cause: BlockCause) -> Blocked {
+    match cause {
+        BlockCause::Credentials => Blocked::Credentials,
+        BlockCause::Account => Blocked::Account,
+        BlockCause::Clock => Blocked::Clock,
+    }
 }
 
 /// Only a reply proves the arrival; without one the slot counts to its deadline.
@@ -200,7 +208,12 @@ async fn observe(ctx: &Context, key: &Key, purpose: Purpose) -> Result<(), Clust
         ctx.visits.set_due(key, Some(now.boot + PAUSE));
         return Ok(());
     }
-    let (verdict, told, date) = read_dated(ctx, &object, Priority::Observe, SLOT_WITHIN).await;
+    let read = read_dated(ctx, &object, Priority::Observe, SLOT_WITHIN);
+    let (verdict, told, date) = tokio::select! {
+        read = read => read,
+        // The next process reads it; the end of this one is for what cannot be read again.
+        () = ctx.activity.asked_to_stop() => return Ok(()),
+    };
     let result = result(&verdict, &told, date);
     let now = clock::now();
     ctx.visits.read_made(key, object.status.as_ref(), now.wall);

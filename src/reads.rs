@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::crd::PhoneMigrationStatus;
 use crate::decide::{Elsewhere, is_open};
 use crate::fact::{Fact, Told, VerifiedBy};
-use crate::reason::Outcome;
+use crate::reason::{Outcome, Reason};
 use crate::status::codes_spent;
 
 /// Longest back-off of a resource or an account.
@@ -149,7 +149,8 @@ pub fn after_read(
         request_id,
     } = result
     {
-        if purpose == Purpose::MissingId && id.is_none() {
+        let told = status.reason.as_deref() == Some(Reason::Verified.as_str());
+        if purpose == Purpose::MissingId && id.is_none() && told {
             return None;
         }
         // The read only adds the Id: that our call succeeded, and its RequestId, stay.

@@ -1,29 +1,27 @@
 //! One visit to one resource: read, decide, act.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use futures::FutureExt;
 use kube::runtime::controller::Action;
 
+use crate::act::{carry_out, spawn};
 use crate::attempt;
-use crate::clock::{self, BootTime, Now};
+use crate::clock::{self, Now};
 use crate::cluster::{ClusterError, Key, Watched};
 use crate::context::Context;
 use crate::crd::PhoneMigration;
-use crate::decide::{Decision, Next, SHOW_QUEUED_AFTER, TurnState};
+use crate::decide::{Decision, Next, TurnState};
 use crate::look::{self, key_of, uid_of};
-use crate::observe;
-use crate::quota::Ticket;
 use crate::visits::Due;
 
 /// Between visits to an object that this version cannot parse.
 const UNPARSABLE: Duration = Duration::from_secs(300);
 /// How long to wait at most for the watch to show what this process wrote.
 const ECHO: Duration = Duration::from_secs(30);
-/// Before another look at a resource whose number is busy.
-const BUSY: Duration = Duration::from_secs(1);
 
 /// Visits a resource, if it is due. Never sleeps for a turn: it asks for one and returns.
 ///
@@ -47,26 +45,36 @@ pub async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Actio
     if is_out_of_hands(&ctx, object) {
         return Ok(Action::await_change());
     }
-    if let Err(error) = visit(&ctx, &key, object).await {
-        if error == ClusterError::NotFound {
-            ctx.visits.forget(&key);
-            return Ok(Action::await_change());
+    // One resource that makes us panic must not stop the others.
+    let visited = AssertUnwindSafe(visit(&ctx, &key, object))
+        .catch_unwind()
+        .await;
+    let error = match visited {
+        Ok(Ok(())) => return Ok(next_visit(&ctx, &key, object)),
+        Ok(Err(error)) => error,
+        Err(_) => ClusterError::Unavailable("the visit panicked: please report it".into()),
+    };
+    Ok(after_error(&ctx, &key, &error))
+}
+
+fn after_error(ctx: &Context, key: &Key, error: &ClusterError) -> Action {
+    let delay = match error {
+        ClusterError::NotFound => {
+            ctx.visits.forget(key);
+            return Action::await_change();
         }
-        let delay = match error {
-            // Somebody else wrote: look again at once.
-            ClusterError::Conflict => {
-                ctx.visits.set_due(&key, Some(clock::boot()));
-                Duration::from_millis(50)
-            }
-            _ => {
-                ctx.metrics.reconcile_error();
-                ctx.visits.failed(&key, clock::boot())
-            }
-        };
-        tracing::warn!(object = %key, %error, retry_after = ?delay, "Visit not finished");
-        return Ok(Action::requeue(delay));
-    }
-    Ok(next_visit(&ctx, &key, object))
+        // Somebody else wrote: look again at once.
+        ClusterError::Conflict => {
+            ctx.visits.set_due(key, Some(clock::boot()));
+            Duration::from_millis(50)
+        }
+        ClusterError::Invalid | ClusterError::Forbidden | ClusterError::Unavailable(_) => {
+            ctx.metrics.reconcile_error();
+            ctx.visits.failed(key, clock::boot())
+        }
+    };
+    tracing::warn!(object = %key, %error, retry_after = ?delay, "Visit not finished");
+    Action::requeue(delay)
 }
 
 /// A running task triggers its resource when it ends, and whoever begins to lead visits all.
@@ -166,103 +174,6 @@ async fn look_and_act(
     look::note(ctx, &live);
     let (decision, _) = look::look(ctx, &live, code, turn).await?;
     carry_out(ctx, &live, decision).await
-}
-
-/// Writes what the decision says and arranges what comes next.
-///
-/// # Errors
-/// When the status could not be written; nothing was arranged then.
-pub async fn carry_out(
-    ctx: &Arc<Context>,
-    object: &PhoneMigration,
-    decision: Decision,
-) -> Result<(), ClusterError> {
-    let Some(key) = key_of(object) else {
-        return Ok(());
-    };
-    let now = clock::now();
-    if let Some(fact) = &decision.fact {
-        let circumstances = look::circumstances(object, now.wall);
-        if let Some(new) = look::changed(object, fact, &circumstances) {
-            look::write(ctx, object, new, fact).await?;
-        }
-    }
-    let queued = matches!(
-        decision.next,
-        Next::Enqueue(_) | Next::Stay(_) | Next::Claim(_)
-    );
-    if !queued {
-        ctx.quota.leave(uid_of(object));
-        ctx.visits.queued(&key, None);
-    }
-    match decision.next {
-        Next::Rest => ctx.visits.set_due(&key, None),
-        Next::At(at) => ctx.visits.set_due(&key, Some(boot_time(at, now))),
-        Next::Stay(at) => ctx.visits.set_due(&key, at.map(|at| boot_time(at, now))),
-        Next::Poll | Next::ReadCode => {
-            let jitter = clock::random::<1>().map_or(0, |[byte]| byte);
-            ctx.visits.set_poll(&key, now.boot, jitter);
-        }
-        Next::Enqueue(expires_at) => enqueue(ctx, &key, object, expires_at, now),
-        // The turn came between two looks: the next visit takes it.
-        Next::Claim(_) => ctx.visits.set_due(&key, Some(now.boot)),
-        Next::ReadStatus(purpose) => {
-            let task = observe::run(Arc::clone(ctx), key.clone(), purpose);
-            spawn(ctx, &key, object, task);
-        }
-    }
-    Ok(())
-}
-
-fn enqueue(
-    ctx: &Context,
-    key: &Key,
-    object: &PhoneMigration,
-    expires_at: Option<Timestamp>,
-    now: Now,
-) {
-    let created_at = object
-        .metadata
-        .creation_timestamp
-        .as_ref()
-        .map_or(now.wall, |at| at.0);
-    ctx.visits.queued(key, Some(now.boot));
-    ctx.visits.set_due(key, Some(now.boot + SHOW_QUEUED_AFTER));
-    ctx.quota.enqueue(Ticket {
-        uid: uid_of(object).to_owned(),
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
-        expires_at,
-        created_at,
-    });
-}
-
-/// Starts a task for the resource; if one runs for it or its number, the next visit decides
-/// again.
-fn spawn(
-    ctx: &Arc<Context>,
-    key: &Key,
-    object: &PhoneMigration,
-    task: impl Future<Output = ()> + Send + 'static,
-) {
-    let (after, its_key) = (Arc::clone(ctx), key.clone());
-    let ended = move || {
-        after.visits.due_now_unless_set(&its_key, clock::boot());
-        after.trigger(&its_key);
-    };
-    let number = &object.spec.phone_number;
-    if !ctx.tasks.start(uid_of(object), number, task, ended) {
-        ctx.visits.set_due(key, Some(clock::boot() + BUSY));
-    }
-}
-
-fn boot_time(at: Timestamp, now: Now) -> BootTime {
-    let wait = at.duration_since(now.wall);
-    if wait.is_negative() {
-        now.boot
-    } else {
-        now.boot + wait.unsigned_abs()
-    }
 }
 
 fn turn_state(ctx: &Context, key: &Key, uid: &str, now: Now) -> TurnState {

@@ -173,7 +173,18 @@ fn summary(fact: &Fact) -> String {
         Fact::Released { setback, .. } => format!("released unspent, {:?}", setback.reason()),
         Fact::Unknown { told: t, .. } => format!("unknown, {}", told(t)),
         Fact::UnknownFinal | Fact::UnknownOverdue { .. } => "unknown".to_owned(),
-        _ => "nothing".to_owned(),
+        Fact::Seen
+        | Fact::NoCode(_)
+        | Fact::Queued(_)
+        | Fact::Duplicate { .. }
+        | Fact::Suspended
+        | Fact::Claimed(_)
+        | Fact::HeldBack { .. }
+        | Fact::Concluded { .. }
+        | Fact::Exhausted
+        | Fact::LimitRaised
+        | Fact::TookOver(_)
+        | Fact::Refingerprinted(_) => "not over".to_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Claimed, SLOT_WITHIN, is_fresh, next_probe};
+use crate::act;
 use crate::cams::{BlockCause, NotSentCause, ReadFailure, StatusVerdict, Target};
 use crate::clock::{self, Now};
 use crate::cluster::{ClusterError, Key};
@@ -14,7 +15,6 @@ use crate::fact::{Claim, Fact, Setback, Told, VerifiedBy};
 use crate::look::{self, uid_of};
 use crate::observe::{self, MOST_SKEW};
 use crate::quota::{self, Action, Priority, Report, Turn, TurnKind};
-use crate::reconcile;
 use crate::record::Owned;
 use crate::status::codes_spent;
 
@@ -29,7 +29,7 @@ pub(super) async fn prepare(
     let (decision, code) = look::look(ctx, &object, None, TurnState::Granted).await?;
     let (Next::Claim(number), Some(CodeReading::Usable(code))) = (decision.next, code) else {
         drop(turn);
-        reconcile::carry_out(ctx, &object, decision).await?;
+        act::carry_out(ctx, &object, decision).await?;
         return Ok(None);
     };
     let Some(turn) = look_first(ctx, &object, turn).await? else {

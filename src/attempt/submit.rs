@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Claimed, SLOT_WITHIN, block_cause, conclude, is_fresh};
+use super::{Claimed, SLOT_WITHIN, conclude, is_fresh};
 use crate::cams::{self, Answer, GateClosed, NotSentCause, UnknownCause, Verdict};
 use crate::clock::{self, Now};
 use crate::code::Code;
 use crate::context::Context;
 use crate::metrics::Answer as Label;
-use crate::observe::end_slot;
+use crate::observe::{block_cause, end_slot};
 use crate::quota::{Action, Priority, Report, Slot, Turn};
 use crate::reads::final_at;
 use crate::record::Owned;
