@@ -245,3 +245,15 @@ fn a_forged_status_never_claims() {
     });
     assert_eq!(word.code(&new).decide().fact, STAY);
 }
+
+/// One entry that can be compared proves nothing about the others.
+#[test]
+fn an_older_code_under_another_key_leaves_sameness_unknown() {
+    let (older, last) = (code_of(2, "111111", "1"), code_of(1, "222222", "2"));
+    let world = spent("CodeRejected", &[&older, &last], Outcome::Refused);
+    let maybe_older = world.code(&code_of(1, "111111", "3"));
+    assert_eq!(
+        (maybe_older.decide().fact, maybe_older.decide().next),
+        (AMBIGUOUS, Next::Poll)
+    );
+}
