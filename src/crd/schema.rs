@@ -63,5 +63,30 @@ pub fn crd_yaml() -> Result<String, serde_yaml_ng::Error> {
         let default = serde_yaml_ng::from_str("{observedGeneration: -1}")?;
         status.insert("default".into(), default);
     }
+    unwrap_descriptions(&mut value);
     serde_yaml_ng::to_string(&value)
+}
+
+/// Descriptions without the line breaks of the source: `kubectl explain` breaks lines itself.
+fn unwrap_descriptions(value: &mut serde_yaml_ng::Value) {
+    use serde_yaml_ng::Value;
+    match value {
+        Value::Mapping(mapping) => {
+            for (key, value) in mapping.iter_mut() {
+                match value {
+                    Value::String(text) if key == "description" => *text = unwrapped(text),
+                    other => unwrap_descriptions(other),
+                }
+            }
+        }
+        Value::Sequence(items) => items.iter_mut().for_each(unwrap_descriptions),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Tagged(_) => {}
+    }
+}
+
+fn unwrapped(text: &str) -> String {
+    let paragraphs = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.replace('\n', " "));
+    paragraphs.collect::<Vec<_>>().join("\n\n")
 }

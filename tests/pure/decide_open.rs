@@ -55,10 +55,13 @@ fn a_missing_id_is_read_three_times_and_then_hourly_for_a_day() {
 }
 
 #[test]
-fn an_accepted_attempt_without_its_state_shows_verified() {
+fn an_accepted_attempt_without_its_state_is_no_success_until_a_read_confirms_it() {
     let world = tried("Verifying", 1, &code("111111"), Some(Outcome::Accepted));
-    let (_, after) = world.step();
-    assert_eq!(after.reason(), "Verified");
+    let (decision, after) = world.step();
+    assert_ne!(after.reason(), "Verified");
+    assert!(matches!(decision.next, Next::At(_)), "{decision:?}");
+    let due = world.with(|w| w.now = later(6));
+    assert_eq!(due.decide().next, Next::ReadStatus(Purpose::MissingId));
 }
 
 fn open_states() -> Vec<World> {

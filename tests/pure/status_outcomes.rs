@@ -1,7 +1,7 @@
 //! What becomes of an attempt: late words, spent and released codes.
 
 use phone_migration_operator::fact::{Fact, Setback, VerifiedBy};
-use phone_migration_operator::reason::Outcome;
+use phone_migration_operator::reason::{Outcome, Spent};
 use phone_migration_operator::status::{apply, codes_spent};
 
 use super::status_table::{every_state, look, refused, told, verified};
@@ -36,7 +36,14 @@ fn a_definite_outcome_is_never_replaced() {
         Outcome::Blocked,
     ] {
         let old = tried("CodeRejected", 1, &code("111111"), Some(outcome));
+        let released = outcome.spent() == Spent::Released;
         for fact in &late {
+            // A release that stands there while our call is answered is somebody else's writing.
+            if released && matches!(fact, Fact::Refused { .. }) {
+                let new = apply(old.status(), fact, &look());
+                assert_eq!(new.attempt.unwrap().outcome, fact.outcome());
+                continue;
+            }
             assert_eq!(
                 &apply(old.status(), fact, &look()),
                 old.status(),

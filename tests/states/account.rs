@@ -214,8 +214,9 @@ async fn an_endpoint_that_cannot_be_reached_holds_the_account_and_is_probed() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap();
     drop(closed);
-    let mut launch = world.launch(&[]).unwrap();
-    launch.args[1] = format!("http://{address}");
+    let launch = world
+        .launch(&["--cams-endpoint", &format!("http://{address}")])
+        .unwrap();
     let mut operator = Operator::spawn(&launch).unwrap();
     operator.ready().await.unwrap();
     let spec = json!({"adoptIfVerified": false});

@@ -237,12 +237,7 @@ async fn suspending_a_resource_in_the_queue_does_not_leave_it_queued() {
     new_code(&world, "m", CODE).await;
     until(&world, "m", progress("Queued", "quota")).await;
     world.patch("m", suspended_spec(true)).await.unwrap();
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+    until(&world, "m", suspended()).await;
     until(&world, "other", verified("CAMS accepted the code")).await;
     looked(&world, "m").await;
     assert_eq!(calls(&world, PHONE).len(), 1);

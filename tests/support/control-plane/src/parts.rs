@@ -203,6 +203,7 @@ async fn get(client: &Client, path: &str) -> Result<String, String> {
 
 fn signal(name: &'static str, slot: &Slot, signal: Signal) -> Result<(), Error> {
     match locked(slot).as_mut() {
+        Some(process) if signal == Signal::STOP => process.stop(),
         Some(process) => process.signal(signal),
         None => Err(Error::WrongState {
             part: name,

@@ -173,6 +173,22 @@ impl Process {
             state: "has just ended",
         })
     }
+
+    /// Stops the child and waits until it stands still: on a busy machine its threads go on for
+    /// a while after the signal was sent.
+    pub(crate) fn stop(&mut self) -> Result<(), Error> {
+        self.signal(Signal::STOP)?;
+        let status = format!("/proc/{}/status", self.pid.as_raw_nonzero());
+        let stopped = || {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            text.lines().any(|l| l.starts_with("State:\tT"))
+        };
+        while !stopped() {
+            self.check_alive()?;
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Process {
