@@ -174,10 +174,17 @@ struct Listing {
     current: Mutex<List>,
 }
 
+/// What held the account when the last process ended.
+#[derive(Clone, Copy, Debug)]
+enum HeldBy {
+    Hold(Cause),
+    Pause,
+}
+
 #[derive(Default)]
 struct List {
     uids: HashSet<String>,
-    newest: Option<(Timestamp, Option<(Cause, Timestamp)>)>,
+    newest: Option<(Timestamp, Option<(HeldBy, Timestamp)>)>,
 }
 
 impl Listing {
@@ -264,10 +271,10 @@ impl List {
             return;
         }
         let cause = match status.reason.as_deref().and_then(Reason::parse) {
-            Some(Reason::CredentialsInvalid) => Some(Cause::Credentials),
-            Some(Reason::AccountError) => Some(Cause::Account),
-            Some(Reason::ClockSkew) => Some(Cause::Clock),
-            Some(Reason::Throttled) => Some(Cause::Transport),
+            Some(Reason::CredentialsInvalid) => Some(HeldBy::Hold(Cause::Credentials)),
+            Some(Reason::AccountError) => Some(HeldBy::Hold(Cause::Account)),
+            Some(Reason::ClockSkew) => Some(HeldBy::Hold(Cause::Clock)),
+            Some(Reason::Throttled) => Some(HeldBy::Pause),
             _ => None,
         };
         let until = status.next_attempt_at.as_ref().map(|at| at.0);
@@ -289,7 +296,10 @@ impl List {
                 ?wait,
                 "Account was held when the last process ended"
             );
-            ctx.quota.assume_hold(*cause, now.boot + wait);
+            match *cause {
+                HeldBy::Hold(cause) => ctx.quota.assume_hold(cause, now.boot + wait),
+                HeldBy::Pause => ctx.quota.assume_pause(now.boot + wait),
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::decide::{Next, TurnState};
 use crate::fact::{Fact, Told};
 use crate::look;
 use crate::metrics::Answer as Label;
-use crate::quota::{Action, BlockCause as Blocked, Priority, Report, Slot};
+use crate::quota::{Action, BlockCause as Blocked, Priority, Report, Slot, Turn};
 use crate::reads::{Purpose, ReadResult, after_read};
 use crate::record::remember;
 
@@ -30,13 +30,16 @@ pub const MOST_SKEW: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Reads the status of the number of `object` once, within the quota of reads.
+///
+/// `turn`: the one that an attempt holds meanwhile; waiting for a read's slot is no preparation.
 pub async fn read(
     ctx: &Context,
     object: &PhoneMigration,
     priority: Priority,
     slot_within: Duration,
+    turn: Option<&mut Turn>,
 ) -> (StatusVerdict, Told) {
-    let (verdict, told, _) = read_dated(ctx, object, priority, slot_within).await;
+    let (verdict, told, _) = read_dated(ctx, object, priority, slot_within, turn).await;
     (verdict, told)
 }
 
@@ -46,6 +49,7 @@ async fn read_dated(
     object: &PhoneMigration,
     priority: Priority,
     slot_within: Duration,
+    turn: Option<&mut Turn>,
 ) -> (StatusVerdict, Told, Option<Timestamp>) {
     let Ok(nonce) = clock::random::<16>() else {
         let failure = ReadFailure::NotSent(NotSentCause::Gate);
@@ -60,12 +64,22 @@ async fn read_dated(
         .cams
         .sign_status(target, &crate::code::hex(&nonce), started.wall);
     let gate = || async {
-        ctx.quota
+        let slot = ctx
+            .quota
             .slot(Action::ReadStatus, priority, slot_within)
-            .await
-            .map_err(|_| GateClosed {
-                reason: "no slot for a read",
-            })
+            .await;
+        let slot = slot.map_err(|_| GateClosed {
+            reason: "no slot for a read",
+        })?;
+        if let Some(turn) = turn
+            && !turn.looks(&slot)
+        {
+            slot.unsent();
+            return Err(GateClosed {
+                reason: "the turn went to somebody else",
+            });
+        }
+        Ok(slot)
     };
     let call = ctx.cams.read_status(request, gate).await;
     end_slot(call.admitted, call.timing);
@@ -208,7 +222,7 @@ async fn observe(ctx: &Context, key: &Key, purpose: Purpose) -> Result<(), Clust
         ctx.visits.set_due(key, Some(now.boot + PAUSE));
         return Ok(());
     }
-    let read = read_dated(ctx, &object, Priority::Observe, SLOT_WITHIN);
+    let read = read_dated(ctx, &object, Priority::Observe, SLOT_WITHIN, None);
     let (verdict, told, date) = tokio::select! {
         read = read => read,
         // The next process reads it; the end of this one is for what cannot be read again.

@@ -86,7 +86,13 @@ fn release(ctx: &Context, owned: &Owned, code: &Code, setback: Setback, told: To
 
 /// A refusal may hide success ("already verified"): the status is read first.
 async fn refused(ctx: &Context, owned: &Owned, object: PhoneMigration, refusal: Fact) {
-    let read = observe::read(ctx, &object, Priority::BeforeRecord, READ_BEFORE_RECORD);
+    let read = observe::read(
+        ctx,
+        &object,
+        Priority::BeforeRecord,
+        READ_BEFORE_RECORD,
+        None,
+    );
     let (result, told) = match tokio::time::timeout(READ_BEFORE_RECORD, read).await {
         Ok((verdict, told)) => (observe::result(&verdict, &told, None), told),
         Err(_) => (ReadResult::Failed("Timeout".into()), Told::default()),

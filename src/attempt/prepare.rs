@@ -47,7 +47,7 @@ pub(super) async fn prepare(
 async fn look_first(
     ctx: &Context,
     object: &PhoneMigration,
-    turn: Turn,
+    mut turn: Turn,
 ) -> Result<Option<Turn>, ClusterError> {
     let probing = turn.kind() == TurnKind::ProbeRead;
     let first = object.status.as_ref().map_or(0, codes_spent) == 0;
@@ -57,7 +57,8 @@ async fn look_first(
         } else {
             Priority::Look
         };
-        let (verdict, told) = observe::read(ctx, object, priority, SLOT_WITHIN).await;
+        let (verdict, told) =
+            observe::read(ctx, object, priority, SLOT_WITHIN, Some(&mut turn)).await;
         match verdict {
             StatusVerdict::Verified { id, phone_number } => {
                 let by = VerifiedBy::ReadBefore;

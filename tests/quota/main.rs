@@ -1,4 +1,4 @@
-//! The quota in simulated time: no test here sleeps, and each is deterministic.
+//! The quota, in simulated time except for `threads`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod agents;
@@ -9,7 +9,9 @@ mod mornings;
 mod pacer;
 mod queue;
 mod sim;
+mod threads;
 mod turns;
+mod window;
 
 use std::time::Duration;
 

@@ -44,8 +44,9 @@ impl Turn {
         self.taken.waited
     }
 
-    /// False once the turn is used or void; what was prepared by a void one is void too. Ask before the
-    /// claim, and after the read of a [`TurnKind::ProbeRead`] has been reported.
+    /// False once the turn is used or void; what was prepared by a void one is void too.
+    /// Ask before the claim, and after the read of a [`TurnKind::ProbeRead`] has been
+    /// reported.
     pub fn is_valid(&self) -> bool {
         let id = self.id();
         self.shared
