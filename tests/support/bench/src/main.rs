@@ -3,13 +3,16 @@
 //! Everything runs on loopback; the operator binary is the release build unless `--binary`
 //! names another one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use harness::cams_simulator::{self, Number, READ_STATUS, VERIFIED};
-use harness::{Error, Migration, Operator, Result, World, reason, requests_of};
+use harness::control_plane::Options;
+use harness::{ControlPlane, Error, Migration, Operator, Result, World, reason, requests_of};
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::time::Instant;
 
 /// Figures of the release binary on a real API server and the CAMS simulator.
@@ -18,6 +21,9 @@ struct Args {
     /// Operator binary.
     #[arg(long, default_value = "target/release/phone-migration-operator")]
     binary: PathBuf,
+    /// Added to the API server's flags, as `--profiling=true`.
+    #[arg(long, allow_hyphen_values = true)]
+    apiserver_flag: Vec<String>,
     #[command(subcommand)]
     figure: Figure,
 }
@@ -63,15 +69,20 @@ enum Figure {
 async fn main() -> std::process::ExitCode {
     let args = Args::parse();
     let run = async {
+        let plane = plane(&args.apiserver_flag).await?;
+        let place = Place {
+            binary: &args.binary,
+            plane: &plane.0,
+        };
         match args.figure {
             Figure::Pace {
                 resources,
                 processing_ms,
                 jitter_ms,
-            } => pace(&args.binary, resources, processing_ms, jitter_ms).await,
-            Figure::Throughput { resources } => throughput(&args.binary, resources).await,
-            Figure::Memory { resources, secrets } => memory(&args.binary, resources, secrets).await,
-            Figure::Wake { waited } => wake(&args.binary, waited).await,
+            } => pace(&place, resources, processing_ms, jitter_ms).await,
+            Figure::Throughput { resources } => throughput(&place, resources).await,
+            Figure::Memory { resources, secrets } => memory(&place, resources, secrets).await,
+            Figure::Wake { waited } => wake(&place, waited).await,
         }
     };
     match run.await {
@@ -81,6 +92,30 @@ async fn main() -> std::process::ExitCode {
             std::process::ExitCode::FAILURE
         }
     }
+}
+
+/// Where it all runs.
+struct Place<'a> {
+    binary: &'a Path,
+    plane: &'a Arc<harness::Plane>,
+}
+
+impl Place<'_> {
+    async fn world(&self, name: &str) -> Result<World> {
+        World::on(Arc::clone(self.plane), self.binary, name).await
+    }
+}
+
+/// A control plane of our own, and its folder.
+async fn plane(flags: &[String]) -> Result<(Arc<harness::Plane>, TempDir)> {
+    let dir = TempDir::new().map_err(Error::at("temporary folder"))?;
+    let options = Options {
+        apiserver_flags: flags.to_vec(),
+        ..Options::default()
+    };
+    let control = ControlPlane::start(dir.path(), options).await;
+    let control = control.map_err(Error::at("control plane"))?;
+    Ok((Arc::new(harness::install(control).await?), dir))
 }
 
 fn phone(n: u32) -> String {
@@ -181,8 +216,8 @@ fn per_resource(requests: &[harness::AuditEntry], resources: u32) {
     }
 }
 
-async fn pace(binary: &PathBuf, resources: u32, processing_ms: u64, jitter_ms: u64) -> Result<()> {
-    let world = World::new(binary, "pace").await?;
+async fn pace(place: &Place<'_>, resources: u32, processing_ms: u64, jitter_ms: u64) -> Result<()> {
+    let world = place.world("pace").await?;
     world.sim.set_processing(processing_ms);
     world.sim.set_jitter(jitter_ms, 1);
     fill(&world, resources).await?;
@@ -218,8 +253,8 @@ async fn pace(binary: &PathBuf, resources: u32, processing_ms: u64, jitter_ms: u
     operator.stop().await.map(|_| ())
 }
 
-async fn throughput(binary: &PathBuf, resources: u32) -> Result<()> {
-    let world = World::new(binary, "throughput").await?;
+async fn throughput(place: &Place<'_>, resources: u32) -> Result<()> {
+    let world = place.world("throughput").await?;
     world.sim.set_quota(
         None,
         cams_simulator::Quota {
@@ -256,8 +291,8 @@ async fn throughput(binary: &PathBuf, resources: u32) -> Result<()> {
     operator.stop().await.map(|_| ())
 }
 
-async fn memory(binary: &PathBuf, resources: u32, secrets: u32) -> Result<()> {
-    let world = World::new(binary, "memory").await?;
+async fn memory(place: &Place<'_>, resources: u32, secrets: u32) -> Result<()> {
+    let world = place.world("memory").await?;
     let mut idle = operator(&world, &[]).await?;
     tokio::time::sleep(Duration::from_secs(10)).await;
     println!("idle: {} KiB", idle.resident_kib().unwrap_or_default());
@@ -292,8 +327,8 @@ async fn memory(binary: &PathBuf, resources: u32, secrets: u32) -> Result<()> {
     idle.stop().await.map(|_| ())
 }
 
-async fn wake(binary: &PathBuf, waited: u64) -> Result<()> {
-    let world = World::new(binary, "wake").await?;
+async fn wake(place: &Place<'_>, waited: u64) -> Result<()> {
+    let world = place.world("wake").await?;
     let mut operator = operator(&world, &[]).await?;
     for (n, how) in ["by polling", "with requestedAt"].into_iter().enumerate() {
         let (name, n) = (format!("m{n}"), u32::try_from(n).unwrap_or_default());
