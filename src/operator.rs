@@ -7,10 +7,11 @@ use std::time::Duration;
 use kube::config::KubeConfigOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinError;
 
 use crate::cams::{Cams, CamsConfig, ClientOptions, CredentialSource, Endpoint};
 use crate::clock;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Key};
 use crate::code::FingerprintKey;
 use crate::config::{Config, load_fingerprint_key};
 use crate::context::{Activity, Context, NeverSent, PollPacer, Tasks};
@@ -54,16 +55,12 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
         .map_err(|e| Fatal(e.to_string()))?;
     tracing::info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "Started");
     let (serve_until, stop_serving) = watch::channel(false);
-    let serving = tokio::spawn(
-        server.run(Arc::clone(&health), Arc::clone(&metrics), async move {
-            let mut stop = stop_serving;
-            let _ = stop.wait_for(|stop| *stop).await;
-        }),
-    );
+    let until = told(stop_serving);
+    let serving = tokio::spawn(server.run(Arc::clone(&health), Arc::clone(&metrics), until));
 
     let client = client(&config).await?;
     let cluster = Cluster::new(client, instance());
-    let (wake, mut woken) = mpsc::unbounded_channel::<quota::ObjectKey>();
+    let (wake, woken) = mpsc::unbounded_channel::<quota::ObjectKey>();
     let qps = config.qps.map_or(0, std::num::NonZeroU32::get);
     let (quota, dispatcher) = Quota::new(Settings { qps }, wake);
     let (candidate, leadership) = lease::stand(config.leader_election.clone());
@@ -87,48 +84,61 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
 
     let mut core = tokio::task::JoinSet::new();
     core.spawn(guard(&health, "dispatcher", dispatcher));
-    let granted = Arc::clone(&ctx);
-    core.spawn(guard(&health, "turns", async move {
-        while let Some(key) = woken.recv().await {
-            granted.trigger(&crate::cluster::Key {
-                namespace: key.namespace,
-                name: key.name,
-            });
-        }
-    }));
+    core.spawn(guard(&health, "turns", turns(Arc::clone(&ctx), woken)));
     core.spawn(guard(&health, "gauges", gauges(Arc::clone(&ctx))));
     core.spawn(guard(&health, "lease", candidate.run(Arc::clone(&ctx))));
     let (stop, stopped) = watch::channel(false);
-    for (namespace, receiver) in receivers {
+    for (namespace, triggers) in receivers {
         let wiring = Wiring {
             concurrency: config.max_concurrent_reconciles,
             watch_secrets: config.watch_secrets,
             leads: leadership.leads(),
             stop: stopped.clone(),
             listed: listed(&health),
-            triggers: receiver,
+            triggers,
             namespace,
         };
-        let ctx = Arc::clone(&ctx);
-        core.spawn(guard(&health, "controller", async move {
-            controller::wait_for_crd(&ctx, wiring.namespace.as_deref()).await;
-            controller::run(ctx, wiring).await;
-        }));
+        let watching = watch_resources(Arc::clone(&ctx), wiring);
+        core.spawn(guard(&health, "controller", watching));
     }
     health.started();
 
     let ended = tokio::select! {
         () = signals.first() => Ok(()),
-        ended = core.join_next() => Err(Fatal(format!(
-            "A core task ended by itself ({}); the process stops so that it is started anew",
-            match ended { Some(Err(error)) if error.is_panic() => "it panicked", _ => "unexpectedly" }
-        ))),
+        ended = core.join_next() => Err(by_itself(ended)),
     };
     health.stopping();
     shut_down(&ctx, leadership, &stop, &mut core, &mut signals).await;
     let _ = serve_until.send(true);
     let _ = tokio::time::timeout(Duration::from_secs(3), serving).await;
     ended
+}
+
+fn by_itself(ended: Option<Result<(), JoinError>>) -> Fatal {
+    let how = match ended {
+        Some(Err(error)) if error.is_panic() => "it panicked",
+        Some(_) | None => "unexpectedly",
+    };
+    Fatal(format!(
+        "A core task ended by itself ({how}); the process stops so that it is started anew"
+    ))
+}
+
+/// Waits until a switch is on; that nobody can turn it on any more counts as on.
+async fn told(mut switch: watch::Receiver<bool>) {
+    let _ = switch.wait_for(|on| *on).await;
+}
+
+/// Has each resource visited whose turn has come.
+async fn turns(ctx: Arc<Context>, mut woken: mpsc::UnboundedReceiver<quota::ObjectKey>) {
+    while let Some(quota::ObjectKey { namespace, name }) = woken.recv().await {
+        ctx.trigger(&Key { namespace, name });
+    }
+}
+
+async fn watch_resources(ctx: Arc<Context>, wiring: Wiring) {
+    controller::wait_for_crd(&ctx, wiring.namespace.as_deref()).await;
+    controller::run(ctx, wiring).await;
 }
 
 /// Nothing new begins; what runs is recorded; then the Lease is released and the watches end.
@@ -255,14 +265,9 @@ fn instance() -> String {
         })
 }
 
-type Receivers = Vec<(Option<String>, mpsc::UnboundedReceiver<crate::cluster::Key>)>;
+type Receivers = Vec<(Option<String>, mpsc::UnboundedReceiver<Key>)>;
 
-fn channels(
-    namespaces: &[String],
-) -> (
-    HashMap<String, mpsc::UnboundedSender<crate::cluster::Key>>,
-    Receivers,
-) {
+fn channels(namespaces: &[String]) -> (HashMap<String, mpsc::UnboundedSender<Key>>, Receivers) {
     let wanted: Vec<Option<String>> = if namespaces.is_empty() {
         vec![None]
     } else {
