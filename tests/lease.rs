@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Release, Stage};
+use harness::cams_simulator::{Fault, FaultRule, Refusal, Release, Stage, VERIFIED};
 use harness::control_plane::{ControlPlane, Options};
 use harness::{Operator, World, condition};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -353,4 +353,38 @@ async fn signal(pid: u32, name: &str) {
     let mut kill = tokio::process::Command::new("kill");
     let status = kill.args([format!("-{name}"), pid]).status().await.unwrap();
     assert!(status.success());
+}
+
+#[test]
+fn a_takeover_keeps_the_pause_that_the_service_asked_the_last_leader_for() {
+    run(async {
+        let world = world("lease-pause").await;
+        let mut a = candidate(&world, "a").await;
+        until_leads(&mut a, AT_ONCE).await;
+        let mut b = candidate(&world, "b").await;
+        let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(20_000);
+        let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
+        world.sim.add_fault(rule.once()).unwrap();
+        let ready = |name, phone| world.ready_migration(name, phone, "12345678");
+        ready("store", "8613800007000").await.unwrap();
+        world.until_reason("store", "Throttled").await.unwrap();
+        a.terminate().await.unwrap();
+        until_leads(&mut b, AT_ONCE).await;
+        ready("late", "8613800007001").await.unwrap();
+        for name in ["store", "late"] {
+            let there = |status: &serde_json::Value| harness::reason(status) == "Verified";
+            let patience = Duration::from_secs(50);
+            world.until(name, patience, there).await.unwrap();
+        }
+        let calls: Vec<u64> = world
+            .sim
+            .ledger()
+            .iter()
+            .filter(|e| e.action == VERIFIED)
+            .map(|e| e.arrived_us)
+            .collect();
+        assert_eq!(calls.len(), 3);
+        assert!(calls[1] - calls[0] > 18_000_000, "{calls:?}");
+        finish(&world).await;
+    });
 }
