@@ -29,13 +29,14 @@ impl Plane {
         format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{SERVICE_ACCOUNT}")
     }
 
-    /// Writes a kubeconfig that holds nothing but the operator's token.
+    /// Writes a kubeconfig that holds nothing but the operator's token, for the API server or a
+    /// proxy in front of it.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn operator_kubeconfig(&self, path: &Path) -> Result<()> {
+    pub fn operator_kubeconfig(&self, path: &Path, server: &str) -> Result<()> {
         self.control
-            .write_kubeconfig(path, &self.token)
+            .write_kubeconfig_for(path, server, &self.token)
             .map_err(Error::at("operator kubeconfig"))
     }
 }

@@ -6,10 +6,18 @@
 //! show, the simulator's ledger, and the audit log.
 //!
 //! [`World::finish`] checks what must hold after every case.
+//!
+//! [`World::proxy`] puts a fault proxy between an operator and the API server; the tests' own
+//! client goes straight there. Random choices come from a [`Seed`]. A case that fails prints its
+//! seed, its plan and one log by one clock: steps of the test, requests and faults of the
+//! proxies, the simulator's ledger.
 
 mod cluster;
 mod error;
+mod events;
 mod operator;
+mod seed;
+mod through;
 mod verdict;
 mod world;
 
@@ -17,6 +25,9 @@ pub use cams_simulator;
 pub use cluster::{Plane, install, plane, repository};
 pub use control_plane::{self, AuditEntry, ControlPlane};
 pub use error::{Error, Result};
+pub use fault_proxy::{self, FaultProxy, FrameThen, Process, Recording, Rule, Then, When};
 pub use operator::{Launch, Operator};
+pub use seed::{Seed, for_each_seed, seeds};
+pub use through::{claim_of, outcome_of};
 pub use verdict::{Figures, requests_of};
 pub use world::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World, condition, reason};

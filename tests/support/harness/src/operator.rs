@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use fault_proxy::Process;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -87,6 +88,17 @@ impl Operator {
     /// The process id.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// The process, for signals from within a proxy's rule.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn process(&self) -> Result<Process> {
+        let pid = self
+            .pid()
+            .ok_or_else(|| Error::new("process", "the operator has ended"))?;
+        Process::of(pid).map_err(Error::at("process"))
     }
 
     /// Everything it logged so far.

@@ -45,7 +45,7 @@ impl World {
     /// # Errors
     /// The first invariant that does not hold.
     pub async fn finish(&self) -> Result<Figures> {
-        self.judge(false).await
+        self.told(self.judge(false).await)
     }
 
     /// The same after the API server was started anew: for a moment it forbids everything.
@@ -53,7 +53,7 @@ impl World {
     /// # Errors
     /// As [`Self::finish`].
     pub async fn finish_after_restart(&self) -> Result<Figures> {
-        self.judge(true).await
+        self.told(self.judge(true).await)
     }
 
     async fn judge(&self, restarted: bool) -> Result<Figures> {

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::cluster::{Plane, plane};
 use crate::error::{Error, Result};
+use crate::events::EventLog;
 use crate::operator::{Launch, Operator};
 
 /// The key of the simulated account, both parts easy to search for.
@@ -62,6 +63,7 @@ pub struct World {
     /// The namespace.
     pub namespace: String,
     pub(crate) watches_secrets: AtomicBool,
+    pub(crate) events: EventLog,
     binary: PathBuf,
     dir: TempDir,
     started: AtomicU32,
@@ -104,6 +106,7 @@ impl World {
         let world = Self {
             plane,
             watches_secrets: AtomicBool::new(false),
+            events: EventLog::new(&sim),
             sim,
             namespace,
             binary: binary.as_ref().to_owned(),
@@ -148,9 +151,18 @@ impl World {
     /// # Errors
     /// When its kubeconfig cannot be written.
     pub fn launch(&self, extra: &[&str]) -> Result<Launch<'_>> {
+        self.launch_via(&self.plane.control.url(), extra)
+    }
+
+    /// The same for an operator that finds the API server at `server`, such as a proxy's URL.
+    ///
+    /// # Errors
+    /// When its kubeconfig cannot be written.
+    pub fn launch_via(&self, server: &str, extra: &[&str]) -> Result<Launch<'_>> {
         let n = self.started.fetch_add(1, Ordering::Relaxed);
-        let kubeconfig = self.dir.path().join("operator.kubeconfig");
-        self.plane.operator_kubeconfig(&kubeconfig)?;
+        self.note(format!("operator {n} starts: {server} {extra:?}"));
+        let kubeconfig = self.dir.path().join(format!("operator-{n}.kubeconfig"));
+        self.plane.operator_kubeconfig(&kubeconfig, server)?;
         let key = self.dir.path().join("fingerprint-key");
         let url = self.sim.url();
         let mut args: Vec<String> = vec![
@@ -259,6 +271,7 @@ impl World {
     /// When the API server refuses it.
     pub async fn secret_in(&self, namespace: &str, name: &str, data: Value) -> Result<()> {
         self.remember(&data);
+        self.note(format!("put Secret {name}"));
         let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), namespace);
         let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
         // Keys that are no longer named must go.
@@ -300,6 +313,7 @@ impl World {
     /// When the API server refuses it.
     pub async fn patch_secret_in(&self, namespace: &str, name: &str, patch: Value) -> Result<()> {
         self.remember(&patch["stringData"]);
+        self.note(format!("patch Secret {name}"));
         let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), namespace);
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         secrets
@@ -323,6 +337,7 @@ impl World {
     /// When the API server refuses it.
     pub async fn create_in(&self, namespace: &str, migration: &Migration) -> Result<DynamicObject> {
         let Migration { name, phone, spec } = migration;
+        self.note(format!("create {name} for {phone}"));
         let mut body = json!({
             "apiVersion": "phonemigration.dev/v1alpha1",
             "kind": "PhoneMigration",
@@ -366,6 +381,7 @@ impl World {
     /// # Errors
     /// When the API server refuses it.
     pub async fn patch(&self, name: &str, patch: Value) -> Result<DynamicObject> {
+        self.note(format!("patch {name}: {patch}"));
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         self.migrations()
             .patch(name, &params, &patch)
@@ -378,6 +394,7 @@ impl World {
     /// # Errors
     /// When the API server refuses it.
     pub async fn patch_status(&self, name: &str, status: Value) -> Result<DynamicObject> {
+        self.note(format!("patch status of {name}"));
         let (params, patch) = (
             PatchParams::default(),
             Patch::Merge(json!({"status": status})),
@@ -404,6 +421,7 @@ impl World {
     /// # Errors
     /// When the API server refuses it.
     pub async fn delete(&self, name: &str) -> Result<()> {
+        self.note(format!("delete {name}"));
         let params = DeleteParams::default();
         self.migrations()
             .delete(name, &params)
