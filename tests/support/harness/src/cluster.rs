@@ -20,13 +20,39 @@ pub struct Plane {
     pub control: Arc<ControlPlane>,
     /// Client with all rights, of the runtime that asked.
     pub admin: kube::Client,
+    user: String,
     token: String,
 }
 
 impl Plane {
+    /// A control plane on which the operator was installed already, to run as this ServiceAccount.
+    ///
+    /// # Errors
+    /// When there is no token for it.
+    pub async fn of(
+        control: Arc<ControlPlane>,
+        namespace: &str,
+        service_account: &str,
+    ) -> Result<Self> {
+        let admin = control
+            .admin_client()
+            .await
+            .map_err(Error::at("admin client"))?;
+        let token = control
+            .service_account_token(namespace, service_account, Duration::from_secs(6 * 3600))
+            .await
+            .map_err(Error::at("ServiceAccount token"))?;
+        Ok(Self {
+            control,
+            admin,
+            user: format!("system:serviceaccount:{namespace}:{service_account}"),
+            token,
+        })
+    }
+
     /// The user that the operator is.
     pub fn operator_user(&self) -> String {
-        format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{SERVICE_ACCOUNT}")
+        self.user.clone()
     }
 
     /// Writes a kubeconfig that holds nothing but the operator's token, for the API server or a
@@ -53,24 +79,25 @@ pub fn repository() -> PathBuf {
 /// # Errors
 /// When it cannot be started: the error says what is missing.
 pub async fn plane() -> Result<Arc<Plane>> {
-    static SHARED: OnceCell<(Arc<ControlPlane>, String, TempDir)> = OnceCell::const_new();
+    static SHARED: OnceCell<(Plane, TempDir)> = OnceCell::const_new();
     let start = || async {
         let dir = TempDir::new().map_err(Error::at("temporary folder"))?;
         let control = ControlPlane::start(dir.path(), Options::default())
             .await
             .map_err(Error::at("control plane"))?;
-        let plane = install(control).await?;
-        Ok((plane.control, plane.token, dir))
+        Ok((install(control).await?, dir))
     };
-    let (control, token, _) = SHARED.get_or_try_init(start).await?;
-    let admin = control
+    let (shared, _) = SHARED.get_or_try_init(start).await?;
+    let admin = shared
+        .control
         .admin_client()
         .await
         .map_err(Error::at("admin client"))?;
     Ok(Arc::new(Plane {
-        control: Arc::clone(control),
+        control: Arc::clone(&shared.control),
         admin,
-        token: token.clone(),
+        user: shared.user.clone(),
+        token: shared.token.clone(),
     }))
 }
 
@@ -103,21 +130,5 @@ pub async fn install(control: ControlPlane) -> Result<Plane> {
         .kubectl_ok(&established)
         .await
         .map_err(Error::at("CRD"))?;
-    let admin = control
-        .admin_client()
-        .await
-        .map_err(Error::at("admin client"))?;
-    let token = control
-        .service_account_token(
-            OPERATOR_NAMESPACE,
-            SERVICE_ACCOUNT,
-            Duration::from_secs(6 * 3600),
-        )
-        .await
-        .map_err(Error::at("ServiceAccount token"))?;
-    Ok(Plane {
-        admin,
-        control: Arc::new(control),
-        token,
-    })
+    Plane::of(Arc::new(control), OPERATOR_NAMESPACE, SERVICE_ACCOUNT).await
 }
