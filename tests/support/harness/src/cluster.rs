@@ -1,6 +1,8 @@
 //! The control plane that the tests of one binary share, with the CRD and the shipped RBAC.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,13 +81,16 @@ pub fn repository() -> PathBuf {
 /// # Errors
 /// When it cannot be started: the error says what is missing.
 pub async fn plane() -> Result<Arc<Plane>> {
-    static SHARED: OnceCell<(Plane, TempDir)> = OnceCell::const_new();
+    static SHARED: OnceCell<(Plane, Child)> = OnceCell::const_new();
     let start = || async {
-        let dir = TempDir::new().map_err(Error::at("temporary folder"))?;
-        let control = ControlPlane::start(dir.path(), Options::default())
+        let dir = TempDir::new()
+            .map_err(Error::at("temporary folder"))?
+            .keep();
+        let remover = removed_at_the_end(&dir)?;
+        let control = ControlPlane::start(&dir, Options::default())
             .await
             .map_err(Error::at("control plane"))?;
-        Ok((install(control).await?, dir))
+        Ok((install(control).await?, remover))
     };
     let (shared, _) = SHARED.get_or_try_init(start).await?;
     let admin = shared
@@ -99,6 +104,21 @@ pub async fn plane() -> Result<Arc<Plane>> {
         user: shared.user.clone(),
         token: shared.token.clone(),
     }))
+}
+
+/// Removes a folder when this process has ended, however it ends: a `static` is never dropped.
+/// The child waits for the end of a pipe that we hold, and a while longer for those that write.
+fn removed_at_the_end(dir: &Path) -> Result<Child> {
+    const SCRIPT: &str = r#"read -r _; for pause in 1 2 5; do sleep $pause; rm -rf -- "$1"; done"#;
+    Command::new("/bin/sh")
+        .args(["-c", SCRIPT, "remover"])
+        .arg(dir)
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(Error::at("temporary folder"))
 }
 
 /// Installs the CRD and the shipped namespace, ServiceAccount and RBAC.
