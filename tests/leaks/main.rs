@@ -25,6 +25,8 @@ mod types;
 const OPERATOR: &str = env!("CARGO_BIN_EXE_phone-migration-operator");
 /// With this a lost outcome becomes final about 5 s after it was signed.
 const SOON_FINAL: &[&str] = &["--signature-validity", "2s"];
+/// With this it does not become final while a case runs.
+const NEVER_FINAL: &[&str] = &["--signature-validity", "10m"];
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(50);
 

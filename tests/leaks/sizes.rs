@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PostParams};
 use serde_json::json;
 
-use crate::{OPERATOR, PATIENCE, SOON_FINAL, finished, reason};
+use crate::{NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, finished, reason};
 
 fn phone(n: usize) -> String {
     format!("8613841{n:06}")
@@ -19,7 +19,7 @@ const MOST: u64 = 20 * 1024;
 #[tokio::test]
 async fn t18_huge_secrets_and_replies_do_not_stay_in_memory() {
     let world = World::new(OPERATOR, "sizes").await.unwrap();
-    let operator = world.operator(SOON_FINAL).await.unwrap();
+    let operator = world.operator(NEVER_FINAL).await.unwrap();
     world
         .ready_migration("first", &phone(0), "46340001")
         .await
