@@ -21,6 +21,8 @@ use encodings::{Encoded, encodings};
 const SHORTEST: usize = 8;
 /// How much of a text is shown around a find, in bytes on either side.
 const AROUND: usize = 60;
+/// How many finds are shown.
+const MOST_TOLD: usize = 20;
 
 /// What must not appear: each secret with what it is.
 #[derive(Clone, Debug, Default)]
@@ -134,18 +136,24 @@ impl Search {
     /// Nothing of it may be in any of these artefacts, each with its name.
     ///
     /// # Errors
-    /// The first find.
+    /// What was found, once for each place.
     pub fn none_in(&self, artefacts: &[(String, Vec<u8>)]) -> Result<()> {
+        let mut told = BTreeMap::new();
         for (place, text) in artefacts {
-            if let Some(find) = self.finds(text).into_iter().next() {
-                let why = format!(
-                    "{} ({}) in {place}: …{}…",
-                    find.what, find.encoding, find.around
-                );
-                return Err(Error::new("invariant broken: leak", why));
+            for find in self.finds(text) {
+                let what = format!("{} ({}) in {place}", find.what, find.encoding);
+                told.entry(what).or_insert(find.around);
             }
         }
-        Ok(())
+        if told.is_empty() {
+            return Ok(());
+        }
+        let lines = told.iter().take(MOST_TOLD);
+        let lines: Vec<String> = lines
+            .map(|(what, text)| format!("{what}: …{text}…"))
+            .collect();
+        let why = format!("{} finds\n{}", told.len(), lines.join("\n"));
+        Err(Error::new("invariant broken: leak", why))
     }
 }
 
