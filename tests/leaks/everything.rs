@@ -325,13 +325,14 @@ async fn without_tls(world: &World, canary: &Canary, flags: &[&str]) {
 }
 
 async fn nothing_is_found(world: &World, operator: &mut Operator) {
-    world.finish().await.unwrap();
     let search = world.canaries().search().unwrap();
     let mut all = of_process(operator).await;
     let dump = etcd_dump(world).await;
     assert!(dump.len() > 50, "etcd holds only {} keys", dump.len());
     all.extend(dump);
+    all.extend(world.written().await.unwrap());
     search.none_in(&all).unwrap();
+    world.finish().await.unwrap();
 }
 
 async fn every_error_path(signature: &str, canary: Canary) {

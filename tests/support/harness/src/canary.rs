@@ -136,13 +136,15 @@ impl Search {
     /// Nothing of it may be in any of these artefacts, each with its name.
     ///
     /// # Errors
-    /// What was found, once for each place.
+    /// What was found, once for each kind of place.
     pub fn none_in(&self, artefacts: &[(String, Vec<u8>)]) -> Result<()> {
         let mut told = BTreeMap::new();
         for (place, text) in artefacts {
             for find in self.finds(text) {
-                let what = format!("{} ({}) in {place}", find.what, find.encoding);
-                told.entry(what).or_insert(find.around);
+                let kind = place.split(['"', ',']).next().unwrap_or_default();
+                let what = format!("{} ({}) in {kind}", find.what, find.encoding);
+                told.entry(what)
+                    .or_insert_with(|| format!("{place}: …{}…", find.around));
             }
         }
         if told.is_empty() {
@@ -150,7 +152,7 @@ impl Search {
         }
         let lines = told.iter().take(MOST_TOLD);
         let lines: Vec<String> = lines
-            .map(|(what, text)| format!("{what}: …{text}…"))
+            .map(|(what, text)| format!("{what}: {text}"))
             .collect();
         let why = format!("{} finds\n{}", told.len(), lines.join("\n"));
         Err(Error::new("invariant broken: leak", why))
