@@ -18,6 +18,7 @@ mod references;
 mod secret_body;
 mod series;
 mod sizes;
+mod spoilt;
 mod threats;
 mod types;
 

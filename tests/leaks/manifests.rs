@@ -5,16 +5,14 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Every document below `deploy`, samples included.
+/// Every document of the shipped manifests, samples included.
 fn documents() -> Vec<Value> {
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")];
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
     let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
+    for folder in [deploy.join("samples"), deploy] {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "yaml") {
+            if path.extension().is_some_and(|e| e == "yaml") {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let documents = serde_yaml_ng::Deserializer::from_str(&text);
                 found.extend(documents.map(|d| Value::deserialize(d).unwrap()));
