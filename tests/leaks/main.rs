@@ -8,6 +8,7 @@ use harness::World;
 use serde_json::Value;
 
 mod artefacts;
+mod canary;
 mod child;
 mod everything;
 mod guesses;
@@ -15,6 +16,7 @@ mod manifests;
 mod panics;
 mod process;
 mod references;
+mod replies;
 mod secret_body;
 mod series;
 mod sizes;
