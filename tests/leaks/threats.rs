@@ -42,13 +42,13 @@ fn missing(root: &Path, name: &str) -> Option<String> {
         return Some(format!("{name}: no such file"));
     };
     let lines: Vec<&str> = source.lines().map(str::trim_start).collect();
-    let is_function = |line: &&str| {
+    let is_function = |line: &&str| -> bool {
         let start = ["fn ", "async fn "]
             .into_iter()
             .find_map(|f| line.strip_prefix(f));
         start.is_some_and(|rest| rest.starts_with(&format!("{test}(")))
     };
-    let Some(at) = lines.iter().position(|line| is_function(&line)) else {
+    let Some(at) = lines.iter().position(is_function) else {
         return Some(format!("{name}: no such function"));
     };
     // Attributes and comments stand right above it.

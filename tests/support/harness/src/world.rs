@@ -337,6 +337,11 @@ impl World {
         known.clone()
     }
 
+    fn remember_number(&self, number: &str) {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.insert(number.to_owned());
+    }
+
     /// The numbers of the resources that were created.
     pub(crate) fn numbers(&self) -> BTreeSet<String> {
         let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -396,9 +401,7 @@ impl World {
             into.extend(from.clone());
         }
         let object: DynamicObject = serde_json::from_value(body).map_err(Error::at("manifest"))?;
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.insert(phone.clone());
-        drop(numbers);
+        self.remember_number(phone);
         let api = self.migrations_in(namespace);
         api.create(&PostParams::default(), &object)
             .await

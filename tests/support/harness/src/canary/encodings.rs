@@ -117,14 +117,14 @@ fn percent(secret: &[u8]) -> Vec<Encoded> {
 
 /// `%2F` to `%2f`; other characters keep their case.
 fn lower_escapes(text: &str) -> String {
-    let mut left = 0;
+    let mut left = 0usize;
     text.chars()
         .map(|c| {
             if c == '%' {
                 left = 3;
             }
             let escape = left > 0;
-            left = (left as usize).saturating_sub(1);
+            left = left.saturating_sub(1);
             if escape { c.to_ascii_lowercase() } else { c }
         })
         .collect()
