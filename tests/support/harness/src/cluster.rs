@@ -57,6 +57,11 @@ impl Plane {
         self.user.clone()
     }
 
+    /// The token of the operator's ServiceAccount.
+    pub fn operator_token(&self) -> &str {
+        &self.token
+    }
+
     /// Writes a kubeconfig that holds nothing but the operator's token, for the API server or a
     /// proxy in front of it.
     ///

@@ -101,6 +101,11 @@ impl Operator {
         Process::of(pid).map_err(Error::at("process"))
     }
 
+    /// Where it listens, once it was ready.
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
     /// Everything it logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

@@ -1,6 +1,5 @@
 //! What must hold after every case.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use cams_simulator::{Decision, Entry, Summary, VERIFIED};
@@ -9,7 +8,7 @@ use kube::api::{Api, ListParams};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::world::{ACCESS_KEY_SECRET, World, reason};
+use crate::world::{World, reason};
 use control_plane::AuditEntry;
 
 /// Figures of a finished case.
@@ -39,8 +38,8 @@ pub fn requests_of<'a>(requests: &'a [AuditEntry], name: &str) -> Vec<&'a AuditE
 impl World {
     /// Checks the invariants and returns the figures:
     /// no code executed twice; the quota kept; every accepted number of a resource that exists
-    /// Verified with its Id, and no success without one; no code, key or full number in logs,
-    /// Events or resources; nothing but status and Events written.
+    /// Verified with its Id, and no success without one; no code, key, signature or full number
+    /// in what the operators wrote, in any encoding; nothing but status and Events written.
     ///
     /// # Errors
     /// The first invariant that does not hold.
@@ -75,7 +74,7 @@ impl World {
         }
         let objects = self.list().await?;
         check_outcomes(&ledger, &objects)?;
-        self.check_leaks(&ledger, &objects).await?;
+        self.canaries().search()?.none_in(&self.written().await?)?;
         let requests = self.requests()?;
         let watches_secrets = self.watches_secrets.load(Ordering::Relaxed);
         for request in &requests {
@@ -140,51 +139,6 @@ impl World {
             .map(|l| l.items)
             .map_err(Error::at("events"))
     }
-
-    async fn check_leaks(&self, ledger: &[Entry], objects: &[Value]) -> Result<()> {
-        let events = serde_json::to_string(&self.events().await?).map_err(Error::at("events"))?;
-        let statuses: Vec<&Value> = objects.iter().map(|o| &o["status"]).collect();
-        let statuses = serde_json::to_string(&statuses).map_err(Error::at("objects"))?;
-        let mut texts = vec![("Events", events), ("status", statuses)];
-        texts.extend(self.logs().into_iter().map(|log| ("the log", log)));
-        let mut canaries: BTreeMap<String, &str> = BTreeMap::new();
-        canaries.insert(ACCESS_KEY_SECRET.to_owned(), "the AccessKey secret");
-        canaries.extend(self.codes().into_iter().map(|code| (code, "a code")));
-        for entry in ledger {
-            // Short codes occur in times and ports; cases that look for leaks use eight digits.
-            if let Some(code) = entry.code.as_ref().filter(|code| code.len() >= 8) {
-                canaries.insert(code.clone(), "a code");
-            }
-            if let Some(phone) = entry.phone.as_ref().filter(|phone| phone.len() >= 10) {
-                canaries.insert(phone.clone(), "a full phone number");
-            }
-        }
-        for (place, text) in &texts {
-            for (canary, what) in &canaries {
-                // Simulated Ids may hold the number.
-                let text = text.replace(&format!("id-{canary}"), "");
-                if let Some(at) = shown(&text, canary) {
-                    let around = text
-                        .get(at.saturating_sub(60)..at + canary.len())
-                        .unwrap_or_default();
-                    let why = format!("{what} in {place}: …{around}");
-                    return Err(Error::new("invariant broken: leak", why));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Where the canary stands, unless it is a piece of a longer hexadecimal word: ids hold every
-/// eight digits now and then.
-fn shown(text: &str, canary: &str) -> Option<usize> {
-    let hex = |c: Option<char>| c.is_some_and(|c| c.is_ascii_hexdigit());
-    text.match_indices(canary).map(|(at, _)| at).find(|at| {
-        let before = text[..*at].chars().next_back();
-        let after = text[at + canary.len()..].chars().next();
-        !(hex(before) && hex(after))
-    })
 }
 
 fn check_outcomes(ledger: &[Entry], objects: &[Value]) -> Result<()> {
