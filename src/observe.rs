@@ -307,7 +307,8 @@ async fn write(ctx: &Context, object: &PhoneMigration, fact: &Fact) -> Result<()
     Ok(())
 }
 
-fn attempt_id(object: &PhoneMigration) -> Option<(String, String)> {
+/// The resource and its current attempt: what a read was about.
+pub fn attempt_id(object: &PhoneMigration) -> Option<(String, String)> {
     let attempt = object.status.as_ref()?.attempt.as_ref()?;
     Some((object.metadata.uid.clone()?, attempt.id.clone()))
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Claimed, SLOT_WITHIN, conclude, is_fresh};
+use super::rules::{self, AtGate};
+use super::{Claimed, SLOT_WITHIN, conclude};
 use crate::cams::{self, Answer, GateClosed, NotSentCause, UnknownCause, Verdict};
 use crate::clock::{self, Now};
 use crate::code::Code;
@@ -10,7 +11,6 @@ use crate::context::Context;
 use crate::metrics::Answer as Label;
 use crate::observe::{block_cause, end_slot};
 use crate::quota::{Action, Priority, Report, Slot, Turn};
-use crate::reads::final_at;
 use crate::record::Owned;
 
 /// Sends, once, and records what came of it.
@@ -59,26 +59,15 @@ async fn gate(
         slot.unsent();
         return closed("the turn went to somebody else");
     }
-    let now = clock::now();
-    if !is_fresh(signed, now) {
+    let at = AtGate {
+        owned,
+        code,
+        signed,
+        validity: ctx.validity,
+    };
+    if let Err(reason) = rules::open_gate(&at, ctx.activity.may_act(), &ctx.spent, clock::now()) {
         slot.unsent();
-        return closed("the signature is too old");
-    }
-    if !ctx.activity.may_act() {
-        slot.unsent();
-        return closed("this process is stopping or no longer leads");
-    }
-    if code.is_expired(now.wall) {
-        slot.unsent();
-        return closed("the code expired");
-    }
-    let final_at = final_at(signed.wall, ctx.validity);
-    if !ctx
-        .spent
-        .begin(&code.fingerprint, &owned.attempt_id, now.wall, final_at)
-    {
-        slot.unsent();
-        return closed("another attempt has this code");
+        return closed(reason);
     }
     Ok(slot)
 }
