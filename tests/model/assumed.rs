@@ -1,7 +1,7 @@
 //! What is taken for granted of the cloud, and what happens where it is wrong. None of this can
 //! be protected against by us; `Guarantees` in the README says so.
 
-use crate::check::{falls, holds};
+use crate::check::{falls, holds, holds_but, stalls};
 use crate::properties::{S1, S4B};
 use crate::scope::{CLOUD, Cloud, Fault, NonceOrder, Scope};
 
@@ -61,10 +61,21 @@ fn a_nonce_is_noted_before_a_request_is_turned_away() {
     );
 }
 
-/// A status read shows a verification at the latest when the signature has surely expired.
+/// A status read shows a verification at the latest when the signature has surely expired. Else
+/// a final unknown may have succeeded, and a later look finds it: hourly, or when asked for.
 #[test]
 fn a_read_shows_a_verification_in_time() {
-    let lagging = Cloud { lag: 9, ..CLOUD };
-    let scope = Scope::new(1, 1, &[Fault::Crash]).cloud(lagging);
-    falls("a read that lags for ever", scope, S4B);
+    let slow = Cloud { lag: 4, ..CLOUD };
+    let scope = Scope::new(1, 1, &[Fault::Crash]).cloud(slow);
+    falls("a read that lags", scope.clone(), S4B);
+    stalls("a read that lags, nobody asks", scope.clone(), &[S4B]);
+    holds_but("a read that lags, and is asked for", scope.asking(), &[S4B]);
+}
+
+/// A status and the memory of its process are not lost together: only a success is then found,
+/// a code that was refused is sent once more.
+#[test]
+fn status_and_memory_are_not_lost_together() {
+    let lost = Scope::new(1, 1, &[Fault::Crash]).wipes(1).adopting();
+    falls("status and memory lost", lost, S1);
 }

@@ -21,8 +21,7 @@ pub type Word = Option<&'static str>;
 /// Not met: no Secret without a code, no sibling, no suspending, no hold, one key, few codes.
 pub fn fact(fact: &Fact) -> Word {
     match fact {
-        Fact::Seen
-        | Fact::NoCode(_)
+        Fact::NoCode(_)
         | Fact::Queued(QueuedFor::Turn | QueuedFor::Hold(_))
         | Fact::Duplicate { .. }
         | Fact::Suspended
@@ -30,6 +29,7 @@ pub fn fact(fact: &Fact) -> Word {
         | Fact::Exhausted
         | Fact::LimitRaised
         | Fact::Refingerprinted(_) => None,
+        Fact::Seen => Some("fact Seen"),
         Fact::Queued(QueuedFor::SameCode) => Some("fact SameCode"),
         Fact::Claimed(_) => Some("fact Claimed"),
         Fact::Released { .. } => Some("fact Released"),
@@ -56,10 +56,9 @@ pub fn next(next: &Next) -> Word {
     }
 }
 
-/// Not met: hours do not pass.
 fn purpose(purpose: Purpose) -> Word {
     match purpose {
-        Purpose::Late => None,
+        Purpose::Late => Some("read Late"),
         Purpose::MissingId => Some("read MissingId"),
         Purpose::Open => Some("read Open"),
         Purpose::MakeUp => Some("read MakeUp"),
@@ -144,6 +143,7 @@ const MET: &[&str] = &[
     "fact Refused",
     "fact Released",
     "fact SameCode",
+    "fact Seen",
     "fact TookOver",
     "fact Unknown",
     "fact UnknownFinal",
@@ -161,6 +161,7 @@ const MET: &[&str] = &[
     "outcome Throttled",
     "outcome Unknown",
     "outcome UnknownFinal",
+    "read Late",
     "read MakeUp",
     "read MissingId",
     "read Open",
@@ -202,6 +203,7 @@ fn the_model_meets_every_case_that_it_names() {
         Scope::new(1, 2, &kinds),
         Scope::new(1, 1, &[Fault::Throttle]).rotations(2),
         Scope::new(1, 1, &[Fault::LostReply]).wipes(1).adopting(),
+        Scope::new(1, 1, &[Fault::LostReply]).asking(),
     ];
     let mut met = BTreeSet::new();
     for scope in scopes {

@@ -3,13 +3,14 @@
 //! no end of states.
 
 use phone_migration_operator::crd::{PhoneMigration, PhoneMigrationStatus, condition};
-use phone_migration_operator::decide::is_open;
+use phone_migration_operator::decide::{is_open, requested};
 use phone_migration_operator::fact::{Fact, Setback, VerifiedBy};
 use phone_migration_operator::reads::ReadResult;
 use phone_migration_operator::reason::{Outcome, Reason};
 
 use crate::properties::code_of;
 use crate::protocol::Protocol;
+use crate::scope::Fault;
 use crate::state::{Memory, Mine, Replica, State, Task};
 use crate::world::{tick_of, wall};
 
@@ -130,10 +131,15 @@ impl<'a> Writer<'a> {
     fn task(&mut self, task: &'a Task, store: &'a PhoneMigration) {
         match task {
             Task::Idle => self.byte(0),
-            Task::Say { held, fact } => {
+            Task::Say { held, fact, then } => {
                 self.byte(1);
                 self.held(held, store);
                 self.fact(fact);
+                self.byte(then.map_or(0, |purpose| 1 + purpose as u8));
+            }
+            Task::Due { purpose } => {
+                self.byte(9);
+                self.byte(*purpose as u8);
             }
             Task::Look {
                 held,
@@ -261,6 +267,12 @@ impl Protocol {
             w.flag(flag);
         }
         w.status(s.store.status.as_ref());
+        let status = s.store.status.as_ref();
+        w.flag(status.is_some_and(|status| requested(&s.store, status).is_some()));
+        if s.faults > 0 && self.scope.kinds.contains(&Fault::StaleRead) {
+            w.byte(99);
+            w.status(s.before.status.as_ref());
+        }
         for replica in &s.replicas {
             w.replica(replica, &s.store);
         }

@@ -4,9 +4,9 @@ use phone_migration_operator::cams::StatusVerdict;
 use phone_migration_operator::decide::Next;
 use phone_migration_operator::fact::Told;
 use phone_migration_operator::observe;
-use phone_migration_operator::reads::ReadResult;
+use phone_migration_operator::reads::{Purpose, ReadResult};
 
-use crate::protocol::{Protocol, View};
+use crate::protocol::{Get, Protocol, View};
 use crate::replica::news;
 use crate::scope::{Fault, Removed};
 use crate::state::{State, Task};
@@ -14,18 +14,28 @@ use crate::world::wall;
 
 impl Protocol {
     /// As `observe::observe`: a live look, and the read that it asks for.
-    pub fn observe(&self, s: &mut State, r: usize, view: View) -> Option<()> {
-        let held = self.live(s);
-        if self.surfaced(s, r, &held) {
+    pub fn observe(&self, s: &mut State, r: usize, get: Get, view: View) -> Option<()> {
+        let asked = match s.replicas[r].task {
+            Task::Due { purpose } => Some(purpose),
+            _ => None,
+        };
+        let held = self.live(s, get)?;
+        if asked.is_none() && self.surfaced(s, r, &held) {
             return None;
         }
         let decision = self.decide(s, r, &held);
-        if news(&held, decision.fact, s.tick).is_some() {
+        let purpose = match asked {
+            Some(purpose) if observe::is_wanted(purpose, decision.next) => purpose,
+            Some(_) => {
+                s.replicas[r].task = Task::Idle;
+                return Some(());
+            }
+            None if news(&held, decision.fact, s.tick).is_some() => return None,
+            None => purpose_of(decision.next)?,
+        };
+        if self.is_without(Removed::Observation) {
             return None;
         }
-        let Next::ReadStatus(purpose) = decision.next else {
-            return None;
-        };
         let result = self.read(s, view)?;
         let now = wall(s.tick);
         s.replicas[r].reads.made(held.status.as_ref(), now);
@@ -68,5 +78,19 @@ impl Protocol {
             | StatusVerdict::Failed(_) => None,
         };
         Some(observe::result(&answer.verdict, &told, dated))
+    }
+}
+
+/// What a decision to read is for.
+pub fn purpose_of(next: Next) -> Option<Purpose> {
+    match next {
+        Next::ReadStatus(purpose) => Some(purpose),
+        Next::Rest
+        | Next::At(_)
+        | Next::Poll
+        | Next::ReadCode
+        | Next::Enqueue(_)
+        | Next::Stay(_)
+        | Next::Claim(_) => None,
     }
 }

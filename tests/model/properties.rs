@@ -29,9 +29,7 @@ pub fn safety() -> Vec<Property<Protocol>> {
             s.service.codes.iter().all(|c| c.times <= 1)
         }),
         Property::always(S2, |_, s: &State| {
-            let told =
-                status(s).is_some_and(|s| s.reason.as_deref() == Some(Reason::Verified.as_str()));
-            !told || s.service.verified.is_some()
+            !is_told_verified(s) || s.service.verified.is_some()
         }),
         Property::always(S3, |_, s: &State| {
             accepted_ones(s).all(|o| !matches!(o, Outcome::Refused | Outcome::RequestRefused))
@@ -52,14 +50,22 @@ pub fn safety() -> Vec<Property<Protocol>> {
     ]
 }
 
-/// Nothing is under way, and status says that it is finished, well or badly.
+/// Nothing is under way, status says that it is finished, well or badly, and a verified number
+/// is not lost.
 pub fn is_settled(s: &State) -> bool {
+    if s.service.verified.is_some() && !is_told_verified(s) {
+        return false;
+    }
     let finished = status(s).is_some_and(|status| {
         let mut conditions = status.conditions.iter();
         conditions.any(|c| c.type_ == condition::FINISHED && c.status == "True")
     });
     let idle = s.replicas.iter().all(|r| matches!(r.task, Task::Idle));
     finished && idle && s.wire.is_empty()
+}
+
+fn is_told_verified(s: &State) -> bool {
+    status(s).is_some_and(|status| status.reason.as_deref() == Some(Reason::Verified.as_str()))
 }
 
 fn status(s: &State) -> Option<&PhoneMigrationStatus> {

@@ -28,6 +28,14 @@ pub enum View {
     Failed,
 }
 
+/// What a GET of the resource shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Get {
+    Current,
+    /// The version before.
+    Stale,
+}
+
 /// How a status write ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -63,11 +71,13 @@ pub enum Step {
     Wipe,
     /// A late status write reaches the store.
     Surface,
-    Visit(usize),
-    Observe(usize, View),
+    /// A user sets the annotation requestedAt.
+    Ask,
+    Visit(usize, Get),
+    Observe(usize, Get, View),
     Look(usize, View),
     Write(usize, Fate),
-    Recognise(usize),
+    Recognise(usize, Get),
     Send(usize),
     ShutGate(usize),
     Conclude(usize, View),
@@ -87,6 +97,7 @@ const DEEDS: [Deed; 7] = [
     Deed::Fail,
     Deed::AcceptAndFail,
 ];
+const GETS: [Get; 2] = [Get::Current, Get::Stale];
 const VIEWS: [View; 3] = [View::Now, View::Before, View::Failed];
 const FATES: [Fate; 3] = [Fate::Answered, Fate::Lost, Fate::Late];
 
@@ -164,14 +175,19 @@ impl Protocol {
             View::Before => s.service.verified.is_some(),
             View::Failed => self.may(s, Fault::FailedRead),
         };
+        let get = |get| match get {
+            Get::Current => true,
+            Get::Stale => self.may(s, Fault::StaleRead),
+        };
         !match *step {
-            Step::Tick | Step::Visit(_) | Step::Recognise(_) | Step::Send(_) | Step::GiveUp(_) => {
-                true
-            }
+            Step::Tick | Step::Send(_) | Step::GiveUp(_) => true,
+            Step::Visit(_, of) | Step::Recognise(_, of) => get(of),
             Step::Rotate => s.rotation < self.scope.rotations,
             Step::Wipe => s.wipes > 0,
             Step::Surface => s.late_write.is_some(),
-            Step::Observe(_, of) | Step::Look(_, of) => view(of),
+            Step::Ask => self.scope.asks,
+            Step::Observe(_, of, shows) => get(of) && view(shows),
+            Step::Look(_, of) => view(of),
             Step::Conclude(r, of) => {
                 matches!(s.replicas[r].task, Task::Sent { reply: Some(_), .. }) && view(of)
             }
@@ -202,11 +218,12 @@ impl Protocol {
             }
             Step::Wipe => self.wipe(s)?,
             Step::Surface => self.surface(s)?,
-            Step::Visit(r) => self.visit(s, r)?,
-            Step::Observe(r, view) => self.observe(s, r, view)?,
+            Step::Ask => self.ask(s)?,
+            Step::Visit(r, get) => self.visit(s, r, get)?,
+            Step::Observe(r, get, view) => self.observe(s, r, get, view)?,
             Step::Look(r, view) => self.look_first(s, r, view)?,
             Step::Write(r, fate) => self.write(s, r, fate)?,
-            Step::Recognise(r) => self.recognise(s, r)?,
+            Step::Recognise(r, get) => self.recognise(s, r, get)?,
             Step::Send(r) => self.send(s, r, true)?,
             Step::ShutGate(r) => {
                 self.fault(s, Fault::ShutGate)?;
@@ -247,6 +264,7 @@ impl Model for Protocol {
         store.metadata.resource_version = Some("0".into());
         let mut state = State {
             tick: 0,
+            before: Arc::new(store.clone()),
             store: Arc::new(store),
             version: 0,
             late_write: None,
@@ -268,15 +286,22 @@ impl Model for Protocol {
         for r in 0..s.replicas.len() {
             match &s.replicas[r].task {
                 Task::Idle => {
-                    steps.push(Step::Visit(r));
-                    steps.extend(VIEWS.map(|view| Step::Observe(r, view)));
+                    for get in GETS {
+                        steps.push(Step::Visit(r, get));
+                        steps.extend(VIEWS.map(|view| Step::Observe(r, get, view)));
+                    }
+                }
+                Task::Due { .. } => {
+                    for get in GETS {
+                        steps.extend(VIEWS.map(|view| Step::Observe(r, get, view)));
+                    }
                 }
                 Task::Look { .. } => steps.extend(VIEWS.map(|view| Step::Look(r, view))),
                 Task::Say { .. }
                 | Task::Claim { .. }
                 | Task::Record { .. }
                 | Task::Observed { .. } => steps.extend(FATES.map(|fate| Step::Write(r, fate))),
-                Task::Doubt { .. } => steps.push(Step::Recognise(r)),
+                Task::Doubt { .. } => steps.extend(GETS.map(|get| Step::Recognise(r, get))),
                 Task::Gate { .. } => steps.extend([Step::Send(r), Step::ShutGate(r)]),
                 Task::Sent { .. } => {
                     steps.extend(VIEWS.map(|view| Step::Conclude(r, view)));
@@ -289,7 +314,13 @@ impl Model for Protocol {
             steps.extend(DEEDS.map(|deed| Step::Arrive(i, deed)));
             steps.extend([Step::Repeat(i), Step::Drop(i)]);
         }
-        steps.extend([Step::Tick, Step::Rotate, Step::Wipe, Step::Surface]);
+        steps.extend([
+            Step::Tick,
+            Step::Rotate,
+            Step::Wipe,
+            Step::Ask,
+            Step::Surface,
+        ]);
         steps.retain(|step| !self.is_impossible(s, step));
     }
 

@@ -1,6 +1,6 @@
 //! One protection less, and what the checker finds then.
 
-use crate::check::falls;
+use crate::check::{falls, stalls};
 use crate::properties::{S1, S2, S3, S4, S5, S8};
 use crate::scope::{CLOUD, Cloud, Fault, Reading, Removed, Scope};
 
@@ -109,4 +109,11 @@ fn with_a_history_of_the_last_code_only() {
 fn without_the_memory_of_sent_codes() {
     let scope = Scope::new(1, 0, &[]).wipes(1).without(Removed::Memory);
     falls("sent codes forgotten", scope, S1);
+}
+
+/// Not a protection of the code, but what makes every outcome known in the end.
+#[test]
+fn without_observation() {
+    let scope = Scope::new(1, 1, &[Fault::Crash]).without(Removed::Observation);
+    stalls("nobody observes", scope, &[]);
 }

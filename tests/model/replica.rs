@@ -17,7 +17,8 @@ use phone_migration_operator::record::Owned;
 use phone_migration_operator::visits::back_off;
 
 use crate::drift;
-use crate::protocol::{Protocol, View};
+use crate::observation::purpose_of;
+use crate::protocol::{Get, Protocol, View};
 use crate::scope::{Fault, Reading, Removed};
 use crate::state::{Memory, Mine, Reply, Request, State, Task};
 use crate::world::{VALIDITY, clocks, code_at, usable, wall};
@@ -40,8 +41,21 @@ impl Protocol {
         }
     }
 
-    /// The live object as a look takes it in.
-    pub fn live(&self, s: &State) -> Arc<PhoneMigration> {
+    /// A GET of the resource.
+    fn get(&self, s: &mut State, get: Get) -> Option<Arc<PhoneMigration>> {
+        match get {
+            Get::Current => {}
+            Get::Stale => {
+                self.fault(s, Fault::StaleRead)?;
+                return Some(Arc::clone(&s.before));
+            }
+        }
+        Some(Arc::clone(&s.store))
+    }
+
+    /// The object as a look takes it in.
+    pub fn live(&self, s: &mut State, get: Get) -> Option<Arc<PhoneMigration>> {
+        let live = self.get(s, get)?;
         let bends = match self.scope.without {
             Some(Removed::WholeHistory)
             | Some(Removed::NoResubmissionOfOpen)
@@ -49,11 +63,11 @@ impl Protocol {
             Some(_) | None => false,
         };
         if !bends {
-            return Arc::clone(&s.store);
+            return Some(live);
         }
-        let mut object = (*s.store).clone();
+        let mut object = (*live).clone();
         let Some(status) = &mut object.status else {
-            return Arc::clone(&s.store);
+            return Some(live);
         };
         let final_unknown = |outcome| outcome == Some(Outcome::UnknownFinal);
         if self.is_without(Removed::WholeHistory) {
@@ -72,7 +86,7 @@ impl Protocol {
                 status.attempt = None;
             }
         }
-        Arc::new(object)
+        Some(Arc::new(object))
     }
 
     /// As `look::look`: decides without the code first.
@@ -109,8 +123,8 @@ impl Protocol {
     }
 
     /// A live look, up to the next request.
-    pub fn visit(&self, s: &mut State, r: usize) -> Option<()> {
-        let held = self.live(s);
+    pub fn visit(&self, s: &mut State, r: usize, get: Get) -> Option<()> {
+        let held = self.live(s, get)?;
         if self.surfaced(s, r, &held) {
             let attempt = held.status.as_ref()?.attempt.as_ref()?;
             let owned = owned(&held, &attempt.id)?;
@@ -124,7 +138,8 @@ impl Protocol {
         }
         let decision = self.decide(s, r, &held);
         if let Some(fact) = news(&held, decision.fact, s.tick) {
-            s.replicas[r].task = Task::Say { held, fact };
+            let then = purpose_of(decision.next);
+            s.replicas[r].task = Task::Say { held, fact, then };
             return Some(());
         }
         match decision.next {
@@ -171,7 +186,8 @@ impl Protocol {
                     phone_number,
                     request_id,
                 };
-                s.replicas[r].task = Task::Say { held, fact };
+                let then = None;
+                s.replicas[r].task = Task::Say { held, fact, then };
             }
             ReadResult::NotVerified { .. } | ReadResult::Failed(_) => {
                 self.sign(s, r, held, number, rotation)?;
@@ -201,11 +217,11 @@ impl Protocol {
     }
 
     /// After a lost reply, or a conflict, of the claim's write.
-    pub fn recognise(&self, s: &mut State, r: usize) -> Option<()> {
+    pub fn recognise(&self, s: &mut State, r: usize, get: Get) -> Option<()> {
         let Task::Doubt { mine } = s.replicas[r].task.clone() else {
             return None;
         };
-        let live = Arc::clone(&s.store);
+        let live = self.get(s, get)?;
         let ours = rules::recognises(&live, &mine.owned, clocks(mine.signed), clocks(s.tick));
         let replica = &mut s.replicas[r];
         if ours {

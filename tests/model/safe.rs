@@ -13,6 +13,7 @@ const ANY: &[Fault] = &[
     Fault::ServerFailure,
     Fault::LostWrite,
     Fault::LateWrite,
+    Fault::StaleRead,
     Fault::FailedRead,
     Fault::ShutGate,
 ];
@@ -28,21 +29,21 @@ fn two_replicas_with_any_fault() {
 }
 
 #[test]
+fn two_replicas_that_act_on_stale_reads() {
+    let kinds = [Fault::StaleRead];
+    holds("2 replicas, 1 stale read", Scope::new(2, 1, &kinds));
+}
+
+#[test]
+fn two_replicas_and_two_codes() {
+    holds("2 replicas, 2 values", Scope::new(2, 0, &[]).rotations(1));
+}
+
+#[test]
 fn two_codes_in_turn_with_any_fault() {
     holds(
         "1 replica, 1 fault, 3 values",
         Scope::new(1, 1, ANY).rotations(2),
-    );
-}
-
-/// Minutes in a debug build.
-#[test]
-#[ignore = "300,000 states: cargo test --test model -- --ignored --nocapture"]
-fn two_replicas_and_two_codes() {
-    let kinds = [Fault::Crash];
-    holds(
-        "2 replicas, 1 crash, 2 values",
-        Scope::new(2, 1, &kinds).rotations(1),
     );
 }
 
@@ -51,15 +52,16 @@ fn a_request_that_is_repeated_on_its_way() {
     let kinds = [
         Fault::Repeated,
         Fault::Throttle,
+        Fault::Block,
         Fault::LostReply,
         Fault::Crash,
     ];
-    holds("1 replica, repetition, 2 faults", Scope::new(1, 2, &kinds));
+    holds("1 replica, repetition, 3 faults", Scope::new(1, 3, &kinds));
 }
 
 #[test]
 fn a_resource_that_loses_its_status() {
-    let kinds = [Fault::LostReply, Fault::Throttle, Fault::FailedRead];
+    let kinds = [Fault::LostReply, Fault::Throttle];
     let scope = Scope::new(1, 1, &kinds).wipes(1).adopting();
     holds("1 replica, 1 fault, status lost", scope);
 }
@@ -75,5 +77,27 @@ fn a_service_whose_clock_is_behind() {
     holds(
         "1 replica, 2 faults, clock behind",
         Scope::new(1, 2, &kinds).cloud(cloud),
+    );
+}
+
+#[test]
+#[ignore = "minutes: cargo test --test model -- --ignored --nocapture"]
+fn two_replicas_and_two_codes_with_a_crash() {
+    let scope = Scope::new(2, 1, &[Fault::Crash]).rotations(1);
+    holds("2 replicas, 1 crash, 2 values", scope);
+}
+
+#[test]
+#[ignore = "minutes: cargo test --test model -- --ignored --nocapture"]
+fn two_replicas_with_any_two_faults() {
+    holds("2 replicas, 2 faults", Scope::new(2, 2, ANY));
+}
+
+#[test]
+#[ignore = "minutes: cargo test --test model -- --ignored --nocapture"]
+fn one_replica_with_any_three_faults_and_two_codes() {
+    holds(
+        "1 replica, 3 faults, 2 values",
+        Scope::new(1, 3, ANY).rotations(1),
     );
 }

@@ -22,6 +22,8 @@ pub enum Fault {
     LostWrite,
     /// A status write has no reply, and is stored later or never.
     LateWrite,
+    /// A GET of the resource shows the version before the current one.
+    StaleRead,
     /// A status read fails.
     FailedRead,
     /// The gate does not open: no slot, or the process stops or no longer leads.
@@ -88,6 +90,8 @@ pub enum Removed {
     WholeHistory,
     /// The process forgets what it sent.
     Memory,
+    /// Nobody reads the number's status.
+    Observation,
 }
 
 /// What `SignatureNonceUsed` is wrongly taken for.
@@ -111,8 +115,8 @@ pub struct Scope {
     pub rotations: u8,
     /// How often the resource loses its status (deleted and recreated).
     pub wipes: u8,
-    /// Whether codes may be wrong, right, or both.
-    pub refusals: bool,
+    /// Whether a user asks for another look whenever the outcome is not known.
+    pub asks: bool,
     /// spec.adoptIfVerified.
     pub adopt: bool,
     /// What is assumed of the cloud.
@@ -130,7 +134,7 @@ impl Scope {
             kinds: kinds.to_vec(),
             rotations: 0,
             wipes: 0,
-            refusals: true,
+            asks: false,
             adopt: false,
             cloud: CLOUD,
             without: None,
@@ -152,6 +156,10 @@ impl Scope {
         }
     }
 
+    pub fn asking(self) -> Self {
+        Self { asks: true, ..self }
+    }
+
     pub fn cloud(self, cloud: Cloud) -> Self {
         Self { cloud, ..self }
     }
@@ -163,9 +171,9 @@ impl Scope {
         }
     }
 
-    /// Ages above this one, in ticks, make no difference: signatures are long over, and every
-    /// read that is due by then is due.
+    /// Ages above this one, in ticks, make no difference: signatures are long over, every read
+    /// that is due by then is due, and reads show what is so old.
     pub fn oldest(&self) -> i64 {
-        3 + self.cloud.behind
+        (3 + self.cloud.behind).max(self.cloud.lag.min(6) + 1)
     }
 }

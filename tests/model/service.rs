@@ -51,10 +51,7 @@ impl Protocol {
         note(s, &request.id);
         match deed {
             Deed::Accept => execute(s, request, true),
-            Deed::Refuse => {
-                self.scope.refusals.then_some(())?;
-                execute(s, request, false)
-            }
+            Deed::Refuse => execute(s, request, false),
             Deed::Fail => {
                 self.fault(s, Fault::ServerFailure)?;
                 Some(Reply::ServerFailure)

@@ -46,6 +46,11 @@ pub enum Task {
     Say {
         held: Arc<PhoneMigration>,
         fact: Fact,
+        then: Option<Purpose>,
+    },
+    /// The read that comes after what was just said.
+    Due {
+        purpose: Purpose,
     },
     /// The number's status is about to be read before a first attempt.
     Look {
@@ -155,6 +160,8 @@ pub struct State {
     pub tick: i64,
     /// The resource as stored.
     pub store: Arc<PhoneMigration>,
+    /// As it was stored before.
+    pub before: Arc<PhoneMigration>,
     pub version: u64,
     /// A status write under way whose writer no longer waits for it.
     pub late_write: Option<Arc<PhoneMigration>>,

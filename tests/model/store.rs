@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use phone_migration_operator::crd::{PhoneMigration, PhoneMigrationStatus};
-use phone_migration_operator::decide::is_open;
+use phone_migration_operator::crd::{PhoneMigration, PhoneMigrationStatus, REQUESTED_AT};
+use phone_migration_operator::decide::{is_open, requested};
 use phone_migration_operator::fact::Fact;
 use phone_migration_operator::look::{changed, circumstances};
 use phone_migration_operator::observe::attempt_id;
@@ -12,7 +12,7 @@ use phone_migration_operator::reason::{Outcome, Reason, Spent};
 use phone_migration_operator::record::{Owned, Recording, recording};
 
 use crate::drift;
-use crate::protocol::{Fate, Protocol};
+use crate::protocol::{Fate, Get, Protocol};
 use crate::scope::{Fault, Removed};
 use crate::state::{State, Task};
 use crate::world::{usable, wall};
@@ -29,16 +29,18 @@ impl Protocol {
     /// The write that the process has prepared.
     pub fn write(&self, s: &mut State, r: usize, fate: Fate) -> Option<()> {
         match s.replicas[r].task.clone() {
-            Task::Say { held, fact } => {
+            Task::Say { held, fact, then } => {
                 let now = wall(s.tick);
                 let new = changed(&held, &fact, &circumstances(&held, now));
                 self.meet(drift::fact(&fact), &fact);
-                if let Some(new) = new {
-                    self.put(s, &held, new, fate, false)?;
-                } else if fate != Fate::Answered {
-                    return None;
-                }
-                s.replicas[r].task = Task::Idle;
+                let Some(new) = new else {
+                    return end(s, r, fate);
+                };
+                let written = self.put(s, &held, new, fate, false)?;
+                s.replicas[r].task = match (written, then) {
+                    (Written::Stored, Some(purpose)) => Task::Due { purpose },
+                    (Written::Stored | Written::Conflict | Written::Doubt, _) => Task::Idle,
+                };
             }
             Task::Claim { held, fact, mine } => {
                 let new = changed(&held, &fact, &circumstances(&held, wall(mine.signed)));
@@ -56,13 +58,14 @@ impl Protocol {
                     Written::Doubt => s.replicas[r].task = Task::Doubt { mine },
                     Written::Conflict => {
                         s.replicas[r].task = Task::Doubt { mine };
-                        self.recognise(s, r)?;
+                        self.recognise(s, r, Get::Current)?;
                     }
                 }
             }
             Task::Record { .. } => self.record(s, r, fate)?,
             Task::Observed { .. } => self.write_observed(s, r, fate)?,
             Task::Idle
+            | Task::Due { .. }
             | Task::Look { .. }
             | Task::Doubt { .. }
             | Task::Gate { .. }
@@ -234,10 +237,27 @@ impl Protocol {
         s.wipes = s.wipes.checked_sub(1)?;
         let mut object = (*s.store).clone();
         object.status.take()?;
+        s.before = Arc::clone(&s.store);
         s.version += 1;
         object.metadata.uid = Some(format!("uid-{}", s.wipes + 1));
         object.metadata.resource_version = Some(s.version.to_string());
         s.store = Arc::new(object);
+        Some(())
+    }
+
+    /// The user asks for another look at an outcome that is not known.
+    pub fn ask(&self, s: &mut State) -> Option<()> {
+        let status = s.store.status.as_ref()?;
+        (status.reason.as_deref() == Some(Reason::OutcomeUnknown.as_str())).then_some(())?;
+        requested(&s.store, status).is_none().then_some(())?;
+        let last = status.last_handled_reconcile_at.as_deref();
+        let value = if last == Some("a") { "b" } else { "a" };
+        let mut object = (*s.store).clone();
+        let annotations = object.metadata.annotations.get_or_insert_default();
+        annotations.insert(REQUESTED_AT.to_owned(), value.to_owned());
+        s.version += 1;
+        object.metadata.resource_version = Some(s.version.to_string());
+        s.before = std::mem::replace(&mut s.store, Arc::new(object));
         Some(())
     }
 
@@ -268,7 +288,7 @@ fn store(s: &mut State, mut object: PhoneMigration) -> bool {
     s.seen.moved_back |= moves_back(before, after);
     s.version += 1;
     object.metadata.resource_version = Some(s.version.to_string());
-    s.store = Arc::new(object);
+    s.before = std::mem::replace(&mut s.store, Arc::new(object));
     true
 }
 
