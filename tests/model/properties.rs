@@ -7,12 +7,12 @@ use stateright::Property;
 
 use crate::protocol::Protocol;
 use crate::reach::fingerprint;
-use crate::state::{State, Task};
+use crate::state::{Executed, State, Task};
 use crate::world::usable;
 
 pub const S1: &str = "S1 no code is executed twice";
 pub const S2: &str = "S2 Verified only if the number is verified";
-pub const S3: &str = "S3 a code recorded as refused was not accepted";
+pub const S3: &str = "S3 a code recorded as refused was refused";
 pub const S4: &str = "S4 nothing is executed after its attempt was recorded as over";
 pub const S4B: &str = "S4b a final unknown was not accepted";
 pub const S5: &str = "S5 every send has its open claim in the store";
@@ -32,11 +32,20 @@ pub fn safety() -> Vec<Property<Protocol>> {
             !is_told_verified(s) || s.service.verified.is_some()
         }),
         Property::always(S3, |_, s: &State| {
-            accepted_ones(s).all(|o| !matches!(o, Outcome::Refused | Outcome::RequestRefused))
+            recorded(s).all(|(outcome, code)| match outcome {
+                Outcome::Refused | Outcome::RequestRefused => code.times > 0 && !code.accepted,
+                Outcome::Accepted
+                | Outcome::Adopted
+                | Outcome::Throttled
+                | Outcome::NotSent
+                | Outcome::Blocked
+                | Outcome::UnknownFinal
+                | Outcome::Unknown => true,
+            })
         }),
         Property::always(S4, |_, s: &State| !s.seen.late_execution),
         Property::always(S4B, |_, s: &State| {
-            accepted_ones(s).all(|outcome| outcome != Outcome::UnknownFinal)
+            recorded(s).all(|(outcome, code)| outcome != Outcome::UnknownFinal || !code.accepted)
         }),
         Property::always(S5, |_, s: &State| {
             s.wipes_happened() || !s.seen.unclaimed_send
@@ -72,8 +81,8 @@ fn status(s: &State) -> Option<&PhoneMigrationStatus> {
     s.store.status.as_ref()
 }
 
-/// The recorded outcomes of the attempts whose code was accepted.
-fn accepted_ones(s: &State) -> impl Iterator<Item = Outcome> {
+/// The outcomes in status, each with what the service did with the code.
+fn recorded(s: &State) -> impl Iterator<Item = (Outcome, Executed)> {
     let attempt = status(s).and_then(|status| status.attempt.as_ref());
     let of_attempt = attempt.and_then(|a| Some((a.id.as_str(), a.outcome?)));
     let history = status(s).map_or(&[][..], |status| &status.history);
@@ -81,8 +90,7 @@ fn accepted_ones(s: &State) -> impl Iterator<Item = Outcome> {
     of_attempt
         .into_iter()
         .chain(of_history)
-        .filter(|(id, _)| s.service.codes[code_of(id)].accepted)
-        .map(|(_, outcome)| outcome)
+        .map(|(id, outcome)| (outcome, s.service.codes[code_of(id)]))
 }
 
 /// The code that an attempt was signed for: the last digit of its id in this model.
