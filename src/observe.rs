@@ -302,7 +302,8 @@ async fn elsewhere(
     let reading = look::read_code(ctx, object).await?;
     let status = object.status.as_ref().unwrap_or(&none);
     let code = reading.usable_at(now);
-    Ok(code.and_then(|code| ctx.spent.elsewhere(&code.fingerprint, status, now)))
+    let number = &object.spec.phone_number;
+    Ok(code.and_then(|code| ctx.spent.elsewhere(&code.fingerprint, number, status, now)))
 }
 
 async fn write(ctx: &Context, object: &PhoneMigration, fact: &Fact) -> Result<(), ClusterError> {

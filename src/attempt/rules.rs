@@ -56,6 +56,8 @@ pub fn recognises(live: &PhoneMigration, owned: &Owned, signed: Now, now: Now) -
 pub struct AtGate<'a> {
     /// Whose attempt.
     pub owned: &'a Owned,
+    /// The phone number.
+    pub number: &'a str,
     /// What it is about to send.
     pub code: &'a Code,
     /// When it was signed.
@@ -85,7 +87,7 @@ pub fn open_gate(
     }
     let final_at = final_at(at.signed.wall, at.validity);
     let (fingerprint, id) = (&at.code.fingerprint, &at.owned.attempt_id);
-    if !spent.begin(fingerprint, id, now.wall, final_at) {
+    if !spent.begin(fingerprint, at.number, id, now.wall, final_at) {
         return Err("another attempt has this code");
     }
     Ok(())

@@ -25,9 +25,10 @@ pub(super) async fn submit(ctx: &Context, claimed: Claimed, turn: Turn) {
     let started = clock::boot();
     let span = (owned.key.to_string(), owned.attempt_id.clone());
     tracing::info!(object = %span.0, attempt = %span.1, "Attempt claimed");
+    let number = &object.spec.phone_number;
     let call = ctx
         .cams
-        .submit(request, || gate(ctx, turn, &owned, &code, signed))
+        .submit(request, || gate(ctx, turn, &owned, number, &code, signed))
         .await;
     let now = clock::boot();
     end_slot(call.admitted, call.timing);
@@ -47,6 +48,7 @@ async fn gate(
     ctx: &Context,
     mut turn: Turn,
     owned: &Owned,
+    number: &str,
     code: &Code,
     signed: Now,
 ) -> Result<Slot, GateClosed> {
@@ -61,6 +63,7 @@ async fn gate(
     }
     let at = AtGate {
         owned,
+        number,
         code,
         signed,
         validity: ctx.validity,

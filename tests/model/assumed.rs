@@ -65,7 +65,7 @@ fn a_nonce_is_noted_before_a_request_is_turned_away() {
 /// a final unknown may have succeeded, and a later look finds it: hourly, or when asked for.
 #[test]
 fn a_read_shows_a_verification_in_time() {
-    let slow = Cloud { lag: 4, ..CLOUD };
+    let slow = Cloud { lag: 5, ..CLOUD };
     let scope = Scope::new(1, 1, &[Fault::Crash]).cloud(slow);
     falls("a read that lags", scope.clone(), S4B);
     stalls("a read that lags, nobody asks", scope.clone(), &[S4B]);

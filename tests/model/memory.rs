@@ -11,7 +11,7 @@ use phone_migration_operator::spent::SpentCodes;
 use crate::protocol::Protocol;
 use crate::scope::Removed;
 use crate::state::{Memory, Mine, State};
-use crate::world::{VALIDITY, clocks};
+use crate::world::{NUMBER, VALIDITY, clocks};
 
 impl Protocol {
     /// The memory of spent codes, as the production code keeps it.
@@ -39,6 +39,7 @@ impl Protocol {
     pub fn at_gate<'a>(&self, mine: &'a Mine, code: &'a Code) -> AtGate<'a> {
         AtGate {
             owned: &mine.owned,
+            number: NUMBER,
             code,
             signed: clocks(mine.signed),
             validity: VALIDITY,

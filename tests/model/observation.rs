@@ -54,7 +54,7 @@ impl Protocol {
             View::Now => &self.not_verified,
             View::Before => {
                 let since = s.service.verified?;
-                (s.tick - since <= self.scope.cloud.lag).then_some(&self.not_verified)?
+                (s.tick - since < self.scope.cloud.lag).then_some(&self.not_verified)?
             }
             View::Failed => {
                 self.fault(s, Fault::FailedRead)?;

@@ -21,7 +21,7 @@ use crate::observation::purpose_of;
 use crate::protocol::{Get, Protocol, View};
 use crate::scope::{Fault, Reading, Removed};
 use crate::state::{Memory, Mine, Reply, Request, State, Task};
-use crate::world::{VALIDITY, clocks, code_at, usable, wall};
+use crate::world::{NUMBER, VALIDITY, clocks, code_at, usable, wall};
 
 impl Protocol {
     pub fn is_without(&self, removed: Removed) -> bool {
@@ -97,7 +97,7 @@ impl Protocol {
         let reading = &self.readings[usize::from(s.rotation)];
         let fingerprint = &usable(reading).fingerprint;
         let spent = self.spent(&s.replicas[r].memory);
-        let elsewhere = spent.elsewhere(fingerprint, &status, now);
+        let elsewhere = spent.elsewhere(fingerprint, NUMBER, &status, now);
         if let Some(elsewhere) = &elsewhere {
             self.meet(drift::elsewhere(elsewhere), elsewhere);
         }

@@ -63,7 +63,12 @@ fn a_request_that_is_repeated_on_its_way() {
 fn a_resource_that_loses_its_status() {
     let kinds = [Fault::LostReply, Fault::Throttle];
     let scope = Scope::new(1, 1, &kinds).wipes(1).adopting();
-    holds("1 replica, 1 fault, status lost", scope);
+    holds("1 replica, 1 fault, status lost", scope.clone());
+    // With another code in its place, only a read that shows the verification at once tells
+    // "already verified" from "wrong code".
+    let cloud = Cloud { lag: 0, ..CLOUD };
+    let scope = scope.rotations(1).cloud(cloud);
+    holds("the same, 2 values, reads without lag", scope);
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub struct Cloud {
     pub retention: i64,
     /// When the gateway notes a nonce.
     pub order: NonceOrder,
-    /// How long a status read may show an older state.
+    /// For less than how long a status read may show an older state.
     pub lag: i64,
     /// How far the service's clock is behind ours.
     pub behind: i64,
@@ -56,7 +56,7 @@ pub struct Cloud {
 pub const CLOUD: Cloud = Cloud {
     retention: 1,
     order: NonceOrder::First,
-    lag: 1,
+    lag: 2,
     behind: 0,
 };
 
@@ -174,6 +174,6 @@ impl Scope {
     /// Ages above this one, in ticks, make no difference: signatures are long over, every read
     /// that is due by then is due, and reads show what is so old.
     pub fn oldest(&self) -> i64 {
-        (3 + self.cloud.behind).max(self.cloud.lag.min(6) + 1)
+        (3 + self.cloud.behind).max(self.cloud.lag)
     }
 }

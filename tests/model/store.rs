@@ -15,7 +15,7 @@ use crate::drift;
 use crate::protocol::{Fate, Get, Protocol};
 use crate::scope::{Fault, Removed};
 use crate::state::{State, Task};
-use crate::world::{usable, wall};
+use crate::world::{NUMBER, usable, wall};
 
 /// What a writer learns.
 enum Written {
@@ -155,7 +155,7 @@ impl Protocol {
             Purpose::TakeOver => {
                 let spent = self.spent(&s.replicas[r].memory);
                 let code = usable(&self.readings[usize::from(s.rotation)]);
-                spent.elsewhere(&code.fingerprint, &status, now)
+                spent.elsewhere(&code.fingerprint, NUMBER, &status, now)
             }
             Purpose::Open | Purpose::Late | Purpose::MakeUp | Purpose::MissingId => None,
         };
