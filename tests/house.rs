@@ -51,6 +51,7 @@ const RULES: &[(&[&str], &[&str])] = &[
             "siblings.rs",
             "spent.rs",
             "visits.rs",
+            "attempt/rules.rs",
             "cams/sign.rs",
             "cams/wire.rs",
             "cams/classify.rs",
@@ -148,6 +149,7 @@ const ENUMS: &[&str] = &[
     "BlockCause",
     "Due",
     "Recorded",
+    "Recording",
     "ClusterError",
 ];
 
