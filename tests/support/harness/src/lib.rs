@@ -12,6 +12,9 @@
 //! seed, its plan and one log by one clock: steps of the test, requests and faults of the
 //! proxies, the simulator's ledger.
 
+pub mod agreement;
+mod binary;
+pub mod books;
 mod cluster;
 mod error;
 mod events;
@@ -21,6 +24,7 @@ mod through;
 mod verdict;
 mod world;
 
+pub use binary::operator_binary;
 pub use cams_simulator;
 pub use cluster::{Plane, install, plane, repository};
 pub use control_plane::{self, AuditEntry, ControlPlane};
@@ -29,5 +33,5 @@ pub use fault_proxy::{self, FaultProxy, FrameThen, Process, Recording, Rule, The
 pub use operator::{Launch, Operator};
 pub use seed::{Seed, for_each_seed, seeds};
 pub use through::{claim_of, outcome_of};
-pub use verdict::{Figures, requests_of};
+pub use verdict::{Figures, is_granted, requests_of};
 pub use world::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World, condition, reason};
