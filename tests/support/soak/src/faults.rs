@@ -1,5 +1,5 @@
-//! Carrying out the faults of the plan, each in its own task. What two faults would break
-//! together in a way that neither restores is done one after the other.
+//! Carrying out the faults of the plan, side by side. What two faults would break together in a
+//! way that neither restores is done one after the other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +23,12 @@ const FOREIGN_PHONE: &str = "4915112345678";
 
 /// Everything that can be hit.
 pub struct Faults {
-    pub world: Arc<World>,
-    pub events: Arc<Events>,
-    pub replicas: Arc<Replicas>,
+    world: Arc<World>,
+    events: Arc<Events>,
+    replicas: Arc<Replicas>,
     /// No resource is recreated while status reads lag: a verification that no read shows yet
     /// would be lost with the old resource's status.
-    pub calm: Arc<RwLock<()>>,
+    calm: Arc<RwLock<()>>,
     cluster: Mutex<()>,
     settings: Mutex<()>,
 }

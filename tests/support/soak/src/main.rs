@@ -120,7 +120,7 @@ struct Stage {
     events: Arc<Events>,
     replicas: Arc<Replicas>,
     tenants: Arc<Tenants>,
-    faults: Arc<Faults>,
+    faults: Faults,
 }
 
 async fn soak(args: &Args) -> Result<bool> {
@@ -195,7 +195,6 @@ async fn set_up(
         settings.timestamp_past_ms = Some(validity * 1000);
         settings.timestamp_future_ms = Some(validity * 1000);
         settings.quota.limit = args.qps;
-        settings.processing_ms = 0;
     };
     let changed = world.sim.change_settings(change);
     changed.map_err(Error::at("simulator"))?;
@@ -226,7 +225,7 @@ async fn set_up(
         events,
         replicas,
         tenants: Arc::new(tenants),
-        faults: Arc::new(faults),
+        faults,
     })
 }
 

@@ -204,7 +204,9 @@ impl Replicas {
         };
         self.events
             .note("terminated", json!({"identity": identity, "exit": ended}));
-        if !matches!(code, Ok(Some(0))) {
+        // A signal that comes before its handler ends the process as any other.
+        let too_early = matches!(code, Ok(None)) && !operator.log().contains("Started");
+        if !matches!(code, Ok(Some(0))) && !too_early {
             let what = format!("{identity} ended after SIGTERM with {ended} instead of 0");
             self.events.problem(what);
             let _ = operator.kill().await;

@@ -126,7 +126,22 @@ fn add_ledger(all: &mut Map<String, Value>, evidence: &Evidence) {
     for object in &evidence.objects {
         *reasons.entry(reason(&object["status"])).or_default() += 1;
     }
+    let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
+    for object in &evidence.objects {
+        let status = &object["status"];
+        let history = status["history"].as_array().into_iter().flatten();
+        let last = &status["attempt"];
+        let newest = history
+            .clone()
+            .any(|entry| entry["attemptId"] == last["id"]);
+        for said in history.chain((!newest).then_some(last)) {
+            *outcomes
+                .entry(said["outcome"].as_str().unwrap_or("none"))
+                .or_default() += 1;
+        }
+    }
     let mut add = |name: &str, value| drop(all.insert(name.to_owned(), value));
+    add("outcomes", json!(outcomes));
     add("submissions", json!(decisions));
     add(
         "executedPerCodeAtMost",

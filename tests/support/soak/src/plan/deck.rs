@@ -70,8 +70,8 @@ fn calls(rng: &mut Rng) -> Vec<Fault> {
     ]
     .map(|what| Fault::Calls {
         what,
-        percent: rng.u64(10..=40),
-        ms: rng.u64(1_000..=6_000),
+        percent: rng.u64(15..=50),
+        ms: rng.u64(2_000..=8_000),
     })
     .into()
 }
