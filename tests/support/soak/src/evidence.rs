@@ -141,3 +141,81 @@ fn claims(requests: &[AuditEntry]) -> HashMap<String, (String, Timestamp)> {
     }
     claims
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use harness::cams_simulator::VERIFIED;
+    use harness::made_up_row;
+    use serde_json::json;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+    const PHONE: &str = "8613800000007";
+
+    /// Nothing happened.
+    pub fn nothing() -> Evidence {
+        Evidence {
+            ledger: Vec::new(),
+            objects: Vec::new(),
+            numbers: HashMap::new(),
+            requests: Vec::new(),
+            claims: HashMap::new(),
+            spans: Vec::new(),
+            texts: Vec::new(),
+        }
+    }
+
+    /// A submission, its nonce after its moment.
+    pub fn submission(at_us: u64, decision: &str) -> Entry {
+        let mut row = made_up_row(VERIFIED, PHONE, Some("12345678"), decision, at_us);
+        row["nonce"] = json!(format!("n{at_us}"));
+        serde_json::from_value(row).unwrap()
+    }
+
+    fn heard(spell: Spell, from: u64, to: u64) -> bool {
+        let (from, to) = (from * SECOND, Some(to * SECOND));
+        let mut evidence = nothing();
+        evidence.spans.push(Span { spell, from, to });
+        evidence.heard(&submission(100 * SECOND, "refused"))
+    }
+
+    #[test]
+    fn a_reply_was_heard_unless_its_process_was_killed_before_it_was_recorded() {
+        assert!(nothing().heard(&submission(SECOND, "refused")));
+        assert!(heard(Spell::Killed, 99, 120));
+        assert!(!heard(Spell::Killed, 101, 102));
+        assert!(!heard(Spell::Killed, 107, 108));
+        assert!(heard(Spell::Killed, 109, 110));
+    }
+
+    #[test]
+    fn a_process_that_stood_still_may_have_given_up() {
+        assert!(heard(Spell::Frozen, 60, 80));
+        assert!(!heard(Spell::Frozen, 60, 95));
+        assert!(!heard(Spell::Frozen, 105, 130));
+    }
+
+    #[test]
+    fn a_clean_stop_excuses_only_while_nothing_can_be_written() {
+        assert!(heard(Spell::Terminated, 101, 110));
+        let mut evidence = nothing();
+        for (spell, from, to) in [(Spell::ClusterAway, 99, 130), (Spell::Terminated, 101, 151)] {
+            let (from, to) = (from * SECOND, Some(to * SECOND));
+            evidence.spans.push(Span { spell, from, to });
+        }
+        assert!(!evidence.heard(&submission(100 * SECOND, "refused")));
+    }
+
+    #[test]
+    fn an_outage_gives_a_kill_more_time_to_lose_what_was_heard() {
+        let mut evidence = nothing();
+        for (spell, from, to) in [(Spell::ClusterAway, 99, 130), (Spell::Killed, 140, 141)] {
+            let (from, to) = (from * SECOND, Some(to * SECOND));
+            evidence.spans.push(Span { spell, from, to });
+        }
+        assert!(!evidence.heard(&submission(100 * SECOND, "refused")));
+        assert!(heard(Spell::Killed, 140, 141));
+    }
+}

@@ -244,3 +244,6 @@ fn most_within(times: &[i64], window: i64) -> usize {
     }
     most
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,21 +5,18 @@ use cams_simulator::{READ_STATUS, VERIFIED};
 use serde_json::json;
 
 use super::*;
+use crate::rows::made_up_row;
 
 const PHONE: &str = "8613800001234";
 const TIME: &str = "2026-01-31T08:00:00Z";
 
 fn row(seq: u64, action: &str, nonce: &str, decision: &str, code: &str) -> Value {
-    let executed = matches!(decision, "accepted" | "refused");
-    json!({
-        "seq": seq, "arrivedUs": seq * 1000, "arrivedAt": TIME,
-        "connection": 1, "requestOnConnection": 1, "method": "POST", "algorithm": "v1",
-        "signatureOk": true, "account": "account", "keyId": "key", "action": action,
-        "phone": PHONE, "custSpaceId": "1", "code": "12345678", "nonce": nonce,
-        "timestamp": TIME, "countedUs": seq * 1000, "executedUs": executed.then_some(seq * 1000),
-        "decision": decision, "faults": [], "requestId": format!("request-{seq}"),
-        "replyStatus": 200, "replyCode": code, "delivery": "complete", "repliedUs": seq * 1000 + 500,
-    })
+    let mut row = made_up_row(action, PHONE, Some("12345678"), decision, seq * 1000);
+    row["seq"] = json!(seq);
+    row["nonce"] = json!(nonce);
+    row["requestId"] = json!(format!("request-{seq}"));
+    row["replyCode"] = json!(code);
+    row
 }
 
 fn call(seq: u64, decision: &str, code: &str) -> Value {
