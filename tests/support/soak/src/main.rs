@@ -76,8 +76,8 @@ struct Args {
     /// busy with other things delays calls unevenly. 0 on one that is not.
     #[arg(long, default_value_t = 1.0)]
     throttles_percent: f64,
-    /// How long everything may take to settle after the last fault, in minutes.
-    #[arg(long, default_value_t = 6.0)]
+    /// How long after the last fault nobody may settle while somebody is unsettled, in minutes.
+    #[arg(long, default_value_t = 3.0)]
     settle_minutes: f64,
     /// Operator binary; without it, it is built with this program's profile.
     #[arg(long)]

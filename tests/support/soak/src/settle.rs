@@ -17,13 +17,15 @@ const ASK_EVERY: Duration = Duration::from_secs(15);
 const QUIET: Duration = Duration::from_secs(12);
 const AT_ONCE: usize = 16;
 
-/// Waits; returns how long it took. Whoever does not settle within `within` is a problem.
-pub async fn settle(tenants: &Tenants, within: Duration) -> Duration {
+/// Waits; returns how long it took. Whoever is not settled when for `patience` nobody settled is a
+/// problem.
+pub async fn settle(tenants: &Tenants, patience: Duration) -> Duration {
     let events = &tenants.cluster.events;
     let started = Instant::now();
     let mut asked: Option<Instant> = None;
     let mut before = BTreeMap::new();
     let mut quiet_since = Instant::now();
+    let (mut fewest, mut progress) = (usize::MAX, Instant::now());
     loop {
         let Some(objects) = tenants.cluster.list("").await else {
             return started.elapsed();
@@ -37,7 +39,10 @@ pub async fn settle(tenants: &Tenants, within: Duration) -> Duration {
         if quiet_since.elapsed() >= QUIET {
             return started.elapsed();
         }
-        if started.elapsed() > within {
+        if unsettled.len() < fewest {
+            (fewest, progress) = (unsettled.len(), Instant::now());
+        }
+        if progress.elapsed() > patience {
             for (object, why) in &unsettled {
                 let name = &object["metadata"]["name"];
                 let what = format!("{name} did not settle ({why}): {}", object["status"]);
@@ -48,16 +53,23 @@ pub async fn settle(tenants: &Tenants, within: Duration) -> Duration {
         if asked.is_none_or(|at| at.elapsed() >= ASK_EVERY) && !unsettled.is_empty() {
             events.note("settling", json!({"unsettled": counts(&unsettled)}));
             asked = Some(Instant::now());
-            let ask = stream::iter(&unsettled).map(|(object, _)| async move {
-                if let Some(subject) = tenants.subject(object) {
-                    tenants.request(&mut *subject.lock().await).await;
-                }
-            });
-            ask.buffer_unordered(AT_ONCE).collect::<()>().await;
+            ask(tenants, &unsettled).await;
         }
         tenants.correct(true).await;
         sleep(LOOK_EVERY).await;
     }
+}
+
+/// Those that wait for the time of their next look; who is queued has its turn without asking.
+async fn ask(tenants: &Tenants, unsettled: &[(Value, String)]) {
+    let waits = |why: &str| !matches!(why, "" | "Queued" | "Verifying" | "Throttled");
+    let waiting = unsettled.iter().filter(|(_, why)| waits(why));
+    let ask = stream::iter(waiting).map(|(object, _)| async move {
+        if let Some(subject) = tenants.subject(object) {
+            tenants.request(&mut *subject.lock().await).await;
+        }
+    });
+    ask.buffer_unordered(AT_ONCE).collect::<()>().await;
 }
 
 async fn unsettled(tenants: &Tenants, objects: &[Value]) -> Vec<(Value, String)> {
