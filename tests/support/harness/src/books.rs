@@ -83,7 +83,9 @@ pub fn throttled_by_quota(entry: &Entry) -> bool {
 /// Whether the reply left whole, and as the service meant it.
 pub fn replied(entry: &Entry) -> bool {
     let replaced = |met: &cams_simulator::Met| match met.fault {
-        Fault::Answer { .. } | Fault::OtherPhone { .. } => true,
+        Fault::Answer { .. } => true,
+        // A refusal names no number.
+        Fault::OtherPhone { .. } => entry.decision == Decision::Accepted,
         Fault::Delay { .. }
         | Fault::Gate { .. }
         | Fault::Drop { .. }

@@ -52,7 +52,8 @@ pub fn role(seed: u64, n: u64, namespaces: u64) -> Role {
         namespace: format!("tenant-{}", rng.u64(..namespaces)),
         name: format!("m{n}"),
         phone: format!("86138{n:08}"),
-        id: format!("82{n:09}"),
+        // No eight digits, which a code could be.
+        id: format!("id-{n}"),
         manner: manner(&mut rng),
     }
 }
