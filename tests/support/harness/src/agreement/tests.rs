@@ -254,6 +254,10 @@ fn a_refusal_that_nobody_heard_cannot_be_told() {
         &found(&rejected, &[replaced], false, true),
         "Refused in status",
     );
+    // A refusal names no number: another one in its place changes nothing.
+    let mut other = call(1, "refused", code);
+    other["faults"] = json!([{"id": 1, "fault": {"kind": "otherPhone", "phone": "49"}}]);
+    assert_eq!(found(&rejected, &[other], false, true), [""; 0]);
 }
 
 #[test]
