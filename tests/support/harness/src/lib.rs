@@ -12,17 +12,22 @@
 //! seed, its plan and one log by one clock: steps of the test, requests and faults of the
 //! proxies, the simulator's ledger.
 
+pub mod agreement;
+mod binary;
+pub mod books;
 pub mod canary;
 mod cluster;
 mod error;
 mod events;
 mod leaks;
 mod operator;
+mod rows;
 mod seed;
 mod through;
 mod verdict;
 mod world;
 
+pub use binary::operator_binary;
 pub use cams_simulator;
 pub use cluster::{Plane, install, plane, repository};
 pub use control_plane::{self, AuditEntry, ControlPlane};
@@ -30,9 +35,10 @@ pub use error::{Error, Result};
 pub use fault_proxy::{self, FaultProxy, FrameThen, Process, Recording, Rule, Then, When};
 pub use leaks::without_user_input;
 pub use operator::{Launch, Operator};
+pub use rows::made_up_row;
 pub use seed::{Seed, for_each_seed, seeds};
 pub use through::{claim_of, outcome_of};
-pub use verdict::{Figures, requests_of};
+pub use verdict::{Figures, is_granted, requests_of};
 pub use world::{
     ACCESS_KEY_ID, ACCESS_KEY_SECRET, FINGERPRINT_KEY, Migration, SECURITY_TOKEN, World, condition,
     reason,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use fault_proxy::Process;
@@ -143,6 +143,11 @@ impl Operator {
             .await
             .map_err(Error::at(path))?;
         Ok(reply)
+    }
+
+    /// How it ended, if it has ended by itself.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     /// SIGKILL, and waits for the end.

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use cams_simulator::{Decision, Entry, Summary, VERIFIED};
+use cams_simulator::{Entry, Summary};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use serde_json::Value;
 
+use crate::books::Books;
 use crate::error::{Error, Result};
 use crate::world::{World, reason};
 use control_plane::AuditEntry;
@@ -33,6 +34,20 @@ pub fn requests_of<'a>(requests: &'a [AuditEntry], name: &str) -> Vec<&'a AuditE
             _ => false,
         })
         .collect()
+}
+
+/// Whether the shipped rights grant a request, and it is one that the operator is to make.
+pub fn is_granted(request: &AuditEntry, watches_secrets: bool) -> bool {
+    let read = matches!(request.verb.as_str(), "get" | "list" | "watch");
+    match (request.resource.as_str(), request.subresource.as_str()) {
+        ("phonemigrations", "status") => request.verb == "update",
+        ("events", _) => matches!(request.verb.as_str(), "create" | "patch"),
+        ("phonemigrations", "") => read,
+        ("secrets", _) if watches_secrets => read,
+        ("secrets", _) => request.verb == "get",
+        ("leases", "") => matches!(request.verb.as_str(), "get" | "create" | "update"),
+        _ => false,
+    }
 }
 
 impl World {
@@ -78,17 +93,7 @@ impl World {
         let requests = self.requests()?;
         let watches_secrets = self.watches_secrets.load(Ordering::Relaxed);
         for request in &requests {
-            let read = matches!(request.verb.as_str(), "get" | "list" | "watch");
-            let allowed = match (request.resource.as_str(), request.subresource.as_str()) {
-                ("phonemigrations", "status") => request.verb == "update",
-                ("events", _) => matches!(request.verb.as_str(), "create" | "patch"),
-                ("phonemigrations", "") => read,
-                ("secrets", _) if watches_secrets => read,
-                ("secrets", _) => request.verb == "get",
-                ("leases", "") => matches!(request.verb.as_str(), "get" | "create" | "update"),
-                _ => false,
-            };
-            if !allowed || (request.code == 403 && !restarted) {
+            if !is_granted(request, watches_secrets) || (request.code == 403 && !restarted) {
                 return fail("a request that must not be", format!("{request:?}"));
             }
         }
@@ -142,13 +147,7 @@ impl World {
 }
 
 fn check_outcomes(ledger: &[Entry], objects: &[Value]) -> Result<()> {
-    let accepted = |phone: &str| {
-        ledger.iter().any(|e| {
-            e.action == VERIFIED
-                && e.decision == Decision::Accepted
-                && e.phone.as_deref() == Some(phone)
-        })
-    };
+    let books = Books::of(ledger);
     for object in objects {
         let (name, phone) = (
             &object["metadata"]["name"],
@@ -158,7 +157,7 @@ fn check_outcomes(ledger: &[Entry], objects: &[Value]) -> Result<()> {
         let verified = reason(status) == "Verified";
         let settled =
             ["CodeRejected", "RequestRejected", "AttemptsExhausted"].contains(&reason(status));
-        let accepted = phone.is_some_and(accepted);
+        let accepted = phone.is_some_and(|phone| books.accepted(phone));
         if accepted && settled {
             return Err(Error::new(
                 "invariant broken: outcome lost",
