@@ -12,6 +12,7 @@ use crate::clock;
 use crate::cluster::{Cluster, Key};
 use crate::code::FingerprintKey;
 use crate::crd::PhoneMigration;
+use crate::event_queue::EventQueue;
 use crate::lease::Tenure;
 use crate::metrics::Metrics;
 use crate::quota::Quota;
@@ -27,6 +28,8 @@ pub const ACCOUNT: &str = "default";
 pub struct Context {
     /// The API server.
     pub cluster: Cluster,
+    /// Events on their way.
+    pub events: EventQueue,
     /// The cloud API.
     pub cams: Cams,
     /// The account's quota.
