@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use harness::{Rule, Then, When, World, claim_of, outcome_of};
 
+use crate::claim::claims;
 use crate::{NEVER_FINAL, OPERATOR, assert_verified_by_one_call, code, phone, reason, secret_of};
 
 /// Each request whose reply is read, by the name of the resource that meets it.
@@ -39,6 +40,8 @@ async fn spoilt(case: &str, by: Then) {
         assert_verified_by_one_call(&world, &status, &phone(n));
         assert_eq!(status["attempt"]["number"], 1, "{status}");
     }
+    // Recognised by a read, not made anew.
+    assert_eq!(claims(&proxy, "claim").len(), 1);
     world.finish().await.unwrap();
 }
 

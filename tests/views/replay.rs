@@ -96,8 +96,9 @@ async fn old_frames_during_the_call_send_nothing_again() {
     let gate = FaultRule::new(Fault::gate(Stage::Executed));
     let gate = gate.action(VERIFIED).phone(phone(1)).once();
     world.sim.add_fault(gate).unwrap();
-    let replayed = replay_at(&proxy, "created", &frames.created);
     let twice = proxy.frame_rule(When::watch("phonemigrations"), FrameThen::Duplicate);
+    // Added after the other rule: what it replays comes last.
+    let replayed = replay_at(&proxy, "created", &frames.created);
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     sending(&world).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();

@@ -98,6 +98,7 @@ async fn c11_resources_whose_changes_are_not_all_shown_settle() {
 struct Past {
     world: World,
     proxy: FaultProxy,
+    listed: When,
     lists: Recording,
     reads: Recording,
     status: Value,
@@ -114,7 +115,8 @@ async fn past(case: &str) -> Past {
     world.code(NAME, &code(1)).await.unwrap();
     let sends = Migration::new(NAME, &number).spec(json!({"adoptIfVerified": false}));
     world.create(&sends).await.unwrap();
-    let lists = proxy.record(When::list("phonemigrations"));
+    let listed = When::list("phonemigrations").namespace(&world.namespace);
+    let lists = proxy.record(listed.clone());
     let reads = proxy.record(When::get("phonemigrations").name(NAME).once());
     let hold = proxy.rule(claim_of(NAME).once(), Then::Hold);
     let mut operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
@@ -128,6 +130,7 @@ async fn past(case: &str) -> Past {
     Past {
         world,
         proxy,
+        listed,
         lists,
         reads,
         status,
@@ -138,10 +141,8 @@ impl Past {
     /// A new operator that is shown the old list, and no change since.
     async fn live_again(&self) -> (Operator, Vec<Rule>) {
         let rules = vec![
-            self.proxy.rule(
-                When::list("phonemigrations"),
-                Then::Replay(self.lists.clone()),
-            ),
+            self.proxy
+                .rule(self.listed.clone(), Then::Replay(self.lists.clone())),
             self.proxy.rule(When::watch("phonemigrations"), Then::Hold),
         ];
         let operator = self.world.operator_via(&self.proxy, NEVER_FINAL).await;
