@@ -63,11 +63,8 @@ fn after_error(ctx: &Context, key: &Key, error: &ClusterError) -> Action {
             ctx.visits.forget(key);
             return Action::await_change();
         }
-        // Somebody else wrote: look again at once.
-        ClusterError::Conflict => {
-            ctx.visits.set_due(key, Some(clock::boot()));
-            Duration::from_millis(50)
-        }
+        // Somebody else wrote: look again soon.
+        ClusterError::Conflict => ctx.visits.conflicted(key, clock::boot()),
         ClusterError::Invalid | ClusterError::Forbidden | ClusterError::Unavailable(_) => {
             ctx.metrics.reconcile_error();
             ctx.visits.failed(key, clock::boot())
