@@ -168,6 +168,22 @@ pub struct Model {
     lagging: bool,
 }
 
+/// The resources that are there at the beginning.
+impl std::fmt::Display for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (n, number) in self
+            .numbers
+            .iter()
+            .enumerate()
+            .filter(|(_, number)| number.exists)
+        {
+            let suspended = if number.suspended { " suspended" } else { "" };
+            write!(f, "[{n}{suspended}]")?;
+        }
+        Ok(())
+    }
+}
+
 impl Model {
     /// The operator may look at the Secret whenever it likes.
     fn note_free(&mut self) {

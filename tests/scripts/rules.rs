@@ -29,6 +29,14 @@ fn submissions(ledger: &[Entry], n: usize) -> Vec<&Entry> {
     ledger.iter().filter(about).collect()
 }
 
+/// True once a code arrived.
+pub fn was_submitted(ledger: &[Entry], n: usize, code: u8) -> bool {
+    let code = digits(n, code);
+    submissions(ledger, n)
+        .iter()
+        .any(|e| e.code.as_ref() == Some(&code))
+}
+
 /// False only for what CAMS is known not to have executed.
 fn may_be_executed(entry: &Entry) -> bool {
     match entry.decision {

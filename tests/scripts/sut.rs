@@ -25,7 +25,9 @@ use crate::rules::{self, digits, id, phone};
 /// late execution (`CallFault::ExecuteLate`).
 const VALIDITY: &[&str] = &["--signature-validity", "8s"];
 /// Longest time to come to rest.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_secs(50);
+/// So long a fault may wait for the submission that it is meant for.
+const LINGER: Duration = Duration::from_secs(3);
 /// Between two reminders to look again: Secrets are polled ever more slowly.
 const NUDGE: Duration = Duration::from_secs(4);
 const POLL: Duration = Duration::from_millis(50);
@@ -147,7 +149,18 @@ impl Script {
             | Op::RequestedAt { .. } => {
                 self.tokens += 1;
                 let token = self.tokens.to_string();
-                self.block_on(|world| async move { people(&world, op, &token).await });
+                self.block_on(|world| async move {
+                    people(&world, op, &token).await;
+                    // Whoever brings a code says so.
+                    match op {
+                        Op::PutCode { n, .. } | Op::Rotate { n, .. }
+                            if model.numbers[*n].exists =>
+                        {
+                            world.request(&name(*n), &token).await.unwrap();
+                        }
+                        _ => {}
+                    }
+                });
             }
             Op::Call { n, fault } => {
                 let rule = FaultRule::new(call_fault(*fault))
@@ -251,6 +264,24 @@ impl Script {
         }
     }
 
+    /// True while a fault waits for the submission of a code that is there.
+    fn is_about_to_strike(&self, model: &Model) -> bool {
+        let ledger = self.world.sim.ledger();
+        let unsent = |n: usize| {
+            let number = &model.numbers[n];
+            let code = number.code.filter(|_| number.exists && !number.suspended);
+            code.is_some_and(|code| !rules::was_submitted(&ledger, n, code))
+        };
+        let rules = self.world.sim.faults();
+        (0..NUMBERS).any(|n| {
+            let about = |phone_of: &Option<String>| phone_of.as_ref() == Some(&phone(n));
+            unsent(n)
+                && rules
+                    .iter()
+                    .any(|state| state.hits == 0 && about(&state.rule.phone))
+        })
+    }
+
     fn kill_at(&mut self, n: usize, stage: Stage, then: Release) {
         let rule = FaultRule::new(Fault::gate(stage))
             .action(VERIFIED)
@@ -284,8 +315,16 @@ impl Script {
         }));
     }
 
-    /// All faults end; then every resource comes to what the rules say.
+    /// All faults end, those that were about to strike after they did; then every resource
+    /// comes to what the rules say.
     fn calm(&mut self, model: &Model) {
+        let deadline = Instant::now() + LINGER;
+        while !is_dead(locked(&self.victim).pid)
+            && self.is_about_to_strike(model)
+            && Instant::now() < deadline
+        {
+            self.runtime.block_on(async { sleep(POLL).await });
+        }
         let sim = &self.world.sim;
         sim.clear_faults();
         sim.set_clock_offset(0);
@@ -341,7 +380,7 @@ async fn first_unrest(world: &World, model: &Model) -> Result<(), String> {
         let object = world.get(&name(n)).await.map_err(|e| e.to_string())?;
         // After the status, so that what it says cannot be missing here.
         let ledger = world.sim.ledger();
-        rules::always(model, &ledger)?;
+        rules::always(model, &ledger).unwrap_or_else(|why| panic!("{why}"));
         rules::at_rest(model, n, &ledger, &object.data["status"])?;
     }
     Ok(())
