@@ -48,7 +48,10 @@ spec:
 /// A client with the operator's token, and the token.
 async fn as_operator(world: &World) -> (kube::Client, String) {
     let path = world.dir().join("asker.kubeconfig");
-    world.plane.operator_kubeconfig(&path).unwrap();
+    world
+        .plane
+        .operator_kubeconfig(&path, &world.plane.control.url())
+        .unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     let yaml: serde_json::Value = serde_yaml_ng::from_str(&text).unwrap();
     let token = yaml["users"][0]["user"]["token"]

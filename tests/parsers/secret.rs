@@ -67,7 +67,7 @@ fn expected(value: &[u8]) -> Option<String> {
         Some(line) => line.strip_suffix('\r').unwrap_or(line),
         None => text,
     };
-    let code = line.chars().all(|c| matches!(c, '0'..='9'));
+    let code = line.chars().all(|c| c.is_ascii_digit());
     (code && (4..=8).contains(&line.len())).then(|| line.to_owned())
 }
 

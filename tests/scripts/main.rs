@@ -11,7 +11,10 @@
 //! real, so a script that depends on it may need more than one run to fail again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod deeds;
 mod model;
+mod op;
+mod rest;
 mod rules;
 mod sut;
 

@@ -5,31 +5,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use harness::cams_simulator::{
-    Answer, Fault, FaultRule, Held, READ_STATUS, Refusal, Release, Stage, VERIFIED,
+    Fault, FaultRule, Held, READ_STATUS, Refusal, Release, Stage, VERIFIED,
 };
-use harness::{Migration, Operator, World};
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams};
+use harness::{Operator, World};
 use proptest_state_machine::StateMachineTest;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::OPERATOR;
-use crate::model::{CallFault, Model, NUMBERS, Op, RIGHT, ReadFault};
+use crate::deeds::{call_fault, name, people, read_fault};
+use crate::model::{Model, NUMBERS, RIGHT};
+use crate::op::Op;
+use crate::rest::{REST, come_to_rest};
 use crate::rules::{self, digits, id, phone};
 
 /// A lost outcome becomes final twice this after it was signed, and later than the latest
 /// late execution (`CallFault::ExecuteLate`).
 const VALIDITY: &[&str] = &["--signature-validity", "8s"];
-/// Longest time to come to rest.
-const REST: Duration = Duration::from_secs(50);
 /// So long a fault may wait for the submission that it is meant for.
 const LINGER: Duration = Duration::from_secs(3);
-/// Between two reminders to look again: Secrets are polled ever more slowly.
-const NUDGE: Duration = Duration::from_secs(4);
 const POLL: Duration = Duration::from_millis(50);
 
 /// A script that runs. Its operator ends with it, however it ends.
@@ -51,14 +47,6 @@ struct Victim {
 
 fn locked(victim: &Mutex<Victim>) -> MutexGuard<'_, Victim> {
     victim.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn name(n: usize) -> String {
-    format!("n{n}")
-}
-
-fn secret_name(n: usize) -> String {
-    format!("{}-code", name(n))
 }
 
 impl Drop for Script {
@@ -348,116 +336,4 @@ fn is_dead(pid: Option<Pid>) -> bool {
     let Some(pid) = pid else { return true };
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     stat.map_or(true, |stat| stat.contains(") Z ") || stat.contains(") X "))
-}
-
-async fn come_to_rest(world: &World, model: &Model, token: u32) -> Result<(), String> {
-    let deadline = Instant::now() + REST;
-    let mut nudged: Option<Instant> = None;
-    let mut nudges = 0;
-    loop {
-        world.sim.release_all(Release::Continue);
-        if nudged.is_none_or(|at| at.elapsed() > NUDGE) {
-            nudges += 1;
-            nudged = Some(Instant::now());
-            for n in (0..NUMBERS).filter(|n| model.numbers[*n].exists) {
-                world
-                    .request(&name(n), &format!("{token}.{nudges}"))
-                    .await
-                    .map_err(|e| e.to_string())?;
-            }
-        }
-        let unrest = first_unrest(world, model).await;
-        match unrest {
-            Ok(()) => return Ok(()),
-            Err(why) if Instant::now() > deadline => return Err(why),
-            Err(_) => sleep(POLL).await,
-        }
-    }
-}
-
-async fn first_unrest(world: &World, model: &Model) -> Result<(), String> {
-    for n in (0..NUMBERS).filter(|n| model.numbers[*n].exists) {
-        let object = world.get(&name(n)).await.map_err(|e| e.to_string())?;
-        // After the status, so that what it says cannot be missing here.
-        let ledger = world.sim.ledger();
-        rules::always(model, &ledger).unwrap_or_else(|why| panic!("{why}"));
-        rules::at_rest(model, n, &ledger, &object.data["status"])?;
-    }
-    Ok(())
-}
-
-async fn people(world: &World, op: &Op, token: &str) {
-    let label = json!({"metadata": {"labels": {"n": token}}});
-    let code = |n: usize, code: u8| json!({"code": digits(n, code)});
-    match op {
-        Op::Create { n, suspend, adopt } => {
-            let spec = json!({"suspend": suspend, "adoptIfVerified": adopt});
-            let migration = Migration::new(name(*n), phone(*n)).spec(spec);
-            world.create(&migration).await.unwrap();
-        }
-        Op::Delete { n } => world.delete(&name(*n)).await.unwrap(),
-        Op::PutCode { n, code: c } => world.secret(&secret_name(*n), code(*n, *c)).await.unwrap(),
-        Op::Rotate { n, code: c } => {
-            let patch = json!({"stringData": code(*n, *c)});
-            world.patch_secret(&secret_name(*n), patch).await.unwrap();
-        }
-        Op::DropSecret { n } => {
-            let secrets: Api<Secret> = Api::namespaced(world.plane.admin.clone(), &world.namespace);
-            secrets
-                .delete(&secret_name(*n), &DeleteParams::default())
-                .await
-                .unwrap();
-        }
-        Op::LabelSecret { n } => world.patch_secret(&secret_name(*n), label).await.unwrap(),
-        Op::Label { n } => drop(world.patch(&name(*n), label).await.unwrap()),
-        Op::Suspend { n, on } => {
-            drop(
-                world
-                    .patch(&name(*n), json!({"spec": {"suspend": on}}))
-                    .await
-                    .unwrap(),
-            );
-        }
-        Op::RetryToken { n } => {
-            drop(
-                world
-                    .patch(&name(*n), json!({"spec": {"retryToken": token}}))
-                    .await
-                    .unwrap(),
-            );
-        }
-        Op::RequestedAt { n } => world.request(&name(*n), token).await.unwrap(),
-        _ => unreachable!("not of people: {op:?}"),
-    }
-}
-
-fn call_fault(fault: CallFault) -> Fault {
-    use Stage::{Counted, Executed, Received};
-    let html = Answer::Html { status: 502 };
-    match fault {
-        CallFault::ExecuteThenClose => Fault::close(Executed),
-        CallFault::ExecuteThenReset => Fault::reset(Executed),
-        CallFault::ExecuteThenHtml => Fault::answer(Executed, Answer::Html { status: 200 }),
-        CallFault::ExecuteThenError => Fault::internal_error(Executed),
-        CallFault::HalfReply => Fault::half_reply(),
-        CallFault::OmitId => Fault::OmitId,
-        CallFault::OtherNumber => Fault::OtherPhone {
-            phone: "8613999999999".into(),
-        },
-        CallFault::ExecuteLate => Fault::delay(Counted, 11_000),
-        CallFault::ResetBefore => Fault::reset(Received),
-        CallFault::CloseBefore => Fault::close(Counted),
-        CallFault::HtmlBefore => Fault::answer(Counted, html),
-        CallFault::ErrorBefore => Fault::internal_error(Counted),
-        CallFault::EmptyObjectBefore => Fault::answer(Counted, Answer::EmptyObject),
-        CallFault::NonceUsed => Fault::nonce_used(Counted),
-    }
-}
-
-fn read_fault(fault: ReadFault) -> Fault {
-    match fault {
-        ReadFault::Error => Fault::internal_error(Stage::Received),
-        ReadFault::Close => Fault::close(Stage::Executed),
-        ReadFault::Html => Fault::answer(Stage::Executed, Answer::Html { status: 200 }),
-    }
 }
