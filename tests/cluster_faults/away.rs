@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use harness::World;
-use harness::cams_simulator::{Delivery, Fault, FaultRule, Release, Stage, VERIFIED};
+use harness::cams_simulator::{Delivery, Release, VERIFIED};
 use jiff::Timestamp;
 
 use crate::{
-    NEVER_FINAL, apart, assert_alive, assert_not_hot, bring_code, calls, held, phone, ready,
-    requests_between, verified, waiting,
+    apart, assert_alive, assert_not_hot, bring_code, calls, crowd, phone, requests_between,
+    verified,
 };
 
 /// Stands where the API server stood, and notes who knocks.
@@ -62,29 +62,7 @@ async fn answered(world: &World, n: usize) {
 async fn away_for(name: &str, time: Duration) {
     let apart = apart(name).await;
     let world = &apart.world;
-    for n in 16..20 {
-        let call = FaultRule::new(Fault::gate(Stage::Executed))
-            .action(VERIFIED)
-            .phone(phone(n));
-        world.sim.add_fault(call.once()).unwrap();
-    }
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-    for n in 0..4 {
-        ready(world, n).await;
-    }
-    for n in 4..16 {
-        waiting(world, n).await;
-    }
-    for n in 16..20 {
-        ready(world, n).await;
-    }
-    for n in 0..4 {
-        verified(world, n).await;
-    }
-    let mut under_way = Vec::new();
-    for n in 16..20 {
-        under_way.push(held(world, n).await.id);
-    }
+    let (mut operator, under_way) = crowd(world, 0..4, 4..16, 16..20).await;
     world.plane.control.stop_apiserver();
     let door = Door::open(&world.plane.control.url());
     for id in under_way {

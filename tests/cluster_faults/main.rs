@@ -12,10 +12,11 @@ mod panics;
 mod slow;
 mod unparsable;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::cams_simulator::{Entry, Held, VERIFIED};
+use harness::cams_simulator::{Entry, Fault, FaultRule, Held, Stage, VERIFIED};
 use harness::control_plane::{ControlPlane, Options};
 use harness::{AuditEntry, Operator, World, install};
 use jiff::Timestamp;
@@ -110,6 +111,36 @@ async fn ready(world: &World, n: usize) {
         .ready_migration(&name(n), &phone(n), &code(n))
         .await
         .unwrap();
+}
+
+/// An operator with a crowd: some are done, some wait for their Secrets, and some have their
+/// calls under way, executed and held there. Returns what is held.
+async fn crowd(
+    world: &World,
+    done: Range<usize>,
+    late: Range<usize>,
+    under_way: Range<usize>,
+) -> (Operator, Vec<u64>) {
+    for n in under_way.clone() {
+        let call = FaultRule::new(Fault::gate(Stage::Executed));
+        let call = call.action(VERIFIED).phone(phone(n)).once();
+        world.sim.add_fault(call).unwrap();
+    }
+    let operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in done.clone().chain(under_way.clone()) {
+        ready(world, n).await;
+    }
+    for n in late {
+        waiting(world, n).await;
+    }
+    for n in done {
+        verified(world, n).await;
+    }
+    let mut calls = Vec::new();
+    for n in under_way {
+        calls.push(held(world, n).await.id);
+    }
+    (operator, calls)
 }
 
 /// What is held of a number.

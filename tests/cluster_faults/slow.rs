@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Release, Stage, VERIFIED};
+use harness::cams_simulator::Release;
 use jiff::Timestamp;
 
-use crate::{
-    NEVER_FINAL, apart, assert_alive, assert_not_hot, bring_code, held, phone, ready,
-    requests_between, verified, waiting,
-};
+use crate::{apart, assert_alive, assert_not_hot, bring_code, crowd, requests_between, verified};
 
 const PAUSE: Duration = Duration::from_secs(20);
 
@@ -16,29 +13,7 @@ const PAUSE: Duration = Duration::from_secs(20);
 async fn an_etcd_that_is_silent_for_20_s_is_not_besieged_and_everything_goes_on() {
     let apart = apart("slow").await;
     let world = &apart.world;
-    for n in 14..18 {
-        let call = FaultRule::new(Fault::gate(Stage::Executed))
-            .action(VERIFIED)
-            .phone(phone(n));
-        world.sim.add_fault(call.once()).unwrap();
-    }
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-    for n in 0..2 {
-        ready(world, n).await;
-    }
-    for n in 2..14 {
-        waiting(world, n).await;
-    }
-    for n in 14..18 {
-        ready(world, n).await;
-    }
-    let mut under_way = Vec::new();
-    for n in 14..18 {
-        under_way.push(held(world, n).await.id);
-    }
-    for n in 0..2 {
-        verified(world, n).await;
-    }
+    let (mut operator, under_way) = crowd(world, 0..2, 2..14, 14..18).await;
     let (from, began) = (Timestamp::now(), tokio::time::Instant::now());
     world.plane.control.pause_etcd().unwrap();
     for id in under_way {
