@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::cams::SignatureVersion;
 
@@ -119,6 +119,11 @@ pub fn parse(
         Err(error) if error.exit_code() == 0 => Ok(Command::Print(error.render().to_string())),
         Err(error) => Err(ConfigError::usage(&error)),
     }
+}
+
+/// The command line as clap knows it: the reference in `docs/` is made of it.
+pub fn command_line() -> clap::Command {
+    args::Cli::command()
 }
 
 impl Config {
