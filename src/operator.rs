@@ -135,10 +135,11 @@ async fn told(mut switch: watch::Receiver<bool>) {
     let _ = switch.wait_for(|on| *on).await;
 }
 
-/// Has each resource visited whose turn has come.
+/// Has each resource visited whose turn has come, or went because nobody came for it in time. Due
+/// at once: a visit that finds its turn gone has to ask for another one.
 async fn turns(ctx: Arc<Context>, mut woken: mpsc::UnboundedReceiver<quota::ObjectKey>) {
     while let Some(quota::ObjectKey { namespace, name }) = woken.recv().await {
-        ctx.trigger(&Key { namespace, name });
+        ctx.wake(&Key { namespace, name });
     }
 }
 
