@@ -3,7 +3,9 @@
 use harness::fault_proxy::When;
 use harness::{Migration, Then, World};
 
-use crate::{NEVER_FINAL, OPERATOR, PATIENCE, code, phone, reason};
+use serde_json::json;
+
+use crate::{NEVER_FINAL, OPERATOR, PATIENCE, code, phone};
 
 const QUEUED: usize = 12;
 /// Each keeps the only visit waiting to its deadline of 5 s: together longer than a turn lives.
@@ -14,10 +16,7 @@ const SLOW: usize = 4;
 async fn a_turn_that_nobody_came_for_in_time_is_asked_for_again() {
     let world = World::new(OPERATOR, "turn").await.unwrap();
     let proxy = world.proxy().await.unwrap();
-    let slow = |n: usize| format!("slow{n}");
-    let held: Vec<_> = (0..SLOW)
-        .map(|n| proxy.rule(When::get("secrets").name(slow(n) + "-code"), Then::Hold))
-        .collect();
+    let hold = proxy.rule(When::get("secrets").name("slow-code"), Then::Hold);
     let flags = ["--max-concurrent-reconciles", "1", "--qps", "1"];
     let flags = [NEVER_FINAL, &flags].concat();
     let _operator = world.operator_via(&proxy, &flags).await.unwrap();
@@ -26,17 +25,18 @@ async fn a_turn_that_nobody_came_for_in_time_is_asked_for_again() {
         let made = world.ready_migration(&name, &phone(n), &code(n)).await;
         made.unwrap();
     }
-    reason(&world, &format!("queued{}", QUEUED - 1), "Queued").await;
+    let seen = |status: &serde_json::Value| !harness::reason(status).is_empty();
+    let last = format!("queued{}", QUEUED - 1);
+    world.until(&last, PATIENCE, seen).await.unwrap();
+    let secret = json!({"verifyCodeSecretRef": {"name": "slow-code"}});
     for n in 0..SLOW {
-        let migration = Migration::new(slow(n), phone(QUEUED + n));
-        world.create(&migration).await.unwrap();
+        let migration = Migration::new(format!("slow{n}"), phone(QUEUED + n));
+        world.create(&migration.spec(secret.clone())).await.unwrap();
     }
-    for hold in &held {
+    for _ in 0..SLOW {
         hold.hit().await.unwrap();
     }
-    for hold in held {
-        hold.remove();
-    }
+    hold.remove();
     for n in 0..QUEUED {
         let name = format!("queued{n}");
         let there = |status: &serde_json::Value| harness::reason(status) == "Verified";
