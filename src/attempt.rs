@@ -17,6 +17,7 @@ use crate::cluster::{ClusterError, Key};
 use crate::code::Code;
 use crate::context::Context;
 use crate::crd::PhoneMigration;
+use crate::metrics::Task;
 use crate::quota::Turn;
 use crate::record::Owned;
 
@@ -41,15 +42,16 @@ struct Claimed {
 
 /// Runs the attempt that `turn` permits. Ends when its outcome is recorded, or without a trace.
 pub async fn run(ctx: Arc<Context>, key: Key, turn: Turn) {
-    ctx.metrics
-        .rate_limiter_wait(crate::cams::Action::ChatappMigrationVerified, turn.waited());
+    let submission = crate::cams::Action::ChatappMigrationVerified;
+    ctx.metrics.account.waited(submission, turn.waited());
+    let _work = ctx.metrics.workqueue.begun(turn.waited());
     match prepare::prepare(&ctx, &key, turn).await {
         Ok(Some((claimed, turn))) => submit::submit(&ctx, claimed, turn).await,
         Ok(None) => {}
         Err(ClusterError::NotFound) => ctx.visits.forget(&key),
         Err(error) => {
             let delay = ctx.visits.failed(&key, clock::boot());
-            ctx.metrics.reconcile_error();
+            ctx.metrics.resources.task_failure(Task::Attempt);
             tracing::warn!(object = %key, %error, retry_after = ?delay, "Attempt not begun");
         }
     }

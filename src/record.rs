@@ -62,7 +62,7 @@ pub async fn record(
             tokio::time::sleep(conflict_back_off(conflicts)).await;
             conflicts += 1;
         } else {
-            ctx.metrics.record_failure(error.status());
+            ctx.metrics.resources.record_failure(error.status());
             tracing::error!(object = %owned.key, attempt = %owned.attempt_id, %error,
                 "Outcome not recorded yet, trying again");
             if error == ClusterError::Invalid {
@@ -117,7 +117,7 @@ async fn read_again(ctx: &Context, owned: &Owned, wait: &mut Duration) -> Option
             Ok(live) => return Some(live),
             Err(ClusterError::NotFound) => return None,
             Err(error) => {
-                ctx.metrics.record_failure(error.status());
+                ctx.metrics.resources.record_failure(error.status());
                 tracing::error!(object = %owned.key, attempt = %owned.attempt_id, %error,
                     "Resource cannot be read to record its outcome, trying again");
                 tokio::time::sleep(*wait).await;

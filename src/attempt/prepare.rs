@@ -97,8 +97,7 @@ async fn look_first(
         }
     }
     if skewed(ctx) {
-        ctx.quota
-            .report(Action::Verify, Report::Blocked(quota::BlockCause::Clock));
+        ctx.report(Action::Verify, Report::Blocked(quota::BlockCause::Clock));
         return hold_back(ctx, object, Setback::Clock, own_clock_skew()).await;
     }
     Ok(Some(turn))
@@ -152,7 +151,7 @@ fn look_failed(ctx: &Context, object: &PhoneMigration, told: &Told) {
     let Some(key) = look::key_of(object) else {
         return;
     };
-    ctx.metrics.look_failure();
+    ctx.metrics.resources.look_failure();
     if !ctx.visits.first_look_failure(&key) {
         return;
     }

@@ -268,6 +268,7 @@ impl Account {
             queued: self.queue.len(),
             granted: self.turns.untaken(),
             outstanding: self.turns.len(),
+            next_expiry: self.queue.next_expiry(),
             verify: self.verify.stats(now),
             read_status: self.read_status.stats(now),
             paused_until: self.paused_until(now),

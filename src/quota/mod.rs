@@ -169,6 +169,8 @@ pub struct Stats {
     pub granted: usize,
     /// Turns granted or taken, and not yet used.
     pub outstanding: usize,
+    /// When the first code among the tickets expires.
+    pub next_expiry: Option<jiff::Timestamp>,
     /// The submissions.
     pub verify: LaneStats,
     /// The status reads.

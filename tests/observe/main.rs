@@ -1,0 +1,10 @@
+//! What the operator shows of itself: metrics, alerts, dashboard, logs, traces and its own check.
+//! Judged by real tools: promtool and a Prometheus server that scraped a real run.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod alerts;
+mod dashboard;
+mod metrics;
+mod morning;
+mod scrape;
+mod tools;
