@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::secret_body;
 
 mod counted;
+mod inspect;
 
 /// Field manager and reporting controller.
 pub const MANAGER: &str = "phone-migration-operator";

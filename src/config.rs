@@ -43,6 +43,8 @@ const MOST_CONCURRENT_RECONCILES: u32 = 1000;
 pub enum Command {
     /// Run the operator.
     Run(Box<Config>),
+    /// Say whether everything is there that a run needs; the configuration may be wrong itself.
+    Check(Box<Result<Config, ConfigError>>),
     /// Print the CRD as YAML.
     Crd,
     /// Print this text to stdout (help or version) and exit with 0.
@@ -111,6 +113,10 @@ pub fn parse(
     match args::Cli::try_parse_from(argv) {
         Ok(cli) => match cli.command {
             Some(args::Subcommand::Crd) => Ok(Command::Crd),
+            Some(args::Subcommand::Check) => {
+                let config = Config::check(cli.run, environment);
+                Ok(Command::Check(Box::new(config)))
+            }
             Some(args::Subcommand::Run) | None => {
                 let config = Config::check(cli.run, environment)?;
                 Ok(Command::Run(Box::new(config)))

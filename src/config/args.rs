@@ -39,6 +39,8 @@ pub(super) struct Cli {
 pub(super) enum Subcommand {
     /// Run the operator (the default)
     Run,
+    /// Check configuration, credentials, CRD and rights, and say what is wrong and what to do
+    Check,
     /// Print the CustomResourceDefinition as YAML
     Crd,
 }
