@@ -98,6 +98,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Form of the log lines.
     pub log_format: LogFormat,
+    /// Base URL of an OTLP collector, without a slash at its end; `None`: no traces.
+    pub otlp_endpoint: Option<String>,
     /// Use the pod's service account, not a kubeconfig.
     pub in_cluster: bool,
 }
@@ -153,6 +155,7 @@ impl Config {
             fingerprint_key_file: fingerprint_key_file(args.fingerprint_key_file)?,
             listen: listen(&args.listen)?,
             log_format: log_format(&args.log_format)?,
+            otlp_endpoint: values::collector("--otlp-endpoint", args.otlp_endpoint)?,
             in_cluster: environment.in_cluster,
         })
     }

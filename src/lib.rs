@@ -21,7 +21,7 @@
 //! | [`lease`] | leader election: when to take the Lease (pure), and its task | drives |
 //! | [`controller`], [`operator`] | watches, wiring, shutdown | drives |
 //! | [`check`] | is everything there that a run needs? | drives |
-//! | [`config`], [`telemetry`], [`metrics`], [`server`], [`clock`], [`secret`] | the process | ends |
+//! | [`config`], [`telemetry`], [`tls`], [`metrics`], [`server`], [`clock`], [`secret`] | the process | ends |
 //!
 //! Pure modules name no clock, no client and nothing async: time and randomness come in as
 //! values. `tests/house.rs` fails when one does.
@@ -59,4 +59,5 @@ pub mod siblings;
 pub mod spent;
 pub mod status;
 pub mod telemetry;
+pub mod tls;
 pub mod visits;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use phone_migration_operator::config::{self, Command, Environment};
+use phone_migration_operator::telemetry::Traces;
 use phone_migration_operator::{check, crd, operator, telemetry};
 
 fn main() -> ExitCode {
@@ -32,11 +33,20 @@ fn start() -> Result<bool, Box<dyn std::error::Error>> {
             return Ok(runtime()?.block_on(check::run(*config, &mut out))?);
         }
         Command::Run(config) => {
+            let runtime = runtime()?;
+            let endpoint = config.otlp_endpoint.as_deref();
+            let traces = endpoint.map(|url| Traces::new(url, runtime.handle().clone()));
+            let traces = traces.transpose()?;
             telemetry::init(
                 config.log_format,
                 &std::env::var("RUST_LOG").unwrap_or_default(),
+                traces.as_ref(),
             )?;
-            runtime()?.block_on(operator::run(*config))?;
+            let ended = runtime.block_on(operator::run(*config));
+            if let Some(traces) = traces {
+                traces.shut_down();
+            }
+            ended?;
         }
     }
     Ok(true)

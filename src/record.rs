@@ -37,6 +37,21 @@ pub enum Recorded {
     Orphaned,
 }
 
+impl Recorded {
+    /// How the attempt stands recorded, for the log and its trace.
+    pub fn word(&self) -> String {
+        match self {
+            Recorded::Written(object) => {
+                let status = object.status.as_ref();
+                let attempt = status.and_then(|status| status.attempt.as_ref());
+                let outcome = attempt.and_then(|attempt| attempt.outcome);
+                outcome.map_or_else(|| "none".to_owned(), |outcome| format!("{outcome:?}"))
+            }
+            Recorded::Orphaned => "Orphaned".to_owned(),
+        }
+    }
+}
+
 /// Writes `fact` about the attempt. `object` is the newest known version; on a conflict it is
 /// read again. Gives up only when the resource or the attempt is gone.
 pub async fn record(

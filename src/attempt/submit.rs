@@ -21,6 +21,7 @@ pub(super) async fn submit(ctx: &Context, claimed: Claimed, turn: Turn) {
         code,
         signed,
         request,
+        span: attempt,
     } = claimed;
     let span = (owned.key.to_string(), owned.attempt_id.clone());
     tracing::info!(object = %span.0, attempt = %span.1, "Attempt claimed");
@@ -36,9 +37,12 @@ pub(super) async fn submit(ctx: &Context, claimed: Claimed, turn: Turn) {
     if let Some(report) = report(&answer) {
         ctx.report(Action::Verify, report);
     }
+    attempt.record("request", answer.request_id.as_deref());
+    attempt.record("code", answer.code.as_deref());
     tracing::info!(object = %span.0, attempt = %span.1, verdict = verdict_word(&answer.verdict),
         code = answer.code.as_deref(), request = answer.request_id.as_deref(), "Attempt answered");
-    conclude::conclude(ctx, &owned, object, &code, signed, answer).await;
+    let recorded = conclude::conclude(ctx, &owned, object, &code, signed, answer).await;
+    attempt.record("outcome", recorded.word());
 }
 
 /// The last decision before the bytes leave, at the connected socket.

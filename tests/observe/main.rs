@@ -4,8 +4,12 @@
 
 mod alerts;
 mod check;
+mod collector;
 mod dashboard;
+mod logs;
 mod metrics;
 mod morning;
+mod queue;
 mod scrape;
 mod tools;
+mod traces;
