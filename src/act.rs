@@ -77,6 +77,9 @@ fn enqueue(
         .map_or(now.wall, |at| at.0);
     ctx.visits.queued(key, Some(now.boot));
     ctx.visits.set_due(key, Some(now.boot + SHOW_QUEUED_AFTER));
+    if !ctx.quota.is_waiting(uid_of(object)) {
+        ctx.metrics.workqueue.added();
+    }
     ctx.quota.enqueue(Ticket {
         uid: uid_of(object).to_owned(),
         namespace: key.namespace.clone(),

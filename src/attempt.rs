@@ -12,11 +12,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::{Instrument, Span, field};
+
 use crate::clock::{self, Now};
 use crate::cluster::{ClusterError, Key};
 use crate::code::Code;
 use crate::context::Context;
 use crate::crd::PhoneMigration;
+use crate::metrics::Task;
 use crate::quota::Turn;
 use crate::record::Owned;
 
@@ -37,19 +40,37 @@ struct Claimed {
     code: Code,
     signed: Now,
     request: crate::cams::SignedRequest,
+    span: Span,
+}
+
+/// The span of one attempt: on each of its lines in the log, and its trace. It holds no code, key or
+/// number. Of the highest level, so that it is there however little is logged.
+fn span(owned: &Owned) -> Span {
+    tracing::error_span!(
+        "attempt",
+        object = %owned.key,
+        attempt = owned.attempt_id,
+        request = field::Empty,
+        code = field::Empty,
+        outcome = field::Empty,
+    )
 }
 
 /// Runs the attempt that `turn` permits. Ends when its outcome is recorded, or without a trace.
 pub async fn run(ctx: Arc<Context>, key: Key, turn: Turn) {
-    ctx.metrics
-        .rate_limiter_wait(crate::cams::Action::ChatappMigrationVerified, turn.waited());
+    let submission = crate::cams::Action::ChatappMigrationVerified;
+    ctx.metrics.account.waited(submission, turn.waited());
+    let _work = ctx.metrics.workqueue.begun(turn.waited());
     match prepare::prepare(&ctx, &key, turn).await {
-        Ok(Some((claimed, turn))) => submit::submit(&ctx, claimed, turn).await,
+        Ok(Some((claimed, turn))) => {
+            let span = claimed.span.clone();
+            submit::submit(&ctx, claimed, turn).instrument(span).await;
+        }
         Ok(None) => {}
         Err(ClusterError::NotFound) => ctx.visits.forget(&key),
         Err(error) => {
             let delay = ctx.visits.failed(&key, clock::boot());
-            ctx.metrics.reconcile_error();
+            ctx.metrics.resources.task_failure(Task::Attempt);
             tracing::warn!(object = %key, %error, retry_after = ?delay, "Attempt not begun");
         }
     }

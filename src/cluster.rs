@@ -5,19 +5,24 @@
 //! print one.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, StatusCode};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::api::{Api, ListParams, PostParams};
-use kube::client::Body;
+use kube::client::{Body, ClientBuilder};
 use kube::core::DeserializeGuard;
 use kube::runtime::events::{Event, Recorder, Reporter};
 
 use crate::code::SecretValues;
 use crate::crd::{PhoneMigration, VerifyCodeSecretRef};
+use crate::metrics::Metrics;
 use crate::secret_body;
+
+mod counted;
+mod inspect;
 
 /// Field manager and reporting controller.
 pub const MANAGER: &str = "phone-migration-operator";
@@ -126,9 +131,27 @@ async fn within<T>(
 }
 
 impl Cluster {
-    /// `instance` names this process in Events. Danger: `client` must not retry by itself: a
-    /// status write that was executed and answered 504 would come back as a 409 of our own
-    /// repetition.
+    /// A client of this configuration; nothing is requested yet. `instance` names this process
+    /// in Events.
+    ///
+    /// # Errors
+    /// When the configuration's own keys or certificates cannot be used.
+    pub fn connect(
+        mut config: kube::Config,
+        metrics: Arc<Metrics>,
+        instance: String,
+    ) -> Result<Self, kube::Error> {
+        // Danger: with it a status write that was executed and answered 504 would be repeated
+        // below us and come back as a conflict with ourselves.
+        config.default_retry = false;
+        let host = config.cluster_url.authority().map(ToString::to_string);
+        let count = counted::Count::new(metrics, host.unwrap_or_default());
+        let client = ClientBuilder::try_from(config)?.with_layer(&count).build();
+        Ok(Self::new(client, instance))
+    }
+
+    /// With a client of the caller's. Danger: it must not retry by itself, see
+    /// [`Cluster::connect`].
     pub fn new(client: Client, instance: String) -> Self {
         let reporter = Reporter {
             controller: REPORTER.into(),

@@ -43,6 +43,8 @@ const MOST_CONCURRENT_RECONCILES: u32 = 1000;
 pub enum Command {
     /// Run the operator.
     Run(Box<Config>),
+    /// Say whether everything is there that a run needs; the configuration may be wrong itself.
+    Check(Box<Result<Config, ConfigError>>),
     /// Print the CRD as YAML.
     Crd,
     /// Print this text to stdout (help or version) and exit with 0.
@@ -96,6 +98,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Form of the log lines.
     pub log_format: LogFormat,
+    /// Base URL of an OTLP collector, without a slash at its end; `None`: no traces.
+    pub otlp_endpoint: Option<String>,
     /// Use the pod's service account, not a kubeconfig.
     pub in_cluster: bool,
 }
@@ -111,6 +115,10 @@ pub fn parse(
     match args::Cli::try_parse_from(argv) {
         Ok(cli) => match cli.command {
             Some(args::Subcommand::Crd) => Ok(Command::Crd),
+            Some(args::Subcommand::Check) => {
+                let config = Config::check(cli.run, environment);
+                Ok(Command::Check(Box::new(config)))
+            }
             Some(args::Subcommand::Run) | None => {
                 let config = Config::check(cli.run, environment)?;
                 Ok(Command::Run(Box::new(config)))
@@ -152,6 +160,7 @@ impl Config {
             fingerprint_key_file: fingerprint_key_file(args.fingerprint_key_file)?,
             listen: listen(&args.listen)?,
             log_format: log_format(&args.log_format)?,
+            otlp_endpoint: values::collector("--otlp-endpoint", args.otlp_endpoint)?,
             in_cluster: environment.in_cluster,
         })
     }

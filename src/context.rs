@@ -16,7 +16,7 @@ use crate::decide::is_open;
 use crate::event_queue::EventQueue;
 use crate::lease::Tenure;
 use crate::metrics::Metrics;
-use crate::quota::Quota;
+use crate::quota::{Action, Quota, Report};
 use crate::siblings::Siblings;
 use crate::spent::SpentCodes;
 use crate::visits::Visits;
@@ -76,6 +76,19 @@ impl Context {
             // The receiver goes only with the whole process.
             let _ = sender.send(key.clone());
         }
+    }
+
+    /// Tells the quota what became of a call.
+    pub fn report(&self, action: Action, report: Report) {
+        self.quota.report(action, report);
+        // Here, since a short pause may be over before the next tick.
+        self.note_pause();
+    }
+
+    /// Tells the metrics how long the account is paused.
+    pub fn note_pause(&self) {
+        let until = self.quota.paused_until();
+        self.metrics.account.note_pause(clock::boot(), until);
     }
 
     /// Wakes each of them.

@@ -54,6 +54,13 @@ impl HoldCause {
 pub enum QueuedFor {
     /// Its turn.
     Turn,
+    /// Its turn, with what can be said about how long: coarse, so that it seldom changes.
+    TurnWithin {
+        /// It comes in less than this many minutes.
+        minutes: u32,
+        /// Fewer than this many come before it.
+        before: u32,
+    },
     /// The end of a hold.
     Hold(HoldCause),
     /// The end of an attempt for the same number by a resource that was deleted or restored.

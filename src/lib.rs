@@ -20,7 +20,8 @@
 //! | [`attempt`], [`reconcile`] | the attempt protocol; one visit to one resource | drives |
 //! | [`lease`] | leader election: when to take the Lease (pure), and its task | drives |
 //! | [`controller`], [`operator`] | watches, wiring, shutdown | drives |
-//! | [`config`], [`telemetry`], [`metrics`], [`server`], [`clock`], [`secret`] | the process | ends |
+//! | [`check`] | is everything there that a run needs? | drives |
+//! | [`config`], [`telemetry`], [`tls`], [`metrics`], [`server`], [`clock`], [`secret`] | the process | ends |
 //!
 //! Pure modules name no clock, no client and nothing async: time and randomness come in as
 //! values. `tests/house.rs` fails when one does.
@@ -28,6 +29,7 @@
 pub mod act;
 pub mod attempt;
 pub mod cams;
+pub mod check;
 pub mod clock;
 pub mod cluster;
 pub mod code;
@@ -57,4 +59,5 @@ pub mod siblings;
 pub mod spent;
 pub mod status;
 pub mod telemetry;
+pub mod tls;
 pub mod visits;

@@ -10,7 +10,7 @@ use crate::context::{ACCOUNT, Context};
 use crate::crd::{PhoneMigration, PhoneMigrationStatus};
 use crate::decide::{Decision, Next, Observed, TurnState, decide, is_open, requested};
 use crate::events;
-use crate::fact::Fact;
+use crate::fact::{Fact, QueuedFor};
 use crate::status::{Look, apply};
 
 /// Namespace and name of an object from the API server.
@@ -85,7 +85,32 @@ pub fn decide_on(
         reads: &reads,
         validity: ctx.validity,
     };
-    decide(&observed, now)
+    with_estimate(ctx, object, decide(&observed, now), now)
+}
+
+/// Says how long a wait for the turn may last, and comes back when there is more to say.
+fn with_estimate(
+    ctx: &Context,
+    object: &PhoneMigration,
+    decision: Decision,
+    now: Timestamp,
+) -> Decision {
+    let (Some(Fact::Queued(QueuedFor::Turn)), Next::Stay(until)) = (&decision.fact, &decision.next)
+    else {
+        return decision;
+    };
+    let Some(wait) = ctx.quota.estimate(uid_of(object)) else {
+        return decision;
+    };
+    let again = wait.again_in.map(|again| now + again);
+    let said = QueuedFor::TurnWithin {
+        minutes: wait.minutes,
+        before: wait.before,
+    };
+    Decision {
+        fact: Some(Fact::Queued(said)),
+        next: Next::Stay([*until, again].into_iter().flatten().min()),
+    }
 }
 
 /// Decides, reading the Secret if the decision asks for it.

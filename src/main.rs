@@ -4,11 +4,14 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use phone_migration_operator::config::{self, Command, Environment};
-use phone_migration_operator::{crd, operator, telemetry};
+use phone_migration_operator::telemetry::Traces;
+use phone_migration_operator::{check, crd, operator, telemetry};
 
 fn main() -> ExitCode {
     match start() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        // What is wrong was said already.
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             // stderr may be closed; there is nobody left to tell then.
             let _ = writeln!(std::io::stderr(), "phone-migration-operator: {error}");
@@ -17,23 +20,41 @@ fn main() -> ExitCode {
     }
 }
 
-fn start() -> Result<(), Box<dyn std::error::Error>> {
+/// True if all is well.
+fn start() -> Result<bool, Box<dyn std::error::Error>> {
     telemetry::harden()?;
     // Before any TLS client: two libraries share one provider, and choose none by themselves.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match config::parse(std::env::args_os(), &Environment::read()?)? {
-        Command::Print(text) => Ok(write!(std::io::stdout(), "{text}")?),
-        Command::Crd => Ok(write!(std::io::stdout(), "{}", crd::crd_yaml()?)?),
+        Command::Print(text) => write!(std::io::stdout(), "{text}")?,
+        Command::Crd => write!(std::io::stdout(), "{}", crd::crd_yaml()?)?,
+        Command::Check(config) => {
+            let mut out = std::io::stdout();
+            return Ok(runtime()?.block_on(check::run(*config, &mut out))?);
+        }
         Command::Run(config) => {
+            let runtime = runtime()?;
+            let endpoint = config.otlp_endpoint.as_deref();
+            let traces = endpoint.map(|url| Traces::new(url, runtime.handle().clone()));
+            let traces = traces.transpose()?;
             telemetry::init(
                 config.log_format,
                 &std::env::var("RUST_LOG").unwrap_or_default(),
+                traces.as_ref(),
             )?;
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()?;
-            Ok(runtime.block_on(operator::run(*config))?)
+            let ended = runtime.block_on(operator::run(*config));
+            if let Some(traces) = traces {
+                traces.shut_down();
+            }
+            ended?;
         }
     }
+    Ok(true)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
 }

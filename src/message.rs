@@ -14,7 +14,7 @@ pub fn text(status: &PhoneMigrationStatus, fact: &Fact) -> String {
     match fact {
         Fact::Seen | Fact::Refingerprinted(_) => String::new(),
         Fact::NoCode(cause) => no_code(*cause).to_owned(),
-        Fact::Queued(cause) => queued(*cause).to_owned(),
+        Fact::Queued(cause) => queued(*cause),
         Fact::Duplicate { owner } => match owner {
             Some(name) => format!(
                 "PhoneMigration {name} of this namespace owns this phone number: delete one of the two"
@@ -64,9 +64,16 @@ fn no_code(cause: NoCode) -> &'static str {
     }
 }
 
-fn queued(cause: QueuedFor) -> &'static str {
-    match cause {
+fn queued(cause: QueuedFor) -> String {
+    let words = match cause {
         QueuedFor::Turn => "Waiting for its turn in the account's quota",
+        QueuedFor::TurnWithin { minutes, before } => {
+            return format!(
+                "Waiting for its turn in the account's quota: fewer than {before} come before it, \
+                 less than {} at the full rate",
+                how_long(minutes)
+            );
+        }
         QueuedFor::OtherAttempt => {
             "Another attempt for this number, by a resource that was deleted or restored, is not finished yet: waiting for its outcome"
         }
@@ -78,6 +85,16 @@ fn queued(cause: QueuedFor) -> &'static str {
         }
         QueuedFor::Hold(HoldCause::Account) => "Waiting: CAMS refuses the account",
         QueuedFor::Hold(HoldCause::Transport) => "Waiting: CAMS cannot be reached",
+    };
+    words.to_owned()
+}
+
+fn how_long(minutes: u32) -> String {
+    match (minutes / 60, minutes) {
+        (0, 1) => "a minute".to_owned(),
+        (0, minutes) => format!("{minutes} minutes"),
+        (1, _) => "an hour".to_owned(),
+        (hours, _) => format!("{hours} hours"),
     }
 }
 

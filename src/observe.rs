@@ -17,11 +17,12 @@ use crate::crd::{PhoneMigration, PhoneMigrationStatus};
 use crate::decide::{Next, TurnState};
 use crate::fact::{Fact, Told};
 use crate::look;
-use crate::metrics::Answer as Label;
+use crate::metrics::{Answer as Label, InFlight, Task};
 use crate::quota::{Action, BlockCause as Blocked, Priority, Report, Slot, Turn};
 use crate::reads::{Purpose, ReadResult, after_read};
 use crate::record::remember;
 
+const STATUS_READ: crate::cams::Action = crate::cams::Action::GetPhoneNumberVerificationStatus;
 /// How long an observation waits for a slot; it is made again later.
 const SLOT_WITHIN: Duration = Duration::from_secs(30);
 /// Largest difference between the service's clock and ours at which anything is sent.
@@ -63,7 +64,9 @@ async fn read_dated(
     let request = ctx
         .cams
         .sign_status(target, &crate::code::hex(&nonce), started.wall);
+    let metrics = &ctx.metrics.account;
     let gate = || async {
+        let asked = clock::boot();
         let slot = ctx
             .quota
             .slot(Action::ReadStatus, priority, slot_within)
@@ -71,6 +74,7 @@ async fn read_dated(
         let slot = slot.map_err(|_| GateClosed {
             reason: "no slot for a read",
         })?;
+        metrics.waited(STATUS_READ, clock::boot().saturating_sub(asked));
         if let Some(turn) = turn
             && !turn.looks(&slot)
         {
@@ -79,21 +83,17 @@ async fn read_dated(
                 reason: "the turn went to somebody else",
             });
         }
-        Ok(slot)
+        Ok(Admitted::new(slot, metrics.in_flight(STATUS_READ)))
     };
     let call = ctx.cams.read_status(request, gate).await;
+    let took = took(call.timing);
     end_slot(call.admitted, call.timing);
     let answer = call.answer;
     if let Some(label) = label(&answer) {
-        let took = clock::boot().saturating_sub(started.boot);
-        ctx.metrics.call(
-            crate::cams::Action::GetPhoneNumberVerificationStatus,
-            label,
-            took,
-        );
+        metrics.call(STATUS_READ, label, took);
     }
     if let Some(report) = report(ctx, &answer) {
-        ctx.quota.report(Action::ReadStatus, report);
+        ctx.report(Action::ReadStatus, report);
     }
     let told = Told {
         code: answer.code.clone().or_else(|| own_word(&answer.verdict)),
@@ -112,17 +112,39 @@ pub fn block_cause(cause: BlockCause) -> Blocked {
     }
 }
 
-/// Only a reply proves the arrival; without one the slot counts to its deadline.
-pub fn end_slot(slot: Option<Slot>, timing: Timing) {
-    if let (Some(mut slot), Some(replied)) = (slot, timing.replied) {
-        slot.replied(replied.boot);
+/// A call that was let through, until it ends.
+pub struct Admitted {
+    slot: Slot,
+    _in_flight: InFlight,
+}
+
+impl Admitted {
+    /// The call in this slot is let through now.
+    pub fn new(slot: Slot, in_flight: InFlight) -> Self {
+        Self {
+            slot,
+            _in_flight: in_flight,
+        }
     }
 }
 
-impl Permit for Slot {
+impl Permit for Admitted {
     fn written(&mut self, at: Now) {
-        self.handed(at.boot);
+        self.slot.handed(at.boot);
     }
+}
+
+/// Only a reply proves the arrival; without one the slot counts to its deadline.
+pub fn end_slot(admitted: Option<Admitted>, timing: Timing) {
+    if let (Some(mut admitted), Some(replied)) = (admitted, timing.replied) {
+        admitted.slot.replied(replied.boot);
+    }
+}
+
+/// Time since the call was let through; `None` if it never was.
+pub fn took(timing: Timing) -> Option<Duration> {
+    let opened = timing.opened?;
+    Some(clock::boot().saturating_sub(opened.boot))
 }
 
 fn label(answer: &StatusAnswer) -> Option<Label<'_>> {
@@ -202,7 +224,7 @@ pub async fn run(ctx: Arc<Context>, key: Key, purpose: Purpose) {
         Err(ClusterError::NotFound) => ctx.visits.forget(&key),
         Err(error) => {
             let delay = ctx.visits.failed(&key, clock::boot());
-            ctx.metrics.reconcile_error();
+            ctx.metrics.resources.task_failure(Task::Observation);
             tracing::warn!(object = %key, %error, retry_after = ?delay, "Status read not finished");
         }
     }

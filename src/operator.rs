@@ -9,12 +9,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 
-use crate::cams::{Cams, CamsConfig, ClientOptions, CredentialSource, Endpoint};
+use crate::cams::{Action, Cams, CamsConfig, ClientOptions, CredentialSource, Endpoint};
 use crate::clock;
 use crate::cluster::{Cluster, Key};
 use crate::code::FingerprintKey;
 use crate::config::{Config, load_fingerprint_key};
-use crate::context::{Activity, Context, NeverSent, PollPacer, Tasks};
+use crate::context::{ACCOUNT, Activity, Context, NeverSent, PollPacer, Tasks};
 use crate::controller::{self, Wiring};
 use crate::event_queue::EventQueue;
 use crate::lease::{self, Leadership};
@@ -48,9 +48,11 @@ fn fatal(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Fatal + '_ {
 pub async fn run(config: Config) -> Result<(), Fatal> {
     let mut signals = Signals::new()?;
     let cams = cams(&config)?;
-    let metrics = Arc::new(Metrics::new(
-        Reason::ALL.iter().map(|reason| reason.as_str()),
-    ));
+    let reasons = Reason::ALL.iter().map(|reason| reason.as_str());
+    let metrics = Arc::new(Metrics::new(ACCOUNT, reasons));
+    metrics
+        .account
+        .set_limit(config.qps.map(std::num::NonZeroU32::get));
     let fingerprint_key = fingerprint_key(&config, &metrics)?;
     let health = Health::new();
     let server = Server::bind(config.listen)
@@ -61,14 +63,15 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     let until = told(stop_serving);
     let serving = tokio::spawn(server.run(Arc::clone(&health), Arc::clone(&metrics), until));
 
-    let client = client(&config).await?;
-    let cluster = Cluster::new(client, instance());
+    let cluster = connect(&config, &metrics).await?;
     let (wake, woken) = mpsc::unbounded_channel::<quota::ObjectKey>();
     let qps = config.qps.map_or(0, std::num::NonZeroU32::get);
     let (quota, dispatcher) = Quota::new(Settings { qps }, wake);
     let (candidate, leadership) = lease::stand(config.leader_election.clone());
     let (triggers, receivers) = channels(&config.watch_namespaces);
     let (events, publishing) = EventQueue::new(cluster.clone());
+    let workers = usize::from(config.max_concurrent_reconciles) * receivers.len();
+    metrics.reconcile.set_most(workers);
     let ctx = Arc::new(Context {
         cluster,
         events,
@@ -135,10 +138,11 @@ async fn told(mut switch: watch::Receiver<bool>) {
     let _ = switch.wait_for(|on| *on).await;
 }
 
-/// Has each resource visited whose turn has come.
+/// Has each resource visited whose turn has come, or went because nobody came for it in time. Due
+/// at once: a visit that finds its turn gone has to ask for another one.
 async fn turns(ctx: Arc<Context>, mut woken: mpsc::UnboundedReceiver<quota::ObjectKey>) {
     while let Some(quota::ObjectKey { namespace, name }) = woken.recv().await {
-        ctx.trigger(&Key { namespace, name });
+        ctx.wake(&Key { namespace, name });
     }
 }
 
@@ -212,7 +216,8 @@ impl Signals {
     }
 }
 
-fn cams(config: &Config) -> Result<Cams, Fatal> {
+/// Nothing is called yet.
+pub(crate) fn cams(config: &Config) -> Result<Cams, Fatal> {
     let endpoint = Endpoint::parse(&config.cams_endpoint, config.allow_insecure_endpoint)
         .map_err(|e| fatal("--cams-endpoint")(&e))?;
     let credentials = match &config.credentials_dir {
@@ -235,7 +240,9 @@ fn fingerprint_key(config: &Config, metrics: &Metrics) -> Result<FingerprintKey,
         }
         None => None,
     };
-    metrics.set_fingerprint_key_ephemeral(loaded.is_none());
+    metrics
+        .resources
+        .set_fingerprint_key_ephemeral(loaded.is_none());
     if let Some(key) = loaded {
         return Ok(key);
     }
@@ -247,18 +254,17 @@ fn fingerprint_key(config: &Config, metrics: &Metrics) -> Result<FingerprintKey,
     Ok(FingerprintKey::new(bytes))
 }
 
-async fn client(config: &Config) -> Result<kube::Client, Fatal> {
-    let mut kubernetes = if config.in_cluster {
+/// Nothing is requested yet.
+pub(crate) async fn connect(config: &Config, metrics: &Arc<Metrics>) -> Result<Cluster, Fatal> {
+    let kubernetes = if config.in_cluster {
         kube::Config::incluster().map_err(|e| fatal("in-cluster configuration")(&e))?
     } else {
         kube::Config::from_kubeconfig(&KubeConfigOptions::default())
             .await
             .map_err(|e| fatal("kubeconfig (see KUBECONFIG)")(&e))?
     };
-    // Danger: with it a status write that was executed and answered 504 would be repeated
-    // below us and come back as a conflict with ourselves.
-    kubernetes.default_retry = false;
-    kube::Client::try_from(kubernetes).map_err(|e| fatal("Kubernetes client")(&e))
+    Cluster::connect(kubernetes, Arc::clone(metrics), instance())
+        .map_err(|e| fatal("Kubernetes client")(&e))
 }
 
 fn instance() -> String {
@@ -312,20 +318,32 @@ fn listed(health: &Arc<Health>, namespace: Option<&str>) -> watch::Sender<bool> 
 /// Copies what other modules count into the gauges.
 async fn gauges(ctx: Arc<Context>) {
     loop {
-        let stats = ctx.quota.stats();
-        ctx.metrics
-            .set_queue_depth(crate::cams::Action::ChatappMigrationVerified, stats.queued);
-        ctx.metrics.set_open_attempts(ctx.tasks.count());
-        ctx.metrics.set_account_paused(stats.paused_until.is_some());
-        ctx.metrics
-            .set_account_hold(stats.hold.map(|hold| hold.cause));
+        account_gauges(&ctx);
+        let metrics = &ctx.metrics.resources;
+        metrics.set_running(ctx.tasks.count());
         let (provisional, ended) = ctx.siblings.unknown_outcomes();
-        ctx.metrics
-            .set_outcome_unknown(UnknownKind::Provisional, provisional);
-        ctx.metrics.set_outcome_unknown(UnknownKind::Final, ended);
+        metrics.set_outcome_unknown(UnknownKind::Provisional, provisional);
+        metrics.set_outcome_unknown(UnknownKind::Final, ended);
         let counts = ctx.siblings.by_reason();
-        ctx.metrics
-            .set_objects(counts.into_iter().map(|(reason, n)| (reason.as_str(), n)));
+        metrics.set_objects(counts.into_iter().map(|(reason, n)| (reason.as_str(), n)));
         tokio::time::sleep(GAUGES_EVERY).await;
     }
+}
+
+fn account_gauges(ctx: &Context) {
+    let stats = ctx.quota.stats();
+    let metrics = &ctx.metrics.account;
+    let (submission, read) = (
+        Action::ChatappMigrationVerified,
+        Action::GetPhoneNumberVerificationStatus,
+    );
+    metrics.set_queue_depth(submission, stats.queued);
+    metrics.set_queue_depth(read, stats.read_status.waiting);
+    metrics.set_rate(submission, stats.verify.rate);
+    metrics.set_rate(read, stats.read_status.rate);
+    metrics.set_hold(stats.hold.map(|hold| hold.cause));
+    metrics.set_next_expiry(stats.next_expiry, clock::now().wall);
+    ctx.note_pause();
+    ctx.metrics.workqueue.set_depth(stats.queued);
+    ctx.metrics.workqueue.refresh();
 }

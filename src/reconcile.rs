@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::crd::PhoneMigration;
 use crate::decide::{Decision, Next, TurnState};
 use crate::look::{self, key_of, uid_of};
+use crate::metrics::Visited;
 use crate::visits::Due;
 
 /// Between visits to an object that this version cannot parse.
@@ -28,6 +29,21 @@ const ECHO: Duration = Duration::from_secs(30);
 /// # Errors
 /// Never: a failed visit is due again after a back-off of the resource's own.
 pub async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, Infallible> {
+    let _worker = ctx.metrics.reconcile.worker();
+    let begun = clock::boot();
+    let (action, error) = reconcile_once(&watched, &ctx).await;
+    let visited = match error {
+        Some(error) => error,
+        None if action == Action::await_change() => Visited::Success,
+        None => Visited::RequeueAfter,
+    };
+    let took = clock::boot().saturating_sub(begun);
+    ctx.metrics.reconcile.visited(visited, took);
+    Ok(action)
+}
+
+/// When to come again, and how it failed if it did.
+async fn reconcile_once(watched: &Watched, ctx: &Arc<Context>) -> (Action, Option<Visited>) {
     let object = match &watched.0 {
         Ok(object) => object,
         Err(invalid) => {
@@ -36,42 +52,45 @@ pub async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Actio
                 name = invalid.metadata.name.as_deref(),
                 "Resource cannot be parsed: is the installed CRD of this version?"
             );
-            return Ok(Action::requeue(UNPARSABLE));
+            return (Action::requeue(UNPARSABLE), Some(Visited::Error));
         }
     };
     let Some(key) = key_of(object) else {
-        return Ok(Action::await_change());
+        return (Action::await_change(), None);
     };
-    if is_out_of_hands(&ctx, object) {
-        return Ok(Action::await_change());
+    if is_out_of_hands(ctx, object) {
+        return (Action::await_change(), None);
     }
     // One resource that makes us panic must not stop the others.
-    let visited = AssertUnwindSafe(visit(&ctx, &key, object))
+    let visited = AssertUnwindSafe(visit(ctx, &key, object))
         .catch_unwind()
         .await;
-    let error = match visited {
-        Ok(Ok(())) => return Ok(next_visit(&ctx, &key, object)),
-        Ok(Err(error)) => error,
-        Err(_) => ClusterError::Unavailable("the visit panicked: please report it".into()),
-    };
-    Ok(after_error(&ctx, &key, &error))
+    match visited {
+        Ok(Ok(())) => (next_visit(ctx, &key, object), None),
+        Ok(Err(error)) => after_error(ctx, &key, &error),
+        Err(_) => {
+            let panic = ClusterError::Unavailable("the visit panicked: please report it".into());
+            let (action, _) = after_error(ctx, &key, &panic);
+            (action, Some(Visited::Panic))
+        }
+    }
 }
 
-fn after_error(ctx: &Context, key: &Key, error: &ClusterError) -> Action {
-    let delay = match error {
+fn after_error(ctx: &Context, key: &Key, error: &ClusterError) -> (Action, Option<Visited>) {
+    let (delay, visited) = match error {
         ClusterError::NotFound => {
             ctx.visits.forget(key);
-            return Action::await_change();
+            return (Action::await_change(), None);
         }
         // Somebody else wrote: look again soon.
-        ClusterError::Conflict => ctx.visits.conflicted(key, clock::boot()),
+        ClusterError::Conflict => (ctx.visits.conflicted(key, clock::boot()), None),
         ClusterError::Invalid | ClusterError::Forbidden | ClusterError::Unavailable(_) => {
-            ctx.metrics.reconcile_error();
-            ctx.visits.failed(key, clock::boot())
+            let delay = ctx.visits.failed(key, clock::boot());
+            (delay, Some(Visited::Error))
         }
     };
     tracing::warn!(object = %key, %error, retry_after = ?delay, "Visit not finished");
-    Action::requeue(delay)
+    (Action::requeue(delay), visited)
 }
 
 /// A running task triggers its resource when it ends, and whoever begins to lead visits all.

@@ -37,6 +37,21 @@ pub enum Recorded {
     Orphaned,
 }
 
+impl Recorded {
+    /// How the attempt stands recorded, for the log and its trace.
+    pub fn word(&self) -> String {
+        match self {
+            Recorded::Written(object) => {
+                let status = object.status.as_ref();
+                let attempt = status.and_then(|status| status.attempt.as_ref());
+                let outcome = attempt.and_then(|attempt| attempt.outcome);
+                outcome.map_or_else(|| "none".to_owned(), |outcome| format!("{outcome:?}"))
+            }
+            Recorded::Orphaned => "Orphaned".to_owned(),
+        }
+    }
+}
+
 /// Writes `fact` about the attempt. `object` is the newest known version; on a conflict it is
 /// read again. Gives up only when the resource or the attempt is gone.
 pub async fn record(
@@ -62,7 +77,7 @@ pub async fn record(
             tokio::time::sleep(conflict_back_off(conflicts)).await;
             conflicts += 1;
         } else {
-            ctx.metrics.record_failure(error.status());
+            ctx.metrics.resources.record_failure(error.status());
             tracing::error!(object = %owned.key, attempt = %owned.attempt_id, %error,
                 "Outcome not recorded yet, trying again");
             if error == ClusterError::Invalid {
@@ -117,7 +132,7 @@ async fn read_again(ctx: &Context, owned: &Owned, wait: &mut Duration) -> Option
             Ok(live) => return Some(live),
             Err(ClusterError::NotFound) => return None,
             Err(error) => {
-                ctx.metrics.record_failure(error.status());
+                ctx.metrics.resources.record_failure(error.status());
                 tracing::error!(object = %owned.key, attempt = %owned.attempt_id, %error,
                     "Resource cannot be read to record its outcome, trying again");
                 tokio::time::sleep(*wait).await;

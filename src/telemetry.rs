@@ -19,9 +19,14 @@ use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::LogFormat;
+
+mod traces;
+
+pub use traces::Traces;
 
 /// The target of this crate's library and of its binary.
 const OWN_TARGET: &str = "phone_migration_operator";
@@ -37,6 +42,9 @@ pub enum TelemetryError {
          separated by commas"
     )]
     Filter(String),
+    /// The exporter of traces cannot be built.
+    #[error("--otlp-endpoint: traces cannot be exported: {0}")]
+    Traces(String),
     /// A second call in one process.
     #[error("logging was set up twice")]
     Twice,
@@ -116,7 +124,7 @@ pub fn subscriber<W>(
     filter: LogFilter,
     ansi: bool,
     writer: W,
-) -> impl Subscriber + Send + Sync
+) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -132,13 +140,19 @@ where
     Registry::default().with(layer.with_filter(filter))
 }
 
-/// Sends logs to stderr and installs the panic hook. Once per process, before any task.
+/// Sends logs to stderr, spans to `traces`, and installs the panic hook. Once per process, before
+/// any task.
 ///
 /// # Errors
 /// When `rust_log` cannot be read, or logging was set up before.
-pub fn init(format: LogFormat, rust_log: &str) -> Result<(), TelemetryError> {
+pub fn init(
+    format: LogFormat,
+    rust_log: &str,
+    traces: Option<&Traces>,
+) -> Result<(), TelemetryError> {
     let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let subscriber = subscriber(format, filter(rust_log)?, ansi, std::io::stderr);
+    let subscriber = subscriber(format, filter(rust_log)?, ansi, std::io::stderr)
+        .with(traces.map(Traces::layer));
     tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::Twice)?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())

@@ -73,6 +73,7 @@ fn defaults_are_those_of_the_contract() {
         fingerprint_key_file: None,
         listen: "0.0.0.0:8080".parse().unwrap(),
         log_format: LogFormat::Json,
+        otlp_endpoint: None,
         in_cluster: false,
     };
     assert_eq!(config(&[]), expected);
@@ -105,6 +106,7 @@ fn every_flag_sets_its_field() {
         "--fingerprint-key-file=/key",
         "--listen=[::1]:0",
         "--log-format=text",
+        "--otlp-endpoint=http://collector:4318/",
     ]);
     let expected = Config {
         cams_endpoint: "http://127.0.0.1:9000".to_owned(),
@@ -123,6 +125,7 @@ fn every_flag_sets_its_field() {
         fingerprint_key_file: Some(PathBuf::from("/key")),
         listen: "[::1]:0".parse().unwrap(),
         log_format: LogFormat::Text,
+        otlp_endpoint: Some("http://collector:4318".to_owned()),
         in_cluster: false,
     };
     assert_eq!(config, expected);
@@ -161,6 +164,8 @@ fn every_bad_value_gives_one_line_that_says_what_to_do() {
     let namespace =
         "write a namespace name: lower-case letters, digits and dashes, at most 63 characters";
     let identity = "write 1 to 253 visible ASCII characters, such as the pod's name";
+    let collector = "write a URL such as http://collector.observability:4318; headers for it, such \
+                     as credentials, belong into OTEL_EXPORTER_OTLP_HEADERS";
     let long = "a".repeat(64);
     let table: &[(&str, &str, &str)] = &[
         ("--cams-endpoint", "", url),
@@ -168,6 +173,9 @@ fn every_bad_value_gives_one_line_that_says_what_to_do() {
         ("--cams-endpoint", "https://cams\nhost", url),
         ("--allow-insecure-endpoint", "1", "write true or false"),
         ("--credentials-dir", "", "write a path, or leave it out"),
+        ("--otlp-endpoint", "collector:4318", collector),
+        ("--otlp-endpoint", "grpc://collector:4317", collector),
+        ("--otlp-endpoint", "http://a b", collector),
         ("--signature", "v2", "write v1 or v3"),
         ("--signature", "", "write v1 or v3"),
         ("--signature-validity", "31", unit),
@@ -331,6 +339,23 @@ fn a_key_in_place_of_its_path_is_not_repeated() {
 }
 
 #[test]
+fn a_password_in_the_collectors_url_is_not_repeated() {
+    for url in [
+        "http://user:CANARY@collector:4318",
+        "http://collector:4318?key=CANARY",
+    ] {
+        let line = refusal(&["--otlp-endpoint", url]);
+        assert!(
+            line.starts_with("--otlp-endpoint (or PHONEMIG_OTLP_ENDPOINT): "),
+            "{line}"
+        );
+        assert!(line.contains("OTEL_EXPORTER_OTLP_HEADERS"), "{line}");
+        assert!(!line.contains("CANARY"), "{line}");
+    }
+    assert_eq!(config(&["--otlp-endpoint="]).otlp_endpoint, None);
+}
+
+#[test]
 fn crd_needs_no_valid_flags() {
     assert!(matches!(command(&["crd"], &laptop()), Ok(Command::Crd)));
     let with_bad_flag = command(&["--qps=abc", "crd"], &laptop());
@@ -357,7 +382,7 @@ fn every_flag_has_a_variable_of_its_name_and_stands_in_the_help() {
     let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(
         flags().len(),
-        15,
+        16,
         "a new flag belongs into every table here"
     );
     for flag in flags() {
@@ -442,6 +467,7 @@ fn variables_set_the_same_values_as_flags_and_flags_win() {
         ("PHONEMIG_FINGERPRINT_KEY_FILE", "/key"),
         ("PHONEMIG_LISTEN", "127.0.0.1:9"),
         ("PHONEMIG_LOG_FORMAT", "text"),
+        ("PHONEMIG_OTLP_ENDPOINT", "https://collector/otlp"),
     ]);
     for part in [
         "cams_endpoint: \"http://127.0.0.1:9000\"",
@@ -458,6 +484,7 @@ fn variables_set_the_same_values_as_flags_and_flags_win() {
         "listen: 127.0.0.1:9",
         "listen: 127.0.0.1:7",
         "log_format: Text",
+        "otlp_endpoint: Some(\"https://collector/otlp\")",
     ] {
         assert!(shown.contains(part), "{part} is not in {shown}");
     }

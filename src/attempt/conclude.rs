@@ -26,7 +26,7 @@ pub(super) async fn conclude(
     code: &Code,
     signed: Now,
     answer: Answer,
-) {
+) -> Recorded {
     let (mut fact, told) = rules::conclusion(answer, signed, ctx.validity);
     rules::remember(&ctx.spent, code, &owned.attempt_id, &fact, &told);
     if matches!(fact, Fact::Refused { .. }) {
@@ -35,7 +35,7 @@ pub(super) async fn conclude(
     if let Fact::Released { setback, next, .. } = &mut fact {
         *next = next_attempt(ctx, owned, *setback);
     }
-    record(ctx, owned, object, fact).await;
+    record(ctx, owned, object, fact).await
 }
 
 /// When a released attempt is made again, where status says so.
@@ -49,7 +49,7 @@ fn next_attempt(ctx: &Context, owned: &Owned, setback: Setback) -> Option<jiff::
 }
 
 /// A refusal may hide success: the status is read first.
-async fn refused(ctx: &Context, owned: &Owned, object: PhoneMigration, refusal: Fact) {
+async fn refused(ctx: &Context, owned: &Owned, object: PhoneMigration, refusal: Fact) -> Recorded {
     let read = observe::read(
         ctx,
         &object,
@@ -63,10 +63,11 @@ async fn refused(ctx: &Context, owned: &Owned, object: PhoneMigration, refusal: 
     };
     let fact = rules::after_refusal(refusal, &result, told.request_id);
     let recorded = record(ctx, owned, object, fact).await;
-    if let (ReadResult::Failed(_), Recorded::Written(object)) = (result, recorded) {
+    if let (ReadResult::Failed(_), Recorded::Written(object)) = (result, &recorded) {
         ctx.visits
             .make_up_read(&owned.key, object.status.as_ref(), clock::now().wall);
     }
+    recorded
 }
 
 /// A claim that surfaced although this process never sent it.

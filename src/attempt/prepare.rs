@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::{Claimed, SLOT_WITHIN, next_probe, rules};
 use crate::act;
 use crate::cams::{BlockCause, NotSentCause, ReadFailure, StatusVerdict, Target};
@@ -97,8 +99,7 @@ async fn look_first(
         }
     }
     if skewed(ctx) {
-        ctx.quota
-            .report(Action::Verify, Report::Blocked(quota::BlockCause::Clock));
+        ctx.report(Action::Verify, Report::Blocked(quota::BlockCause::Clock));
         return hold_back(ctx, object, Setback::Clock, own_clock_skew()).await;
     }
     Ok(Some(turn))
@@ -152,7 +153,7 @@ fn look_failed(ctx: &Context, object: &PhoneMigration, told: &Told) {
     let Some(key) = look::key_of(object) else {
         return;
     };
-    ctx.metrics.look_failure();
+    ctx.metrics.resources.look_failure();
     if !ctx.visits.first_look_failure(&key) {
         return;
     }
@@ -204,29 +205,29 @@ async fn claim(
     let Some(new) = look::changed(&object, &fact, &look) else {
         return Ok(None);
     };
-    let stored = match look::write(ctx, &object, new, &fact).await {
-        Ok(stored) => stored,
-        Err(error @ (ClusterError::Conflict | ClusterError::Unavailable(_))) => {
-            match recognise(ctx, &owned, signed).await {
-                Some(stored) => stored,
-                None => {
+    let span = super::span(&owned);
+    let stored = async {
+        match look::write(ctx, &object, new, &fact).await {
+            Err(error @ (ClusterError::Conflict | ClusterError::Unavailable(_))) => {
+                let stored = recognise(ctx, &owned, signed).await;
+                stored.ok_or_else(|| {
                     ctx.never_sent.add(&owned.attempt_id);
-                    return Err(error);
-                }
+                    error
+                })
             }
+            written => written,
         }
-        Err(error) => return Err(error),
     };
-    Ok(Some((
-        Claimed {
-            owned,
-            object: stored,
-            code,
-            signed,
-            request,
-        },
-        turn,
-    )))
+    let object = stored.instrument(span.clone()).await?;
+    let claimed = Claimed {
+        owned,
+        object,
+        code,
+        signed,
+        request,
+        span,
+    };
+    Ok(Some((claimed, turn)))
 }
 
 /// After a conflict or a lost reply: the stored claim, if it is ours and young.

@@ -9,8 +9,8 @@ use crate::clock::{self, Now};
 use crate::code::Code;
 use crate::context::Context;
 use crate::metrics::Answer as Label;
-use crate::observe::{block_cause, end_slot};
-use crate::quota::{Action, Priority, Report, Slot, Turn};
+use crate::observe::{Admitted, block_cause, end_slot, took};
+use crate::quota::{Action, Priority, Report, Turn};
 use crate::record::Owned;
 
 /// Sends, once, and records what came of it.
@@ -21,8 +21,8 @@ pub(super) async fn submit(ctx: &Context, claimed: Claimed, turn: Turn) {
         code,
         signed,
         request,
+        span: attempt,
     } = claimed;
-    let started = clock::boot();
     let span = (owned.key.to_string(), owned.attempt_id.clone());
     tracing::info!(object = %span.0, attempt = %span.1, "Attempt claimed");
     let number = &object.spec.phone_number;
@@ -30,17 +30,19 @@ pub(super) async fn submit(ctx: &Context, claimed: Claimed, turn: Turn) {
         .cams
         .submit(request, || gate(ctx, turn, &owned, number, &code, signed))
         .await;
-    let now = clock::boot();
+    let took = took(call.timing);
     end_slot(call.admitted, call.timing);
     let answer = call.answer;
-    count(ctx, &answer, now.saturating_sub(started));
-    let report = report(&answer);
-    if let Some(report) = report {
-        ctx.quota.report(Action::Verify, report);
+    count(ctx, &answer, took);
+    if let Some(report) = report(&answer) {
+        ctx.report(Action::Verify, report);
     }
+    attempt.record("request", answer.request_id.as_deref());
+    attempt.record("code", answer.code.as_deref());
     tracing::info!(object = %span.0, attempt = %span.1, verdict = verdict_word(&answer.verdict),
         code = answer.code.as_deref(), request = answer.request_id.as_deref(), "Attempt answered");
-    conclude::conclude(ctx, &owned, object, &code, signed, answer).await;
+    let recorded = conclude::conclude(ctx, &owned, object, &code, signed, answer).await;
+    attempt.record("outcome", recorded.word());
 }
 
 /// The last decision before the bytes leave, at the connected socket.
@@ -51,7 +53,7 @@ async fn gate(
     number: &str,
     code: &Code,
     signed: Now,
-) -> Result<Slot, GateClosed> {
+) -> Result<Admitted, GateClosed> {
     let closed = |reason| Err(GateClosed { reason });
     let priority = Priority::Look;
     let Ok(slot) = ctx.quota.slot(Action::Verify, priority, SLOT_WITHIN).await else {
@@ -72,10 +74,14 @@ async fn gate(
         slot.unsent();
         return closed(reason);
     }
-    Ok(slot)
+    let in_flight = ctx
+        .metrics
+        .account
+        .in_flight(cams::Action::ChatappMigrationVerified);
+    Ok(Admitted::new(slot, in_flight))
 }
 
-fn count(ctx: &Context, answer: &Answer, took: Duration) {
+fn count(ctx: &Context, answer: &Answer, took: Option<Duration>) {
     let label = match (&answer.verdict, answer.code.as_deref()) {
         (Verdict::NotSent(NotSentCause::Gate), _) => return,
         (Verdict::NotSent(_), _) => Label::NotSent,
@@ -86,6 +92,7 @@ fn count(ctx: &Context, answer: &Answer, took: Duration) {
         (_, None) => Label::NotTheApi,
     };
     ctx.metrics
+        .account
         .call(cams::Action::ChatappMigrationVerified, label, took);
 }
 

@@ -7,8 +7,7 @@
 //! fails after it is [`SendError::Unknown`].
 //!
 //! HTTP/1.1, a fresh connection for every call, no redirect, no retry layer, no proxy from the
-//! environment, TLS 1.2 or later with the compiled-in web roots (an empty container image has
-//! no others).
+//! environment, TLS as [`tls`] has it.
 //!
 //! Limits: the HTTP library's own copies of the URL are not zeroised; they are freed with the
 //! call.
@@ -20,8 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -31,6 +30,7 @@ use super::endpoint::Endpoint;
 use super::sign::SignedRequest;
 use super::wire::{MAX_BODY, Reply, ReplyHeaders, parse_reply};
 use crate::clock::{self, Now};
+use crate::tls;
 
 mod faults;
 mod handover;
@@ -136,19 +136,9 @@ impl Client {
         if !options.extra_roots.is_empty() && !endpoint.is_loopback() {
             return Err(ClientError::ExtraRoots);
         }
-        let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        for root in options.extra_roots {
-            roots.add(root)?;
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
             endpoint,
-            tls,
+            tls: tls::client_config(options.extra_roots)?,
             lookup: system_lookup(),
         })
     }

@@ -39,6 +39,8 @@ pub(super) struct Cli {
 pub(super) enum Subcommand {
     /// Run the operator (the default)
     Run,
+    /// Check configuration, credentials, CRD and rights, and say what is wrong and what to do
+    Check,
     /// Print the CustomResourceDefinition as YAML
     Crd,
 }
@@ -218,4 +220,15 @@ pub struct RunArgs {
         default_value = "json"
     )]
     pub log_format: String,
+
+    /// Send traces, one span per attempt, to this OTLP collector (HTTP, protobuf; /v1/traces is
+    /// appended). OTEL_EXPORTER_OTLP_HEADERS may hold headers for it
+    #[arg(
+        long,
+        env = "PHONEMIG_OTLP_ENDPOINT",
+        value_name = "URL",
+        global = true,
+        help_heading = "Process"
+    )]
+    pub otlp_endpoint: Option<String>,
 }

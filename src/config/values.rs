@@ -34,6 +34,30 @@ pub(super) fn whole_number(
         })
 }
 
+/// An http or https URL without user, query and fragment; an empty one is none. The value is not
+/// repeated in the message when it may hold a password.
+pub(super) fn collector(
+    flag: &'static str,
+    value: Option<String>,
+) -> Result<Option<String>, ConfigError> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let advice = "write a URL such as http://collector.observability:4318; headers for it, such as \
+                  credentials, belong into OTEL_EXPORTER_OTLP_HEADERS";
+    if value.contains(['@', '?', '#']) {
+        return Err(ConfigError::value(flag, "(not shown)", advice));
+    }
+    let url = value.parse::<http::Uri>().ok();
+    let fits = url.is_some_and(|url| {
+        matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some()
+    });
+    if !fits {
+        return Err(ConfigError::value(flag, &value, advice));
+    }
+    Ok(Some(value.trim_end_matches('/').to_owned()))
+}
+
 /// Numbers with units, the larger first: `31m`, `90s`, `1h30m`. Never zero.
 pub(super) fn duration(flag: &'static str, value: &str) -> Result<Duration, ConfigError> {
     seconds(value)

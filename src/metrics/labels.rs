@@ -17,7 +17,8 @@ pub enum Answer<'a> {
 }
 
 impl Answer<'_> {
-    pub(super) fn label(self) -> &'static str {
+    /// Its label.
+    pub fn label(self) -> &'static str {
         match self {
             Answer::Code(code) => code_label(code),
             Answer::NotTheApi => "NotTheApi",
@@ -106,6 +107,40 @@ impl UnknownKind {
         }
     }
 }
+
+/// Every label that an answer can get.
+pub(super) fn answers() -> impl Iterator<Item = &'static str> {
+    let own = [Answer::NotTheApi, Answer::NoReply, Answer::NotSent];
+    KNOWN_CODES
+        .into_iter()
+        .chain(own.map(Answer::label))
+        .chain(["other"])
+}
+
+/// Tasks that run beside the visits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// From a turn to a recorded outcome.
+    Attempt,
+    /// Reads the status of a number whose outcome is open.
+    Observation,
+}
+
+impl Task {
+    pub(super) const ALL: [Task; 2] = [Task::Attempt, Task::Observation];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Task::Attempt => "attempt",
+            Task::Observation => "observation",
+        }
+    }
+}
+
+/// What [`http_status_label`] gives.
+pub(super) const HTTP_STATUSES: [&str; 10] = [
+    "none", "401", "403", "404", "409", "413", "422", "429", "5xx", "other",
+];
 
 /// Apiserver statuses that mean something for a status write; the rest by class.
 pub(super) fn http_status_label(status: Option<u16>) -> &'static str {

@@ -142,6 +142,14 @@ impl Account {
         self.queue.contains(uid) || self.turns.get(uid).is_some_and(|grant| !grant.taken)
     }
 
+    /// How many turns come before that of a ticket that waits, or has one to take.
+    pub fn position(&self, uid: &str) -> Option<usize> {
+        match self.queue.position(uid) {
+            Some(ahead) => Some(ahead + self.turns.len()),
+            None => self.is_waiting(uid).then_some(0),
+        }
+    }
+
     /// Takes the turn that was granted to `uid`, once.
     pub fn take_turn(&mut self, uid: &str, now: BootTime) -> Option<Taken> {
         let grant = self.turns.take(uid, now)?;
@@ -268,6 +276,7 @@ impl Account {
             queued: self.queue.len(),
             granted: self.turns.untaken(),
             outstanding: self.turns.len(),
+            next_expiry: self.queue.next_expiry(),
             verify: self.verify.stats(now),
             read_status: self.read_status.stats(now),
             paused_until: self.paused_until(now),

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::account::{Account, Effect, WaiterId};
 use super::hold::{Cause, HoldView};
-use super::{Action, NoSlot, ObjectKey, Priority, Report, Settings, Stats, Ticket};
+use super::{Action, Estimate, NoSlot, ObjectKey, Priority, Report, Settings, Stats, Ticket};
 use crate::clock::{self, BootTime};
 
 mod guards;
@@ -33,6 +33,7 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 #[derive(Clone)]
 pub struct Quota {
     shared: Arc<Shared>,
+    qps: u32,
 }
 
 struct Shared {
@@ -78,7 +79,8 @@ impl Quota {
             clock,
         });
         let task = dispatch(StopOnDrop(Arc::clone(&shared)), wake);
-        (Self { shared }, task)
+        let qps = settings.qps;
+        (Self { shared, qps }, task)
     }
 
     /// Asks for a turn. Idempotent: a known uid only has its expiry updated. A uid that
@@ -96,6 +98,14 @@ impl Quota {
     /// True while the uid waits for a turn or has one to take.
     pub fn is_waiting(&self, uid: &str) -> bool {
         self.shared.read(|account, _| account.is_waiting(uid))
+    }
+
+    /// How long the wait of `uid` may last; `None` if it does not wait, or nothing limits it.
+    pub fn estimate(&self, uid: &str) -> Option<Estimate> {
+        self.shared.read(|account, now| {
+            let ahead = account.position(uid)?;
+            Estimate::new(ahead, account.stats(now).queued, self.qps)
+        })
     }
 
     /// The turn granted to `uid`: once, after its key came on `wake`.

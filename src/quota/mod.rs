@@ -16,6 +16,7 @@
 //! | [`pacer`] | when the next call of one action may leave. PURE |
 //! | [`hold`] | causes that stop the whole account, and their probes. PURE |
 //! | [`account`] | the three together: turns, slots, reports. PURE |
+//! | [`estimate`] | how long a wait may last, for people. PURE |
 //! | [`dispatcher`] | the one task per account that drives them, and its handle |
 //!
 //! PURE modules read no clock, start no task and know no network or cluster: time is
@@ -28,6 +29,7 @@
 
 pub mod account;
 pub mod dispatcher;
+pub mod estimate;
 pub mod hold;
 pub mod pacer;
 pub mod queue;
@@ -37,6 +39,7 @@ mod recent;
 use std::time::Duration;
 
 pub use dispatcher::{Quota, Slot, Turn};
+pub use estimate::Estimate;
 pub use hold::{Cause, HoldView};
 
 /// The API actions that the server counts, each with a quota of its own.
@@ -169,6 +172,8 @@ pub struct Stats {
     pub granted: usize,
     /// Turns granted or taken, and not yet used.
     pub outstanding: usize,
+    /// When the first code among the tickets expires.
+    pub next_expiry: Option<jiff::Timestamp>,
     /// The submissions.
     pub verify: LaneStats,
     /// The status reads.

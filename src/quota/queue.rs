@@ -145,6 +145,12 @@ impl FairQueue {
         self.waiting.is_empty()
     }
 
+    /// When the first code in the queue expires. O(namespaces).
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        let most_urgent = self.namespaces.values().filter_map(|n| n.tickets.first());
+        most_urgent.filter_map(|ticket| ticket.expires_at).min()
+    }
+
     /// How many turns come before this one if nobody joins or leaves: 0 is next.
     /// O(namespaces + rank).
     pub fn position(&self, uid: &str) -> Option<usize> {

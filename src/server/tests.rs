@@ -22,7 +22,7 @@ async fn running() -> Running {
     let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = server.address();
     let health = Health::new();
-    let metrics = Arc::new(Metrics::new(["Queued"]));
+    let metrics = Arc::new(Metrics::new("default", ["Queued"]));
     let (stop, stopped) = oneshot::channel();
     let run = server.run(health.clone(), metrics, async {
         let _ = stopped.await;
@@ -187,7 +187,7 @@ async fn half_a_request_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_given_up() {
     let (mut client, stream) = tokio::io::duplex(64);
-    let metrics = Arc::new(Metrics::new(["Queued"]));
+    let metrics = Arc::new(Metrics::new("default", ["Queued"]));
     let start = Instant::now();
     let served = tokio::spawn(serve(stream, Health::new(), metrics));
     let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -74,7 +74,8 @@ async fn t23_a_panic_stops_one_resource_and_not_the_others() {
     }
     let metrics = operator.http("/metrics").await.unwrap();
     assert!(
-        !metrics.contains("phonemigration_reconcile_errors_total 0"),
+        !metrics
+            .contains("controller_runtime_reconcile_panics_total{controller=\"phonemigration\"} 0"),
         "{metrics}"
     );
     // What it panicked with is nowhere.

@@ -22,7 +22,7 @@ pub type Word = Option<&'static str>;
 pub fn fact(fact: &Fact) -> Word {
     match fact {
         Fact::NoCode(_)
-        | Fact::Queued(QueuedFor::Turn | QueuedFor::Hold(_))
+        | Fact::Queued(QueuedFor::Turn | QueuedFor::TurnWithin { .. } | QueuedFor::Hold(_))
         | Fact::Duplicate { .. }
         | Fact::Suspended
         | Fact::HeldBack { .. }

@@ -11,7 +11,7 @@ use tracing::Level;
 
 use super::{any_text, cases};
 
-const FLAGS: [&str; 15] = [
+const FLAGS: [&str; 16] = [
     "--cams-endpoint",
     "--allow-insecure-endpoint",
     "--credentials-dir",
@@ -27,6 +27,7 @@ const FLAGS: [&str; 15] = [
     "--fingerprint-key-file",
     "--listen",
     "--log-format",
+    "--otlp-endpoint",
 ];
 
 fn environment() -> Environment {
@@ -45,6 +46,7 @@ fn checked(words: &[OsString]) -> Result<Option<Config>, String> {
     match parse(argv, &environment()) {
         Ok(Command::Run(config)) => Ok(Some(*config)),
         Ok(Command::Crd | Command::Print(_)) => Ok(None),
+        Ok(Command::Check(config)) => config.map(Some).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     }
 }

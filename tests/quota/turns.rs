@@ -63,6 +63,11 @@ fn a_turn_is_granted_woken_taken_and_used_once() {
     let granted = START + s(3);
     assert_eq!(woken(&mut account, granted), ["x"]);
     assert!(account.is_waiting("x"));
+    assert_eq!(
+        account.position("x"),
+        Some(0),
+        "it is next until it is taken"
+    );
     account.enqueue(ticket("a", "x"), granted);
     assert_eq!(
         woken(&mut account, granted),
@@ -72,6 +77,7 @@ fn a_turn_is_granted_woken_taken_and_used_once() {
     let turn = take(&mut account, "x", granted + ms(5));
     assert_eq!((turn.kind, turn.waited), (TurnKind::Normal, s(3)));
     assert!(!account.is_waiting("x"));
+    assert_eq!(account.position("x"), None);
     assert_eq!(account.take_turn("x", granted + ms(6)), None);
     assert!(account.turn_stands("x", turn.id));
     assert!(use_turn(&mut account, "x", turn, granted + ms(7)));

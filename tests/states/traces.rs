@@ -44,22 +44,22 @@ async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
         "phonemigration_objects{reason=\"Verified\"} 1",
         "phonemigration_objects{reason=\"CodeRejected\"} 1",
         "phonemigration_objects{reason=\"Queued\"} 0",
-        "phonemigration_open_attempts 0",
-        "phonemigration_account_paused 0",
-        "phonemigration_account_hold{cause=\"credentials\"} 0",
+        "phonemigration_running_tasks 0",
+        "phonemigration_account_paused{account=\"default\"} 0",
+        "phonemigration_account_hold{account=\"default\",cause=\"credentials\"} 0",
         "phonemigration_fingerprint_key_ephemeral 0",
         "phonemigration_outcome_unknown{kind=\"final\"} 0",
-        "phonemigration_queue_depth{action=\"ChatappMigrationVerified\"} 0",
-        "phonemigration_cams_requests_total{action=\"ChatappMigrationVerified\",code=\"OK\"} 1",
-        "phonemigration_cams_requests_total{action=\"ChatappMigrationVerified\",code=\"other\"} 1",
-        "phonemigration_cams_requests_total{action=\"GetPhoneNumberVerificationStatus\",code=\"OK\"} 3",
-        "phonemigration_cams_request_duration_seconds_count{action=\"ChatappMigrationVerified\"} 2",
-        "phonemigration_rate_limiter_wait_seconds_count{action=\"ChatappMigrationVerified\"} 2",
+        "phonemigration_queue_depth{account=\"default\",action=\"ChatappMigrationVerified\"} 0",
+        "phonemigration_cams_requests_total{account=\"default\",action=\"ChatappMigrationVerified\",code=\"OK\"} 1",
+        "phonemigration_cams_requests_total{account=\"default\",action=\"ChatappMigrationVerified\",code=\"other\"} 1",
+        "phonemigration_cams_requests_total{account=\"default\",action=\"GetPhoneNumberVerificationStatus\",code=\"OK\"} 3",
+        "phonemigration_cams_request_duration_seconds_count{account=\"default\",action=\"ChatappMigrationVerified\"} 2",
+        "phonemigration_rate_limiter_wait_seconds_count{account=\"default\",action=\"ChatappMigrationVerified\"} 2",
     ] {
         until_metric(&mut operator, line).await;
     }
     let text = operator.http("/metrics").await.unwrap();
-    for name in ["look_failures", "reconcile_errors"] {
+    for name in ["look_failures", "task_failures"] {
         assert!(
             text.contains(&format!("# TYPE phonemigration_{name}_total counter")),
             "{name} in {text}"

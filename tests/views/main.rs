@@ -19,6 +19,7 @@ mod outcome;
 mod refused;
 mod replay;
 mod stale;
+mod turn;
 mod zombie;
 
 /// The binary under test.

@@ -1,0 +1,15 @@
+//! What the operator shows of itself: metrics, alerts, dashboard, logs, traces and its own check.
+//! Judged by real tools: promtool and a Prometheus server that scraped a real run.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod alerts;
+mod check;
+mod collector;
+mod dashboard;
+mod logs;
+mod metrics;
+mod morning;
+mod queue;
+mod scrape;
+mod tools;
+mod traces;
