@@ -60,7 +60,11 @@ fn reference(command: &Command) -> String {
         writeln!(out, "{}", row(arg)).unwrap();
     }
     let more = command.get_after_help().unwrap().to_string();
-    writeln!(out, "\n## Credentials and other environment\n\n```text\n{more}\n```").unwrap();
+    writeln!(
+        out,
+        "\n## Credentials and other environment\n\n```text\n{more}\n```"
+    )
+    .unwrap();
     out
 }
 

@@ -29,7 +29,7 @@ fn anchors(page: &Page) -> Vec<String> {
     for heading in page.headings() {
         let slug = slug(heading);
         let count = seen.entry(slug.clone()).or_default();
-        anchors.push(match count {
+        anchors.push(match *count {
             0 => slug,
             n => format!("{slug}-{n}"),
         });
@@ -57,7 +57,10 @@ fn plain(path: &Path) -> Option<PathBuf> {
 }
 
 fn fault(page: &Page, target: &str) -> Option<String> {
-    if ["https://", "http://", "mailto:"].iter().any(|s| target.starts_with(s)) {
+    if ["https://", "http://", "mailto:"]
+        .iter()
+        .any(|s| target.starts_with(s))
+    {
         return None;
     }
     let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
@@ -85,7 +88,10 @@ fn fault(page: &Page, target: &str) -> Option<String> {
 
 fn faults(page: &Page) -> Vec<String> {
     let targets = targets(page);
-    targets.iter().filter_map(|target| fault(page, target)).collect()
+    targets
+        .iter()
+        .filter_map(|target| fault(page, target))
+        .collect()
 }
 
 #[test]
@@ -103,7 +109,9 @@ fn every_page_is_linked() {
     let mut linked = Vec::new();
     for page in &pages {
         for target in targets(page) {
-            let path = target.split_once('#').map_or(target.as_str(), |(path, _)| path);
+            let path = target
+                .split_once('#')
+                .map_or(target.as_str(), |(path, _)| path);
             let path = plain(&page.path.parent().unwrap().join(path));
             linked.extend(path.filter(|path| *path != page.path));
         }
@@ -112,7 +120,11 @@ fn every_page_is_linked() {
     let lost = lost.filter(|page| page.path != Path::new("README.md"));
     // A folder that is linked shows its pages.
     let lost = lost.filter(|page| !linked.contains(&page.path.parent().unwrap().to_path_buf()));
-    none(&lost.map(|page| page.fault("no page links to it")).collect::<Vec<_>>());
+    none(
+        &lost
+            .map(|page| page.fault("no page links to it"))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -120,7 +132,14 @@ fn a_link_to_nowhere_is_found() {
     let text = "# A b, `c`!\n## A\n## A\n[1](#a-b-c) [2](#a-1) [3](threats.md#threats) \
                 [4](../README.md) [5](https://example.com) `[6](no.md)`\n```\n[7](no.md)\n```\n";
     none(&faults(&Page::new("docs/x.md", text)));
-    for bad in ["#a-2", "no.md", "threats.md#no", "../Cargo.toml#x", "../../etc", "/etc/hosts"] {
+    for bad in [
+        "#a-2",
+        "no.md",
+        "threats.md#no",
+        "../Cargo.toml#x",
+        "../../etc",
+        "/etc/hosts",
+    ] {
         let page = Page::new("docs/x.md", format!("# A\n[words]({bad})\n"));
         assert_eq!(faults(&page).len(), 1, "{bad}");
     }

@@ -11,19 +11,24 @@ use crate::page::{Page, none, repository};
 
 const BINARY: &str = "phone-migration-operator";
 /// Flags of other tools that pages name alone.
-const OTHER_TOOLS: [&str; 7] = [
+const OTHER_TOOLS: [&str; 10] = [
     "--create-namespace",
+    "--dir",
     "--field-selector",
     "--from-literal",
     "--help",
+    "--seed",
     "--timeout",
+    "--values",
     "--version",
     "--wait",
 ];
 /// Variables that only tests read.
 const OF_TESTS: [&str; 2] = ["PHONEMIG_TEST_SEED", "PHONEMIG_TEST_SEEDS"];
 /// First folders of paths that are looked up.
-const FOLDERS: [&str; 7] = [".ci/", "crds/", "deploy/", "docs/", "src/", "tests/", "scripts/"];
+const FOLDERS: [&str; 7] = [
+    ".ci/", "crds/", "deploy/", "docs/", "src/", "tests/", "scripts/",
+];
 
 fn words(code: &str) -> impl Iterator<Item = &str> {
     code.split(|c: char| c.is_whitespace() || matches!(c, '=' | ',' | ';' | '(' | ')' | '"' | '\''))
@@ -32,16 +37,25 @@ fn words(code: &str) -> impl Iterator<Item = &str> {
 /// Flags that a code gives to the operator: it begins with its name, or with a flag, also as an
 /// item of a YAML list.
 fn operator_flags(code: &str) -> Vec<String> {
-    let code = code.trim().trim_start_matches("- ").trim_start_matches('$').trim();
+    let code = code
+        .trim()
+        .trim_start_matches("- ")
+        .trim_start_matches('$')
+        .trim();
     let ours = code.starts_with("--") || code.split_whitespace().next() == Some(BINARY);
     let flags = words(code).filter(|word| word.starts_with("--") && word.len() > 2);
     flags.filter(|_| ours).map(str::to_owned).collect()
 }
 
 fn wrong_flags(page: &Page, known: &BTreeSet<String>) -> Vec<String> {
-    let named = page.code().into_iter().flat_map(|code| operator_flags(&code));
+    let named = page
+        .code()
+        .into_iter()
+        .flat_map(|code| operator_flags(&code));
     let wrong = named.filter(|flag| !known.contains(flag) && !OTHER_TOOLS.contains(&&**flag));
-    wrong.map(|flag| page.fault(&format!("{flag} is no flag"))).collect()
+    wrong
+        .map(|flag| page.fault(&format!("{flag} is no flag")))
+        .collect()
 }
 
 fn wrong_variables(page: &Page, known: &BTreeSet<String>) -> Vec<String> {
@@ -49,7 +63,9 @@ fn wrong_variables(page: &Page, known: &BTreeSet<String>) -> Vec<String> {
     let words = page.text.split(|c: char| !is_part(c));
     let named = words.filter(|word| word.starts_with("PHONEMIG_") && !word.contains('*'));
     let wrong = named.filter(|name| !known.contains(*name) && !OF_TESTS.contains(name));
-    wrong.map(|name| page.fault(&format!("{name} is no variable"))).collect()
+    wrong
+        .map(|name| page.fault(&format!("{name} is no variable")))
+        .collect()
 }
 
 /// Values that are given with `--set`, and do not exist.
@@ -57,7 +73,7 @@ fn wrong_values(page: &Page, values: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     for code in page.code() {
         for setting in code.split("--set ").skip(1) {
-            let path = setting.split('=').next().unwrap();
+            let path = setting.trim_start_matches('\'').split('=').next().unwrap();
             let found = path.split('.').try_fold(values, |node, key| node.get(key));
             if found.is_none() {
                 wrong.push(page.fault(&format!("{path} is no value of the chart")));
@@ -70,7 +86,11 @@ fn wrong_values(page: &Page, values: &Value) -> Vec<String> {
 /// Test files that are named by `cargo test`, and do not exist.
 fn wrong_tests(page: &Page) -> Vec<String> {
     let mut wrong = Vec::new();
-    for code in page.code().iter().filter(|code| code.contains("cargo test")) {
+    for code in page
+        .code()
+        .iter()
+        .filter(|code| code.contains("cargo test"))
+    {
         let words: Vec<&str> = code.split_whitespace().collect();
         let after = |flag: &'static str| {
             let pairs = words.windows(2).filter(move |pair| pair[0] == flag);
@@ -110,7 +130,9 @@ fn wrong_paths(page: &Page) -> Vec<String> {
 fn known_flags() -> BTreeSet<String> {
     let command = command_line();
     let flags = flags(&command).into_iter();
-    flags.map(|arg| format!("--{}", arg.get_long().unwrap())).collect()
+    flags
+        .map(|arg| format!("--{}", arg.get_long().unwrap()))
+        .collect()
 }
 
 fn known_variables() -> BTreeSet<String> {
@@ -130,15 +152,30 @@ fn values() -> Value {
 fn every_flag_and_variable_that_a_page_names_exists() {
     let (flags, variables) = (known_flags(), known_variables());
     let pages = Page::all();
-    none(&pages.iter().flat_map(|page| wrong_flags(page, &flags)).collect::<Vec<_>>());
-    none(&pages.iter().flat_map(|page| wrong_variables(page, &variables)).collect::<Vec<_>>());
+    none(
+        &pages
+            .iter()
+            .flat_map(|page| wrong_flags(page, &flags))
+            .collect::<Vec<_>>(),
+    );
+    none(
+        &pages
+            .iter()
+            .flat_map(|page| wrong_variables(page, &variables))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn every_value_test_and_path_that_a_page_names_exists() {
     let values = values();
     let pages = Page::all();
-    none(&pages.iter().flat_map(|page| wrong_values(page, &values)).collect::<Vec<_>>());
+    none(
+        &pages
+            .iter()
+            .flat_map(|page| wrong_values(page, &values))
+            .collect::<Vec<_>>(),
+    );
     none(&pages.iter().flat_map(wrong_tests).collect::<Vec<_>>());
     none(&pages.iter().flat_map(wrong_paths).collect::<Vec<_>>());
 }
@@ -149,8 +186,16 @@ fn names_of_what_does_not_exist_are_found() {
     let page = |text: &str| Page::new("x.md", text);
     let good = "`--qps 5` `kubectl get --all` `--wait`\n```\nhelm install --foo\n- --qps=5\n```\n";
     none(&wrong_flags(&page(good), &flags));
-    for bad in ["`--qqps`", "```\nphone-migration-operator \\\n  --qqps=1\n```", "```\n  - --qqps=1\n```"] {
-        assert_eq!(wrong_flags(&page(bad), &flags), ["x.md: --qqps is no flag"], "{bad}");
+    for bad in [
+        "`--qqps`",
+        "```\nphone-migration-operator \\\n  --qqps=1\n```",
+        "```\n  - --qqps=1\n```",
+    ] {
+        assert_eq!(
+            wrong_flags(&page(bad), &flags),
+            ["x.md: --qqps is no flag"],
+            "{bad}"
+        );
     }
     let variables = known_variables();
     let found = wrong_variables(&page("PHONEMIG_QPS PHONEMIG_* PHONEMIG_QQPS"), &variables);
@@ -161,5 +206,8 @@ fn names_of_what_does_not_exist_are_found() {
                 `cargo test -p fault-proxy --test proxy` `cargo test -p fault-proxy --test docs`";
     assert_eq!(wrong_tests(&page(text)).len(), 2);
     let text = "`deploy/flux` `tests/docs/links.rs::faults` `src/*.rs` `src/nothing.rs`";
-    assert_eq!(wrong_paths(&page(text)), ["x.md: src/nothing.rs does not exist"]);
+    assert_eq!(
+        wrong_paths(&page(text)),
+        ["x.md: src/nothing.rs does not exist"]
+    );
 }

@@ -4,7 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Pages outside `docs/`.
-const AT_THE_TOP: [&str; 4] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
+const AT_THE_TOP: [&str; 4] = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+];
 
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -26,7 +31,10 @@ impl Page {
 
     pub fn read(path: &Path) -> Self {
         let text = fs::read_to_string(repository().join(path));
-        Self::new(path, text.unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+        Self::new(
+            path,
+            text.unwrap_or_else(|e| panic!("{}: {e}", path.display())),
+        )
     }
 
     /// Every page, by path.

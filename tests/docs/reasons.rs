@@ -33,7 +33,9 @@ fn first_column(page: &Page, head: &str) -> Vec<String> {
     let mut inside = false;
     let mut found = Vec::new();
     for (code, line) in page.lines() {
-        let first = line.strip_prefix("| ").and_then(|rest| rest.split_once(" |"));
+        let first = line
+            .strip_prefix("| ")
+            .and_then(|rest| rest.split_once(" |"));
         let Some((first, _)) = first.filter(|_| !code) else {
             // The line below the head begins without a space.
             inside = inside && line.starts_with("|-");
@@ -51,14 +53,20 @@ fn first_column(page: &Page, head: &str) -> Vec<String> {
 fn unknown(page: &Page) -> Vec<String> {
     let named = named(page).into_iter();
     let unknown = named.filter(|word| Reason::parse(word).is_none());
-    unknown.map(|word| page.fault(&format!("{word} is no reason"))).collect()
+    unknown
+        .map(|word| page.fault(&format!("{word} is no reason")))
+        .collect()
 }
 
 /// Reasons without a heading of their own in a page.
 fn without_entry(page: &Page) -> Vec<String> {
     let headings = page.headings();
-    let missing = Reason::ALL.iter().filter(|r| !headings.contains(&r.as_str()));
-    missing.map(|r| page.fault(&format!("no entry for {}", r.as_str()))).collect()
+    let missing = Reason::ALL
+        .iter()
+        .filter(|r| !headings.contains(&r.as_str()));
+    missing
+        .map(|r| page.fault(&format!("no entry for {}", r.as_str())))
+        .collect()
 }
 
 #[test]
@@ -78,8 +86,14 @@ fn every_reason_has_its_entry_in_operations() {
 fn every_reason_is_in_the_table_of_clients() {
     let page = Page::read(Path::new(GITOPS));
     let shown = first_column(&page, "Reason");
-    let missing = Reason::ALL.iter().filter(|r| !shown.iter().any(|s| s == r.as_str()));
-    none(&missing.map(|r| page.fault(&format!("no row for {}", r.as_str()))).collect::<Vec<_>>());
+    let missing = Reason::ALL
+        .iter()
+        .filter(|r| !shown.iter().any(|s| s == r.as_str()));
+    none(
+        &missing
+            .map(|r| page.fault(&format!("no row for {}", r.as_str())))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -87,7 +101,10 @@ fn a_wrong_reason_and_a_missing_entry_are_found() {
     let text = "`status.reason=CodeWrong` `status.reason=NAME`\n\n| Reason | x |\n|---|---|\n\
                 | `Queued`, `Waiting` | y |\n\n| Else | x |\n|---|---|\n| `Other` | y |\n";
     let faults = unknown(&Page::new("x.md", text));
-    assert_eq!(faults, ["x.md: CodeWrong is no reason", "x.md: Waiting is no reason"]);
+    assert_eq!(
+        faults,
+        ["x.md: CodeWrong is no reason", "x.md: Waiting is no reason"]
+    );
     let page = Page::new("x.md", "### Queued\n");
     assert_eq!(without_entry(&page).len(), Reason::ALL.len() - 1);
 }

@@ -93,9 +93,23 @@ fn reference(crd: &Value) -> String {
     let schema = &version["schema"]["openAPIV3Schema"];
     let mut out = format!("{HEAD}\n{}\n\n", text(&schema["description"]));
     let joined = |value: &Value| list(value).map(text).collect::<Vec<_>>().join("`, `");
-    writeln!(out, "- `apiVersion: {}/{}`, `kind: {}`", text(&spec["group"]), text(&version["name"]), text(&names["kind"])).unwrap();
+    writeln!(
+        out,
+        "- `apiVersion: {}/{}`, `kind: {}`",
+        text(&spec["group"]),
+        text(&version["name"]),
+        text(&names["kind"])
+    )
+    .unwrap();
     writeln!(out, "- Scope: {}", text(&spec["scope"])).unwrap();
-    writeln!(out, "- Names for kubectl: `{}`, `{}`, category `{}`", text(&names["plural"]), joined(&names["shortNames"]), joined(&names["categories"])).unwrap();
+    writeln!(
+        out,
+        "- Names for kubectl: `{}`, `{}`, category `{}`",
+        text(&names["plural"]),
+        joined(&names["shortNames"]),
+        joined(&names["categories"])
+    )
+    .unwrap();
     let fields: Vec<&str> = list(&version["selectableFields"])
         .map(|field| text(&field["jsonPath"]).trim_start_matches('.'))
         .collect();
@@ -107,10 +121,21 @@ fn reference(crd: &Value) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    writeln!(out, "- Columns: {}; with `-o wide` also {}", columns(false), columns(true)).unwrap();
+    writeln!(
+        out,
+        "- Columns: {}; with `-o wide` also {}",
+        columns(false),
+        columns(true)
+    )
+    .unwrap();
     for part in ["spec", "status"] {
         let part_schema = &schema["properties"][part];
-        writeln!(out, "\n## {part}\n\n{}\n", text(&part_schema["description"])).unwrap();
+        writeln!(
+            out,
+            "\n## {part}\n\n{}\n",
+            text(&part_schema["description"])
+        )
+        .unwrap();
         out.push_str("| Field | Type | Default | Rules | Meaning |\n|---|---|---|---|---|\n");
         rows("", part_schema, &mut out);
     }
@@ -130,11 +155,18 @@ fn reference_of_the_resource_is_what_the_crd_says() {
 #[test]
 fn every_field_is_described() {
     let page = reference(&crd());
-    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
     for row in &rows {
         assert!(!row.ends_with("|  |"), "{row}");
     }
-    for field in ["verifyCodeSecretRef.expiresAtKey", "history[].outcome", "conditions[].message"] {
+    for field in [
+        "verifyCodeSecretRef.expiresAtKey",
+        "history[].outcome",
+        "conditions[].message",
+    ] {
         let start = format!("| `{field}` ");
         assert!(rows.iter().any(|row| row.starts_with(&start)), "{field}");
     }
