@@ -102,29 +102,46 @@ fn every_link_leads_to_a_file_and_a_heading() {
     none(&pages.iter().flat_map(faults).collect::<Vec<_>>());
 }
 
-/// Every page but the top one is reached from another.
-#[test]
-fn every_page_is_linked() {
-    let pages = Page::all();
+/// Pages that no other page links to, by itself or with its folder; the top one needs none.
+fn lost(pages: &[Page]) -> Vec<String> {
     let mut linked = Vec::new();
-    for page in &pages {
+    for page in pages {
         for target in targets(page) {
             let path = target
                 .split_once('#')
                 .map_or(target.as_str(), |(path, _)| path);
-            let path = plain(&page.path.parent().unwrap().join(path));
-            linked.extend(path.filter(|path| *path != page.path));
+            // An anchor alone leads to the page itself.
+            if !path.is_empty() {
+                let path = plain(&page.path.parent().unwrap().join(path));
+                linked.extend(path.filter(|path| *path != page.path));
+            }
         }
     }
-    let lost = pages.iter().filter(|page| !linked.contains(&page.path));
-    let lost = lost.filter(|page| page.path != Path::new("README.md"));
-    // A folder that is linked shows its pages.
-    let lost = lost.filter(|page| !linked.contains(&page.path.parent().unwrap().to_path_buf()));
-    none(
-        &lost
-            .map(|page| page.fault("no page links to it"))
-            .collect::<Vec<_>>(),
-    );
+    let is_lost = |page: &&Page| {
+        let folder = page.path.parent().unwrap().to_path_buf();
+        page.path != Path::new("README.md")
+            && !linked.contains(&page.path)
+            && !linked.contains(&folder)
+    };
+    let lost = pages.iter().filter(is_lost);
+    lost.map(|page| page.fault("no page links to it")).collect()
+}
+
+#[test]
+fn every_page_is_linked() {
+    none(&lost(&Page::all()));
+}
+
+#[test]
+fn a_page_without_a_link_is_found() {
+    let page = |path: &str, text: &str| Page::new(path, text);
+    let pages = [
+        page("README.md", "[a](docs/a.md) [r](docs/r/)"),
+        page("docs/a.md", "[here](#a) [itself](a.md)"),
+        page("docs/b.md", "[itself](b.md)"),
+        page("docs/r/c.md", ""),
+    ];
+    assert_eq!(lost(&pages), ["docs/b.md: no page links to it"]);
 }
 
 #[test]
