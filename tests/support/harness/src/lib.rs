@@ -8,6 +8,7 @@
 //! [`World::finish`] checks what must hold after every case.
 
 mod cluster;
+mod crowd;
 mod error;
 mod operator;
 mod verdict;
@@ -16,6 +17,7 @@ mod world;
 pub use cams_simulator;
 pub use cluster::{Plane, install, plane, repository};
 pub use control_plane::{self, AuditEntry, ControlPlane};
+pub use crowd::{crowd_code, crowd_name, crowd_phone};
 pub use error::{Error, Result};
 pub use operator::{Launch, Operator};
 pub use verdict::{Figures, requests_of};
