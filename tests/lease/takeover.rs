@@ -55,8 +55,8 @@ fn c09_a_killed_leader_is_followed_after_its_time_and_its_calls_are_not_overlapp
         renewed_by_a_late_clock(&world, &a).await;
         a.kill().await.unwrap();
         let took = until_leads(&mut b, Duration::from_secs(35)).await;
-        // It renewed at most 5 s before its end.
-        assert!(took > Duration::from_secs(24), "{took:?}");
+        // By what it saw itself, from the last change on; the time in the record would say 25 s.
+        assert!(took > Duration::from_secs(29), "{took:?}");
         assert_eq!(holder(&world).await, "b");
         for n in 0..RESOURCES {
             let (name, phone) = (crowd_name(n), crowd_phone(n));
