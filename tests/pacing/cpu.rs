@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The period of the share, as the kernel's default.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -77,12 +78,11 @@ fn duty_cycle(pid: u32, run: Duration) -> Means {
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
     let thread = std::thread::spawn(move || {
-        while !told.load(Ordering::Relaxed) && signal(pid, "STOP") {
+        while !told.load(Ordering::Relaxed) && signal(pid, Signal::STOP) {
             std::thread::sleep(PERIOD.saturating_sub(run));
-            signal(pid, "CONT");
+            signal(pid, Signal::CONT);
             std::thread::sleep(run);
         }
-        signal(pid, "CONT");
     });
     Means::DutyCycle {
         stop,
@@ -90,11 +90,9 @@ fn duty_cycle(pid: u32, run: Duration) -> Means {
     }
 }
 
-fn signal(pid: u32, name: &str) -> bool {
-    let mut kill = Command::new("kill");
-    kill.args([format!("-{name}"), pid.to_string()])
-        .stderr(Stdio::null());
-    kill.status().is_ok_and(|status| status.success())
+fn signal(pid: u32, signal: Signal) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
 }
 
 impl Drop for Share {

@@ -13,7 +13,7 @@ async fn steady(name: &str, resources: u32, processing_ms: u64) -> (f64, u64) {
     let _alone = alone().await;
     let world = world_with(name, resources).await;
     world.sim.set_processing(processing_ms);
-    let yardstick = Yardstick::start(&world);
+    let yardstick = Yardstick::start();
     let _operator = operator(&world, NEVER_FINAL).await;
     let all = world.until_all_verified(resources, patience(resources));
     all.await.unwrap();
@@ -23,7 +23,7 @@ async fn steady(name: &str, resources: u32, processing_ms: u64) -> (f64, u64) {
         &world,
         edges,
     );
-    yardstick.assert_not_throttled(&world);
+    yardstick.assert_ten_back(&world);
     let figures = world.finish().await.unwrap();
     let used = utilisation(&world.sim.ledger(), edges);
     (used, figures.summary.total.throttled)
