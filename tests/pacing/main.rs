@@ -21,6 +21,7 @@ mod restart;
 mod starved;
 mod steady;
 mod throttled;
+mod turns;
 mod yardstick;
 
 /// The binary under test.
