@@ -22,13 +22,11 @@ use crate::record::Owned;
 
 mod conclude;
 mod prepare;
+pub mod rules;
 mod submit;
 
 pub use conclude::release_unsent;
 
-/// Oldest signature that is still sent, by both clocks. Danger: raising it widens the window in
-/// which a process that was stopped after its claim may still send.
-const FRESH: Duration = Duration::from_secs(10);
 /// Longest wait for a send slot.
 const SLOT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -55,14 +53,6 @@ pub async fn run(ctx: Arc<Context>, key: Key, turn: Turn) {
             tracing::warn!(object = %key, %error, retry_after = ?delay, "Attempt not begun");
         }
     }
-}
-
-/// Less than 10 s old by the boot clock and by the wall clock; a step of either is not fresh.
-fn is_fresh(signed: Now, now: Now) -> bool {
-    let by_wall = now.wall.duration_since(signed.wall);
-    now.boot.saturating_sub(signed.boot) < FRESH
-        && !by_wall.is_negative()
-        && by_wall.unsigned_abs() < FRESH
 }
 
 /// When the account is tried again, as far as the quota knows.

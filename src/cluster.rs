@@ -103,6 +103,12 @@ impl From<kube::Error> for ClusterError {
     }
 }
 
+/// One segment of a path, by the characters that names are made of.
+fn is_plain_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
+}
+
 /// The API server.
 #[derive(Clone)]
 pub struct Cluster {
@@ -203,8 +209,9 @@ impl Cluster {
         namespace: &str,
         reference: &VerifyCodeSecretRef,
     ) -> Result<Option<SecretValues>, ClusterError> {
-        // The schema excludes anything else; a path is never built from an unchecked name.
-        if reference.name.contains(['/', '%', '?', '#']) || reference.name.starts_with('.') {
+        // The schema excludes anything else; a path is never built from an unchecked name, and an
+        // empty one would ask for all Secrets.
+        if !is_plain_name(&reference.name) {
             return Ok(None);
         }
         let path = format!("/api/v1/namespaces/{namespace}/secrets/{}", reference.name);

@@ -11,6 +11,7 @@ use crate::cams::Cams;
 use crate::clock;
 use crate::cluster::{Cluster, Key};
 use crate::code::FingerprintKey;
+use crate::crd::PhoneMigration;
 use crate::lease::Tenure;
 use crate::metrics::Metrics;
 use crate::quota::Quota;
@@ -136,10 +137,12 @@ impl NeverSent {
         ids.insert(attempt_id.to_owned());
     }
 
-    /// True if the attempt was never sent.
-    pub fn contains(&self, attempt_id: &str) -> bool {
+    /// True if the attempt that `object` shows is a claim of ours that was certainly never
+    /// sent, and whose write surfaced late.
+    pub fn surfaced_in(&self, object: &PhoneMigration) -> bool {
         let ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.contains(attempt_id)
+        let attempt = object.status.as_ref().and_then(|s| s.attempt.as_ref());
+        attempt.is_some_and(|a| a.outcome.is_none() && ids.contains(&a.id))
     }
 }
 

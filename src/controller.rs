@@ -1,28 +1,26 @@
 //! The watches, and what triggers a visit.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{Config, Controller};
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher;
 use kube::{Api, Resource};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
+mod listing;
+
+use self::listing::Listing;
 use crate::clock;
 use crate::cluster::{Key, Watched};
 use crate::context::Context;
 use crate::crd::PhoneMigration;
-use crate::quota::Cause;
-use crate::reads::MAX_BACK_OFF;
-use crate::reason::Reason;
 use crate::reconcile::reconcile;
 
 /// What one controller needs besides the context.
@@ -57,7 +55,8 @@ pub async fn run(ctx: Arc<Context>, wiring: Wiring) {
     } = wiring;
     let api = ctx.cluster.watched(namespace.as_deref());
     let (reader, writer) = reflector::store::<Watched>();
-    let listing = Listing::new(Arc::clone(&ctx), namespace.clone(), listed);
+    let listing = Arc::new(Listing::new(Arc::clone(&ctx), namespace.clone(), listed));
+    let takes_over = Arc::clone(&listing);
     // Pages, not one list: ten thousand resources need not be in memory twice.
     let config = watcher::Config::default().page_size(500);
     let objects = watcher::watcher(api, config)
@@ -72,7 +71,7 @@ pub async fn run(ctx: Arc<Context>, wiring: Wiring) {
     let mut controller = Controller::for_stream(objects, reader)
         .with_config(Config::default().concurrency(concurrency))
         .reconcile_on(keys(requests))
-        .reconcile_all_on(became_true(leads));
+        .reconcile_all_on(became_true(leads).inspect(move |()| takes_over.assume_hold()));
     if watch_secrets {
         let secrets = secret_changes(&ctx, namespace.as_deref());
         controller = controller.reconcile_on(referring(secrets, triggered, Arc::clone(&ctx)));
@@ -163,145 +162,6 @@ fn referring(
             .collect();
         futures::stream::iter(found)
     })
-}
-
-/// Takes in what the watch yields: who names which number, who is gone, what held the account
-/// when the last process ended.
-struct Listing {
-    ctx: Arc<Context>,
-    namespace: Option<String>,
-    listed: watch::Sender<bool>,
-    current: Mutex<List>,
-}
-
-/// What held the account when the last process ended.
-#[derive(Clone, Copy, Debug)]
-enum HeldBy {
-    Hold(Cause),
-    Pause,
-}
-
-#[derive(Default)]
-struct List {
-    uids: HashSet<String>,
-    newest: Option<(Timestamp, Option<(HeldBy, Timestamp)>)>,
-}
-
-impl Listing {
-    fn new(ctx: Arc<Context>, namespace: Option<String>, listed: watch::Sender<bool>) -> Self {
-        Self {
-            ctx,
-            namespace,
-            listed,
-            current: Mutex::default(),
-        }
-    }
-
-    fn take_in(&self, event: &Result<Event<Watched>, watcher::Error>) {
-        let mut list = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            Ok(Event::Init) => *list = List::default(),
-            Ok(Event::InitApply(watched)) => {
-                if let Ok(object) = &watched.0 {
-                    list.add(object);
-                }
-                self.seen(watched);
-            }
-            Ok(Event::InitDone) => {
-                let gone = self
-                    .ctx
-                    .siblings
-                    .retain(self.namespace.as_deref(), &list.uids);
-                self.ctx.wake_all(&gone);
-                if !self.listed.send_replace(true) {
-                    list.assume_hold(&self.ctx);
-                }
-            }
-            Ok(Event::Apply(watched)) => self.seen(watched),
-            Ok(Event::Delete(watched)) => {
-                if let Some(uid) = &watched.meta().uid {
-                    self.ctx.quota.leave(uid);
-                    if let Some(key) = watched.0.as_ref().ok().and_then(crate::look::key_of) {
-                        self.ctx.visits.forget(&key);
-                    }
-                    let others = self.ctx.siblings.gone(uid);
-                    self.ctx.wake_all(&others);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(kind = watch_error(error), "Watch interrupted, trying again")
-            }
-        }
-    }
-
-    fn seen(&self, watched: &Watched) {
-        if let Ok(object) = &watched.0 {
-            let others = self.ctx.siblings.seen(object);
-            self.ctx.wake_all(&others);
-        }
-    }
-}
-
-fn watch_error(error: &watcher::Error) -> &'static str {
-    match error {
-        watcher::Error::InitialListFailed(_) => "list failed",
-        watcher::Error::WatchStartFailed(_) => "watch not started",
-        watcher::Error::WatchError(_) => "watch ended by the API server",
-        watcher::Error::WatchFailed(_) => "watch broke",
-        watcher::Error::NoResourceVersion => "list without resourceVersion",
-    }
-}
-
-impl List {
-    fn add(&mut self, object: &PhoneMigration) {
-        self.uids.extend(object.metadata.uid.clone());
-        let Some(status) = &object.status else { return };
-        let finished = status
-            .attempt
-            .as_ref()
-            .and_then(|attempt| attempt.finished_at.as_ref());
-        let Some(finished) = finished.map(|at| at.0) else {
-            return;
-        };
-        if self
-            .newest
-            .as_ref()
-            .is_some_and(|(newest, _)| *newest >= finished)
-        {
-            return;
-        }
-        let cause = match status.reason.as_deref().and_then(Reason::parse) {
-            Some(Reason::CredentialsInvalid) => Some(HeldBy::Hold(Cause::Credentials)),
-            Some(Reason::AccountError) => Some(HeldBy::Hold(Cause::Account)),
-            Some(Reason::ClockSkew) => Some(HeldBy::Hold(Cause::Clock)),
-            Some(Reason::Throttled) => Some(HeldBy::Pause),
-            _ => None,
-        };
-        let until = status.next_attempt_at.as_ref().map(|at| at.0);
-        self.newest = Some((finished, cause.zip(until)));
-    }
-
-    /// A hold is assumed only if the newest attempt says so, and never for long: status can be
-    /// forged.
-    fn assume_hold(&self, ctx: &Context) {
-        let Some((_, Some((cause, until)))) = &self.newest else {
-            return;
-        };
-        let now = clock::now();
-        let wait = until.duration_since(now.wall);
-        if wait.is_positive() {
-            let wait = wait.unsigned_abs().min(MAX_BACK_OFF);
-            tracing::info!(
-                ?cause,
-                ?wait,
-                "Account was held when the last process ended"
-            );
-            match *cause {
-                HeldBy::Hold(cause) => ctx.quota.assume_hold(cause, now.boot + wait),
-                HeldBy::Pause => ctx.quota.assume_pause(now.boot + wait),
-            }
-        }
-    }
 }
 
 /// Waits until the resource type is served, saying so once a minute.

@@ -35,8 +35,9 @@ pub enum TurnState {
     Granted,
 }
 
-/// An attempt with this very code, known from this process's memory and not from this status:
-/// the resource was deleted and recreated, or restored without its status.
+/// An attempt with this very code, or an open one for this number, known from this process's
+/// memory and not from this status: the resource was deleted and recreated, or restored without
+/// its status.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Elsewhere {
     /// Its outcome is not known yet.

@@ -56,8 +56,8 @@ pub enum QueuedFor {
     Turn,
     /// The end of a hold.
     Hold(HoldCause),
-    /// The end of an attempt with the same code by a resource that was deleted or restored.
-    SameCode,
+    /// The end of an attempt for the same number by a resource that was deleted or restored.
+    OtherAttempt,
 }
 
 /// Why the code cannot be used now.

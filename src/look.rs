@@ -67,7 +67,10 @@ pub fn decide_on(
     let status = object.status.as_ref().unwrap_or(&none);
     let elsewhere = code
         .and_then(|reading| reading.usable_at(now))
-        .and_then(|code| ctx.spent.elsewhere(&code.fingerprint, status, now));
+        .and_then(|code| {
+            let number = &object.spec.phone_number;
+            ctx.spent.elsewhere(&code.fingerprint, number, status, now)
+        });
     let reads = key_of(object).map_or_else(
         || crate::reads::Reads::none(now),
         |key| ctx.visits.reads(&key, object.status.as_ref(), now),

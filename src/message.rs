@@ -67,8 +67,8 @@ fn no_code(cause: NoCode) -> &'static str {
 fn queued(cause: QueuedFor) -> &'static str {
     match cause {
         QueuedFor::Turn => "Waiting for its turn in the account's quota",
-        QueuedFor::SameCode => {
-            "The same code is in an attempt that is not finished yet: waiting for its outcome"
+        QueuedFor::OtherAttempt => {
+            "Another attempt for this number, by a resource that was deleted or restored, is not finished yet: waiting for its outcome"
         }
         QueuedFor::Hold(HoldCause::Credentials) => {
             "Waiting: CAMS refuses the operator's credentials"

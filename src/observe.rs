@@ -217,8 +217,7 @@ async fn observe(ctx: &Context, key: &Key, purpose: Purpose) -> Result<(), Clust
     };
     let now = clock::now();
     let decision = look::decide_on(ctx, &object, code.as_ref(), TurnState::None, now.wall);
-    let late = matches!(purpose, Purpose::Late | Purpose::Open);
-    if decision.next != Next::ReadStatus(purpose) && !late {
+    if !is_wanted(purpose, decision.next) {
         ctx.visits.set_due(key, Some(now.boot + PAUSE));
         return Ok(());
     }
@@ -243,6 +242,17 @@ async fn observe(ctx: &Context, key: &Key, purpose: Purpose) -> Result<(), Clust
         ),
     );
     conclude(ctx, key, object, purpose, &result).await
+}
+
+/// Whether a read that was decided on is still to be made. One that was asked for is no longer
+/// due once the request was acknowledged, and is made all the same. PURE.
+pub fn is_wanted(purpose: Purpose, next: Next) -> bool {
+    match purpose {
+        Purpose::Late | Purpose::Open => true,
+        Purpose::MakeUp | Purpose::MissingId | Purpose::TakeOver => {
+            next == Next::ReadStatus(purpose)
+        }
+    }
 }
 
 /// Writes what the read means, re-reading the resource when it changed in the meantime.
@@ -292,7 +302,8 @@ async fn elsewhere(
     let reading = look::read_code(ctx, object).await?;
     let status = object.status.as_ref().unwrap_or(&none);
     let code = reading.usable_at(now);
-    Ok(code.and_then(|code| ctx.spent.elsewhere(&code.fingerprint, status, now)))
+    let number = &object.spec.phone_number;
+    Ok(code.and_then(|code| ctx.spent.elsewhere(&code.fingerprint, number, status, now)))
 }
 
 async fn write(ctx: &Context, object: &PhoneMigration, fact: &Fact) -> Result<(), ClusterError> {
@@ -307,7 +318,8 @@ async fn write(ctx: &Context, object: &PhoneMigration, fact: &Fact) -> Result<()
     Ok(())
 }
 
-fn attempt_id(object: &PhoneMigration) -> Option<(String, String)> {
+/// The resource and its current attempt: what a read was about.
+pub fn attempt_id(object: &PhoneMigration) -> Option<(String, String)> {
     let attempt = object.status.as_ref()?.attempt.as_ref()?;
     Some((object.metadata.uid.clone()?, attempt.id.clone()))
 }

@@ -94,7 +94,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
             watch_secrets: config.watch_secrets,
             leads: leadership.leads(),
             stop: stopped.clone(),
-            listed: listed(&health),
+            listed: listed(&health, namespace.as_deref()),
             triggers,
             namespace,
         };
@@ -283,14 +283,19 @@ fn channels(namespaces: &[String]) -> (HashMap<String, mpsc::UnboundedSender<Key
     (senders, receivers)
 }
 
-/// Not ready until the first list is complete.
-fn listed(health: &Arc<Health>) -> watch::Sender<bool> {
+/// Not ready until the first list of each namespace is complete.
+fn listed(health: &Arc<Health>, namespace: Option<&str>) -> watch::Sender<bool> {
     let (sender, mut receiver) = watch::channel(false);
-    health.not_ready("list", "PhoneMigrations are not listed yet");
+    let part = namespace.map_or_else(|| "list".to_owned(), |name| format!("list of {name}"));
+    let place = namespace.map_or_else(String::new, |name| format!(" of namespace {name}"));
+    health.not_ready(
+        part.clone(),
+        format!("PhoneMigrations{place} are not listed yet"),
+    );
     let health = Arc::clone(health);
     tokio::spawn(async move {
         if receiver.wait_for(|listed| *listed).await.is_ok() {
-            health.ready("list");
+            health.ready(&part);
         }
     });
     sender

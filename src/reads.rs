@@ -150,7 +150,9 @@ pub fn after_read(
     } = result
     {
         let told = status.reason.as_deref() == Some(Reason::Verified.as_str());
-        if purpose == Purpose::MissingId && id.is_none() && told {
+        // A read decided on by an older view, or one that brought no Id: how the number came to be
+        // verified, and the RequestId of that, stay as they were told.
+        if told && (status.id.is_some() || (purpose == Purpose::MissingId && id.is_none())) {
             return None;
         }
         // The read only adds the Id: that our call succeeded, and its RequestId, stay.
@@ -179,11 +181,12 @@ pub fn after_read(
     }
 }
 
-/// A read that only brings the Id does not change how the number came to be verified.
+/// A read of a number whose call was accepted only brings the Id: it does not change how the number
+/// came to be verified.
 fn verified_by(status: &PhoneMigrationStatus, purpose: Purpose) -> VerifiedBy {
     let outcome = status.attempt.as_ref().and_then(|attempt| attempt.outcome);
     match (purpose, outcome) {
-        (Purpose::MissingId, Some(Outcome::Accepted)) => VerifiedBy::Call,
+        (_, Some(Outcome::Accepted)) => VerifiedBy::Call,
         (Purpose::MissingId, _) if codes_spent(status) == 0 => VerifiedBy::ReadBefore,
         (
             Purpose::MissingId

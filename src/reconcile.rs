@@ -158,7 +158,7 @@ async fn look_and_act(
     key: &Key,
     cached: &PhoneMigration,
 ) -> Result<(), ClusterError> {
-    if is_unsent(ctx, cached) {
+    if ctx.never_sent.surfaced_in(cached) {
         return release_unsent(ctx, key).await;
     }
     let turn = turn_state(ctx, key, uid_of(cached), clock::now());
@@ -191,19 +191,10 @@ fn turn_state(ctx: &Context, key: &Key, uid: &str, now: Now) -> TurnState {
     TurnState::Waiting(now.boot.saturating_sub(since))
 }
 
-/// True for a claim of ours that was certainly never sent, and whose write surfaced late.
-fn is_unsent(ctx: &Context, object: &PhoneMigration) -> bool {
-    let attempt = object
-        .status
-        .as_ref()
-        .and_then(|status| status.attempt.as_ref());
-    attempt.is_some_and(|a| a.outcome.is_none() && ctx.never_sent.contains(&a.id))
-}
-
 async fn release_unsent(ctx: &Context, key: &Key) -> Result<(), ClusterError> {
     let live = ctx.cluster.get(key).await?;
     look::note(ctx, &live);
-    if is_unsent(ctx, &live) {
+    if ctx.never_sent.surfaced_in(&live) {
         attempt::release_unsent(ctx, live).await;
     }
     ctx.visits.set_due(key, Some(clock::boot()));

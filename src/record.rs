@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::clock;
 use crate::cluster::{ClusterError, Key};
 use crate::context::Context;
@@ -45,22 +47,10 @@ pub async fn record(
     let mut fact = fact;
     let mut wait = FIRST_RETRY;
     loop {
-        let known = owned_attempt(&object, owned).cloned();
-        let Some(attempt) = known else {
-            return orphaned(ctx, owned, &object, &fact).await;
-        };
-        if !fact.may_follow(attempt.outcome) {
-            return Recorded::Written(Box::new(object));
-        }
-        // A moved generation does not disown a claim: the outcome speaks of the attempt's own.
-        let look = Look {
-            generation: attempt.generation,
-            now: clock::now().wall,
-            retry_token: None,
-            requested_at: None,
-        };
-        let Some(new) = look::changed(&object, &fact, &look) else {
-            return Recorded::Written(Box::new(object));
+        let new = match recording(&object, owned, &fact, clock::now().wall) {
+            Recording::Orphaned => return orphaned(ctx, owned, &object, &fact).await,
+            Recording::Stands => return Recorded::Written(Box::new(object)),
+            Recording::Write(new) => *new,
         };
         let error = match look::write(ctx, &object, new, &fact).await {
             Ok(stored) => return Recorded::Written(Box::new(stored)),
@@ -80,6 +70,38 @@ pub async fn record(
             Some(live) => object = live,
             None => return orphaned(ctx, owned, &object, &fact).await,
         }
+    }
+}
+
+/// What is to be written to record an outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recording {
+    /// The resource, or the attempt, is another one.
+    Orphaned,
+    /// Nothing: status says it already, or something that outweighs it.
+    Stands,
+    /// This status.
+    Write(Box<PhoneMigrationStatus>),
+}
+
+/// What recording `fact` about the attempt makes of `object`. PURE.
+pub fn recording(object: &PhoneMigration, owned: &Owned, fact: &Fact, now: Timestamp) -> Recording {
+    let Some(attempt) = owned_attempt(object, owned) else {
+        return Recording::Orphaned;
+    };
+    if !fact.may_follow(attempt.outcome) {
+        return Recording::Stands;
+    }
+    // A moved generation does not disown a claim: the outcome speaks of the attempt's own.
+    let look = Look {
+        generation: attempt.generation,
+        now,
+        retry_token: None,
+        requested_at: None,
+    };
+    match look::changed(object, fact, &look) {
+        Some(new) => Recording::Write(Box::new(new)),
+        None => Recording::Stands,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::reason::Outcome;
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 struct Entry {
+    number: String,
     attempt_id: String,
     outcome: Option<Outcome>,
     told: Told,
@@ -35,11 +36,12 @@ impl SpentCodes {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The send of a code begins. False if another attempt with this code is known: it must not
+    /// The send of a code for a phone number begins. False if another attempt with this code is known: it must not
     /// be sent then. `final_at`: when its signature has surely expired.
     pub fn begin(
         &self,
         fingerprint: &str,
+        number: &str,
         attempt_id: &str,
         now: Timestamp,
         final_at: Timestamp,
@@ -50,6 +52,7 @@ impl SpentCodes {
                 return false;
             }
             let entry = Entry {
+                number: number.to_owned(),
                 attempt_id: attempt_id.to_owned(),
                 outcome: None,
                 told: Told::default(),
@@ -85,32 +88,25 @@ impl SpentCodes {
         });
     }
 
-    /// What is known of this code that `status` does not know.
+    /// What is known of this code, or of an open attempt with another code of this phone number,
+    /// that `status` does not know.
     pub fn elsewhere(
         &self,
         fingerprint: &str,
+        number: &str,
         status: &PhoneMigrationStatus,
         now: Timestamp,
     ) -> Option<Elsewhere> {
         self.with(|entries| {
-            let entry = entries.get(fingerprint)?;
-            let known = status.attempt.as_ref().map(|a| a.id.as_str()) == Some(&entry.attempt_id)
-                || status
-                    .history
-                    .iter()
-                    .any(|e| e.attempt_id == entry.attempt_id);
-            if known {
-                return None;
-            }
-            let outcome = match entry.outcome {
-                // Nobody observes it any more; the look that takes it over reads the status.
-                None | Some(Outcome::Unknown) if now > entry.final_at => {
-                    Some(Outcome::UnknownFinal)
-                }
-                Some(Outcome::Unknown) | None => None,
-                other => other,
+            let of_code = entries.get(fingerprint).filter(|e| !e.is_known_to(status));
+            let Some(entry) = of_code else {
+                let is_busy = |e: &Entry| e.number == number && e.outcome_at(now).is_none();
+                let busy = entries
+                    .values()
+                    .any(|e| is_busy(e) && !e.is_known_to(status));
+                return busy.then_some(Elsewhere::Open);
             };
-            Some(match outcome {
+            Some(match entry.outcome_at(now) {
                 None => Elsewhere::Open,
                 Some(outcome) => Elsewhere::Ended(SpentCode {
                     number: 1,
@@ -123,5 +119,23 @@ impl SpentCodes {
                 }),
             })
         })
+    }
+}
+
+impl Entry {
+    fn is_known_to(&self, status: &PhoneMigrationStatus) -> bool {
+        let attempt = status.attempt.as_ref().map(|a| a.id.as_str());
+        let mut history = status.history.iter();
+        attempt == Some(&self.attempt_id) || history.any(|e| e.attempt_id == self.attempt_id)
+    }
+
+    /// How the attempt ended; `None` while it may still be executed.
+    fn outcome_at(&self, now: Timestamp) -> Option<Outcome> {
+        match self.outcome {
+            // Nobody observes it any more; the look that takes it over reads the status.
+            None | Some(Outcome::Unknown) if now > self.final_at => Some(Outcome::UnknownFinal),
+            None | Some(Outcome::Unknown) => None,
+            other => other,
+        }
     }
 }

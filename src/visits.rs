@@ -63,8 +63,49 @@ struct Visit {
     failures: u32,
     setbacks: u32,
     look_failed: bool,
+    reads: ReadLog,
+}
+
+/// The reads made about one state of a resource: another attempt or another outcome starts them
+/// anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadLog {
     subject: String,
     reads: Reads,
+}
+
+impl ReadLog {
+    /// No reads yet.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            subject: String::new(),
+            reads: Reads::none(now),
+        }
+    }
+
+    /// The reads made about the state that `status` shows.
+    pub fn about(&mut self, status: Option<&PhoneMigrationStatus>, now: Timestamp) -> Reads {
+        let subject = subject(status);
+        if self.subject != subject {
+            self.subject = subject;
+            self.reads = Reads::none(now);
+        }
+        self.reads
+    }
+
+    /// One more read was made.
+    pub fn made(&mut self, status: Option<&PhoneMigrationStatus>, now: Timestamp) {
+        self.reads = self.about(status, now).made(now);
+    }
+
+    /// The read before a refusal was recorded could not be had: it is made up later.
+    pub fn make_up(&mut self, status: Option<&PhoneMigrationStatus>, now: Timestamp) {
+        let reads = self.about(status, now);
+        self.reads = Reads {
+            make_up: true,
+            ..reads
+        };
+    }
 }
 
 /// Visits by resource.
@@ -232,26 +273,18 @@ impl Visits {
     pub fn reads(&self, key: &Key, status: Option<&PhoneMigrationStatus>, now: Timestamp) -> Reads {
         self.with(|visits| match visits.get_mut(key) {
             None => Reads::none(now),
-            Some(visit) => visit.reads_about(subject(status), now),
+            Some(visit) => visit.reads.about(status, now),
         })
     }
 
     /// One more read was made.
     pub fn read_made(&self, key: &Key, status: Option<&PhoneMigrationStatus>, now: Timestamp) {
-        self.update(key, |visit| {
-            visit.reads = visit.reads_about(subject(status), now).made(now);
-        });
+        self.update(key, |visit| visit.reads.made(status, now));
     }
 
     /// The read before a refusal was recorded could not be had: it is made up later.
     pub fn make_up_read(&self, key: &Key, status: Option<&PhoneMigrationStatus>, now: Timestamp) {
-        self.update(key, |visit| {
-            let reads = visit.reads_about(subject(status), now);
-            visit.reads = Reads {
-                make_up: true,
-                ..reads
-            };
-        });
+        self.update(key, |visit| visit.reads.make_up(status, now));
     }
 
     /// Forgets a resource that is gone.
@@ -273,17 +306,8 @@ impl Visit {
             failures: 0,
             setbacks: 0,
             look_failed: false,
-            subject: String::new(),
-            reads: Reads::none(now.wall),
+            reads: ReadLog::new(now.wall),
         }
-    }
-
-    fn reads_about(&mut self, subject: String, now: Timestamp) -> Reads {
-        if self.subject != subject {
-            self.subject = subject;
-            self.reads = Reads::none(now);
-        }
-        self.reads
     }
 }
 

@@ -1,5 +1,6 @@
 //! The shipped manifests: what the operator may do, how its pod is confined, and that the
-//! manifests and the program agree with each other.
+//! manifests and the program agree with each other. They are the chart's default output
+//! (`tests/install/kustomize.rs`), so this is said of the chart as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -73,6 +74,10 @@ fn container() -> Container {
 
 /// What the program makes of the manifest's arguments, inside that pod.
 fn config() -> Config {
+    config_of(container().args.unwrap())
+}
+
+fn config_of(args: Vec<String>) -> Config {
     let variables = container().env.unwrap();
     let field = |name: &str| {
         let found = variables.iter().find(|v| v.name == name).unwrap();
@@ -88,9 +93,7 @@ fn config() -> Config {
         host_name: "the-node".to_owned(),
         random: [0; 4],
     };
-    let argv = [NAME.to_owned()]
-        .into_iter()
-        .chain(container().args.unwrap());
+    let argv = [NAME.to_owned()].into_iter().chain(args);
     match parse(argv.map(OsString::from), &environment).unwrap() {
         Command::Run(config) => *config,
         other => panic!("the manifest does not run the operator: {other:?}"),
@@ -231,12 +234,14 @@ fn the_pod_meets_the_restricted_standard() {
 }
 
 #[test]
-fn one_pod_at_a_time_with_time_to_record() {
+fn a_pod_goes_when_the_next_is_ready_and_has_time_to_record() {
     let deployment = deployment();
     assert_eq!(deployment.metadata.namespace.as_deref(), Some(NAME));
     let spec = deployment.spec.unwrap();
     assert_eq!(spec.replicas, Some(1));
-    assert_eq!(spec.strategy.unwrap().type_.as_deref(), Some("Recreate"));
+    let rolling = spec.strategy.unwrap().rolling_update.unwrap();
+    assert_eq!(rolling.max_surge, Some(IntOrString::Int(1)));
+    assert_eq!(rolling.max_unavailable, Some(IntOrString::Int(0)));
     assert_eq!(
         spec.selector.match_labels,
         spec.template.metadata.unwrap().labels
@@ -320,8 +325,8 @@ fn secrets_come_as_files_where_the_operator_looks_for_them() {
     );
 
     for variable in container().env.unwrap() {
-        let source = variable.value_from.unwrap();
-        assert!(source.secret_key_ref.is_none(), "{}", variable.name);
+        let secret = variable.value_from.and_then(|from| from.secret_key_ref);
+        assert!(secret.is_none(), "{}", variable.name);
     }
     assert_eq!(container().env_from, None);
 }
@@ -339,6 +344,49 @@ fn the_manifest_runs_with_leader_election_and_production_settings() {
     assert!(config.qps.is_some());
 }
 
+/// The manifest says what the program would do anyway, so that it can be seen and changed there.
+#[test]
+fn flags_that_are_spelled_out_repeat_the_programs_defaults() {
+    let unspoken = config_of(vec![
+        "run".to_owned(),
+        "--credentials-dir=/var/run/secrets/alibaba-cloud".to_owned(),
+        "--fingerprint-key-file=/var/run/secrets/fingerprint-key/key".to_owned(),
+    ]);
+    assert_eq!(config(), unspoken);
+    assert!(container().args.unwrap().len() > 3);
+}
+
+/// For people: what the cluster's own roles view, edit and admin get.
+#[test]
+fn the_aggregated_roles_give_people_no_more_than_the_resource() {
+    let roles: Vec<ClusterRole> = documents("deploy/aggregated-roles.yaml")
+        .iter()
+        .map(typed)
+        .collect();
+    let [view, edit] = roles.as_slice() else {
+        panic!("{}", roles.len());
+    };
+    let into = |role: &ClusterRole| -> BTreeSet<String> {
+        let labels = role.metadata.labels.clone().unwrap();
+        let prefix = "rbac.authorization.k8s.io/aggregate-to-";
+        let names = labels.keys().filter_map(|key| key.strip_prefix(prefix));
+        names.map(str::to_owned).collect()
+    };
+    assert_eq!(into(view), lines(&["admin", "edit", "view"]));
+    assert_eq!(into(edit), lines(&["admin", "edit"]));
+    let of = |resource: &str, verbs: &[&str]| -> Vec<String> {
+        let line = |verb: &&str| format!("phonemigration.dev {resource} {verb}");
+        verbs.iter().map(line).collect()
+    };
+    let read = ["get", "list", "watch"];
+    let mut expected = of("phonemigrations", &read);
+    expected.extend(of("phonemigrations/status", &read));
+    assert_eq!(rights(view.rules.clone()), expected.into_iter().collect());
+    let write = ["create", "update", "patch", "delete", "deletecollection"];
+    let expected = of("phonemigrations", &write);
+    assert_eq!(rights(edit.rules.clone()), expected.into_iter().collect());
+}
+
 #[test]
 fn kustomize_gets_every_manifest_and_the_crd() {
     let resources = |path: &str| -> BTreeSet<String> {
@@ -350,7 +398,7 @@ fn kustomize_gets_every_manifest_and_the_crd() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.ends_with(".yaml") && name != "kustomization.yaml")
         .collect();
-    assert_eq!(files.len(), 4);
+    assert_eq!(files.len(), 5);
     files.insert("../crds".to_owned());
     assert_eq!(resources("deploy/kustomization.yaml"), files);
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Claimed, SLOT_WITHIN, is_fresh, next_probe};
+use super::{Claimed, SLOT_WITHIN, next_probe, rules};
 use crate::act;
 use crate::cams::{BlockCause, NotSentCause, ReadFailure, StatusVerdict, Target};
 use crate::clock::{self, Now};
@@ -11,12 +11,11 @@ use crate::code::{Code, CodeReading};
 use crate::context::Context;
 use crate::crd::PhoneMigration;
 use crate::decide::{Next, TurnState};
-use crate::fact::{Claim, Fact, Setback, Told, VerifiedBy};
+use crate::fact::{Fact, Setback, Told, VerifiedBy};
 use crate::look::{self, uid_of};
 use crate::observe::{self, MOST_SKEW};
 use crate::quota::{self, Action, Priority, Report, Turn, TurnKind};
 use crate::record::Owned;
-use crate::status::codes_spent;
 
 /// Looks, and claims. `None`: there is nothing to send after all.
 pub(super) async fn prepare(
@@ -50,8 +49,7 @@ async fn look_first(
     mut turn: Turn,
 ) -> Result<Option<Turn>, ClusterError> {
     let probing = turn.kind() == TurnKind::ProbeRead;
-    let first = object.status.as_ref().map_or(0, codes_spent) == 0;
-    if probing || (first && object.spec.adopt_if_verified) {
+    if probing || rules::looks_first(object) {
         let priority = if probing {
             Priority::Probe
         } else {
@@ -202,13 +200,7 @@ async fn claim(
     let request = ctx
         .cams
         .sign_verified(target(&object), &code.digits, &id, signed.wall);
-    let fact = Fact::Claimed(Claim {
-        number,
-        id: id.clone(),
-        signed_at: signed.wall,
-        secret: code.secret.clone(),
-        code_fingerprint: code.fingerprint.clone(),
-    });
+    let fact = rules::claim(number, &id, signed, &code);
     let owned = Owned {
         key,
         uid: uid_of(&object).to_owned(),
@@ -246,8 +238,7 @@ async fn claim(
 /// After a conflict or a lost reply: the stored claim, if it is ours and young.
 async fn recognise(ctx: &Context, owned: &Owned, signed: Now) -> Option<PhoneMigration> {
     let live = ctx.cluster.get(&owned.key).await.ok()?;
-    let ours = crate::record::owned_attempt(&live, owned).is_some();
-    (ours && is_fresh(signed, clock::now())).then(|| {
+    rules::recognises(&live, owned, signed, clock::now()).then(|| {
         look::note(ctx, &live);
         live
     })

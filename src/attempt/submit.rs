@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Claimed, SLOT_WITHIN, conclude, is_fresh};
+use super::rules::{self, AtGate};
+use super::{Claimed, SLOT_WITHIN, conclude};
 use crate::cams::{self, Answer, GateClosed, NotSentCause, UnknownCause, Verdict};
 use crate::clock::{self, Now};
 use crate::code::Code;
@@ -10,7 +11,6 @@ use crate::context::Context;
 use crate::metrics::Answer as Label;
 use crate::observe::{block_cause, end_slot};
 use crate::quota::{Action, Priority, Report, Slot, Turn};
-use crate::reads::final_at;
 use crate::record::Owned;
 
 /// Sends, once, and records what came of it.
@@ -25,9 +25,10 @@ pub(super) async fn submit(ctx: &Context, claimed: Claimed, turn: Turn) {
     let started = clock::boot();
     let span = (owned.key.to_string(), owned.attempt_id.clone());
     tracing::info!(object = %span.0, attempt = %span.1, "Attempt claimed");
+    let number = &object.spec.phone_number;
     let call = ctx
         .cams
-        .submit(request, || gate(ctx, turn, &owned, &code, signed))
+        .submit(request, || gate(ctx, turn, &owned, number, &code, signed))
         .await;
     let now = clock::boot();
     end_slot(call.admitted, call.timing);
@@ -47,6 +48,7 @@ async fn gate(
     ctx: &Context,
     mut turn: Turn,
     owned: &Owned,
+    number: &str,
     code: &Code,
     signed: Now,
 ) -> Result<Slot, GateClosed> {
@@ -59,26 +61,16 @@ async fn gate(
         slot.unsent();
         return closed("the turn went to somebody else");
     }
-    let now = clock::now();
-    if !is_fresh(signed, now) {
+    let at = AtGate {
+        owned,
+        number,
+        code,
+        signed,
+        validity: ctx.validity,
+    };
+    if let Err(reason) = rules::open_gate(&at, ctx.activity.may_act(), &ctx.spent, clock::now()) {
         slot.unsent();
-        return closed("the signature is too old");
-    }
-    if !ctx.activity.may_act() {
-        slot.unsent();
-        return closed("this process is stopping or no longer leads");
-    }
-    if code.is_expired(now.wall) {
-        slot.unsent();
-        return closed("the code expired");
-    }
-    let final_at = final_at(signed.wall, ctx.validity);
-    if !ctx
-        .spent
-        .begin(&code.fingerprint, &owned.attempt_id, now.wall, final_at)
-    {
-        slot.unsent();
-        return closed("another attempt has this code");
+        return closed(reason);
     }
     Ok(slot)
 }

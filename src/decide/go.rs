@@ -12,8 +12,8 @@ use crate::reads::Purpose;
 use crate::reason::Reason;
 use crate::status::codes_spent;
 
-/// How soon to look again at an attempt with the same code by a resource that is gone.
-const SAME_CODE_RECHECK: std::time::Duration = std::time::Duration::from_secs(5);
+/// How soon to look again at an attempt for the same number by a resource that is gone.
+const OTHER_ATTEMPT_RECHECK: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A code that may be submitted: queue, then claim.
 pub(super) fn go(
@@ -28,8 +28,8 @@ pub(super) fn go(
     match &o.elsewhere {
         Some(Elsewhere::Open) => {
             return say(
-                Fact::Queued(QueuedFor::SameCode),
-                Next::At(now + SAME_CODE_RECHECK),
+                Fact::Queued(QueuedFor::OtherAttempt),
+                Next::At(now + OTHER_ATTEMPT_RECHECK),
             );
         }
         Some(Elsewhere::Ended(_)) => return quietly(Next::ReadStatus(Purpose::TakeOver)),

@@ -19,7 +19,7 @@ pub struct Health {
 #[derive(Debug)]
 struct State {
     /// Parts that are not ready, with a one-line reason each.
-    waiting: BTreeMap<&'static str, String>,
+    waiting: BTreeMap<String, String>,
     /// Core tasks that ended without being asked to.
     dead: Vec<&'static str>,
     stopping: bool,
@@ -28,7 +28,7 @@ struct State {
 impl Health {
     /// Alive, and not ready until [`Health::started`].
     pub fn new() -> Arc<Self> {
-        let waiting = BTreeMap::from([(START, "The operator is starting".to_owned())]);
+        let waiting = BTreeMap::from([(START.to_owned(), "The operator is starting".to_owned())]);
         Arc::new(Self {
             state: Mutex::new(State {
                 waiting,
@@ -44,12 +44,12 @@ impl Health {
     }
 
     /// This part is not ready; the reason is one line for people, without secrets.
-    pub fn not_ready(&self, part: &'static str, reason: impl Into<String>) {
-        self.lock().waiting.insert(part, reason.into());
+    pub fn not_ready(&self, part: impl Into<String>, reason: impl Into<String>) {
+        self.lock().waiting.insert(part.into(), reason.into());
     }
 
     /// This part is ready.
-    pub fn ready(&self, part: &'static str) {
+    pub fn ready(&self, part: &str) {
         self.lock().waiting.remove(part);
     }
 

@@ -161,10 +161,15 @@ async fn proxies_from_the_environment_are_ignored() {
         // The child: the proxy variables are set, and the call goes where it should.
         let call = submit(&cams(&url)).await;
         assert!(matches!(call.answer.verdict, Verdict::Accepted { .. }));
+        // Nobody speaks TLS there; a proxy would have been asked to CONNECT.
+        let call = submit(&cams(&url.replace("http:", "https:"))).await;
+        let verdict = call.answer.verdict;
+        assert!(matches!(verdict, Verdict::NotSent(_)), "{verdict:?}");
         return;
     }
-    let server = Server::start(vec![Script::Reply(http(200, &[], OK))]).await;
-    let proxy = Server::start(vec![Script::Reply(http(200, &[], OK))]).await;
+    let ok = Script::Reply(http(200, &[], OK));
+    let server = Server::start(vec![ok.clone(), Script::CloseAtOnce]).await;
+    let proxy = Server::start(vec![ok]).await;
     let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
     child.args([
         "--exact",
@@ -189,6 +194,6 @@ async fn proxies_from_the_environment_are_ignored() {
         output.status.success() && said.contains("1 passed"),
         "{said}"
     );
-    assert_eq!(server.ended(1).await.len(), 1);
+    assert_eq!(server.ended(2).await.len(), 2);
     assert!(proxy.connections().is_empty());
 }

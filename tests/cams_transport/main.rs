@@ -8,6 +8,7 @@ use phone_migration_operator::cams::{
 };
 use phone_migration_operator::secret::Secret;
 
+mod bodies;
 mod faults;
 mod gate;
 mod reply;

@@ -23,6 +23,8 @@ pub enum Script {
     Silent,
     /// These bytes, then one byte every 100 ms for as long as the client listens.
     Drip(Vec<u8>),
+    /// These bytes, one a second.
+    Trickle(Vec<u8>),
     /// The request itself as the message of a `SignatureDoesNotMatch`.
     Echo,
     /// Hang up before the request.
@@ -181,8 +183,17 @@ where
     let reply = match &script {
         Script::Reply(bytes) | Script::ReplyAndClose(bytes) | Script::Drip(bytes) => bytes.clone(),
         Script::Echo => echo(&head),
-        Script::Close | Script::Silent | Script::CloseAtOnce => Vec::new(),
+        Script::Close | Script::Silent | Script::CloseAtOnce | Script::Trickle(_) => Vec::new(),
     };
+    if let Script::Trickle(bytes) = &script {
+        for byte in bytes {
+            if socket.write_all(&[*byte]).await.is_err() || socket.flush().await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        return;
+    }
     if socket.write_all(&reply).await.is_err() || socket.flush().await.is_err() || close {
         return;
     }

@@ -1,8 +1,8 @@
-//! A leader that is killed in the middle of its work.
+//! What a new leader takes over, after a kill and after a throttle.
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Entry, VERIFIED};
+use harness::cams_simulator::{Entry, Fault, FaultRule, Refusal, Stage, VERIFIED};
 use harness::{Operator, World, crowd_name, crowd_phone, reason};
 use kube::api::PostParams;
 use serde_json::Value;
@@ -71,6 +71,40 @@ fn c09_a_killed_leader_is_followed_after_its_time_and_its_calls_are_not_overlapp
         let apart = Duration::from_micros(first.arrived_us - last.unwrap().arrived_us);
         assert!(apart > Duration::from_secs(1), "{apart:?}");
         println!("C09: takeover after {took:?}, calls {apart:?} apart");
+        finish(&world).await;
+    });
+}
+
+#[test]
+fn a_takeover_keeps_the_pause_that_the_service_asked_the_last_leader_for() {
+    run(async {
+        let world = world("lease-pause").await;
+        let mut a = candidate(&world, "a").await;
+        until_leads(&mut a, AT_ONCE).await;
+        let mut b = candidate(&world, "b").await;
+        let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(20_000);
+        let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
+        world.sim.add_fault(rule.once()).unwrap();
+        let ready = |name, phone| world.ready_migration(name, phone, "12345678");
+        ready("store", "8613800007000").await.unwrap();
+        world.until_reason("store", "Throttled").await.unwrap();
+        a.terminate().await.unwrap();
+        until_leads(&mut b, AT_ONCE).await;
+        ready("late", "8613800007001").await.unwrap();
+        for name in ["store", "late"] {
+            let there = |status: &Value| reason(status) == "Verified";
+            let patience = Duration::from_secs(50);
+            world.until(name, patience, there).await.unwrap();
+        }
+        let calls: Vec<u64> = world
+            .sim
+            .ledger()
+            .iter()
+            .filter(|e| e.action == VERIFIED)
+            .map(|e| e.arrived_us)
+            .collect();
+        assert_eq!(calls.len(), 3);
+        assert!(calls[1] - calls[0] > 18_000_000, "{calls:?}");
         finish(&world).await;
     });
 }

@@ -291,7 +291,7 @@ pub fn a_fact() -> impl Strategy<Value = Fact> {
         Fact::Concluded { ambiguous: false },
         Fact::Concluded { ambiguous: true },
         Fact::Queued(QueuedFor::Turn),
-        Fact::Queued(QueuedFor::SameCode),
+        Fact::Queued(QueuedFor::OtherAttempt),
         Fact::Duplicate { owner: None },
         Fact::Duplicate {
             owner: Some("n".repeat(253)),

@@ -222,7 +222,11 @@ fn a_code_that_is_known_elsewhere_is_waited_for_or_taken_over() {
             .clone()
             .code(&c)
             .with(|w| w.elsewhere = Some(Elsewhere::Open));
-        says(&open, Fact::Queued(QueuedFor::SameCode), Next::At(later(5)));
+        says(
+            &open,
+            Fact::Queued(QueuedFor::OtherAttempt),
+            Next::At(later(5)),
+        );
         for outcome in [
             Outcome::Refused,
             Outcome::RequestRefused,

@@ -17,7 +17,7 @@ const CODE: &str = "key:fingerprint";
 
 fn sent() -> SpentCodes {
     let codes = SpentCodes::default();
-    assert!(codes.begin(CODE, "a", now(), later(1920)));
+    assert!(codes.begin(CODE, NUMBER, "a", now(), later(1920)));
     codes
 }
 
@@ -26,7 +26,7 @@ fn nobody() -> PhoneMigrationStatus {
 }
 
 fn ended(codes: &SpentCodes, at: u64) -> Option<Outcome> {
-    match codes.elsewhere(CODE, &nobody(), later(at)) {
+    match codes.elsewhere(CODE, NUMBER, &nobody(), later(at)) {
         Some(Elsewhere::Ended(entry)) => Some(entry.outcome),
         Some(Elsewhere::Open) | None => None,
     }
@@ -35,10 +35,10 @@ fn ended(codes: &SpentCodes, at: u64) -> Option<Outcome> {
 #[test]
 fn a_code_is_sent_by_one_attempt_only() {
     let codes = sent();
-    assert!(!codes.begin(CODE, "b", later(1), later(1921)));
-    assert!(codes.begin("key:other", "b", later(1), later(1921)));
+    assert!(!codes.begin(CODE, NUMBER, "b", later(1), later(1921)));
+    assert!(codes.begin("key:other", NUMBER, "b", later(1), later(1921)));
     assert_eq!(
-        codes.elsewhere(CODE, &nobody(), later(1)),
+        codes.elsewhere(CODE, NUMBER, &nobody(), later(1)),
         Some(Elsewhere::Open)
     );
 }
@@ -47,10 +47,41 @@ fn a_code_is_sent_by_one_attempt_only() {
 fn a_release_frees_the_code_for_its_own_attempt_only() {
     let codes = sent();
     codes.release(CODE, "b");
-    assert!(!codes.begin(CODE, "b", later(1), later(1921)));
+    assert!(!codes.begin(CODE, NUMBER, "b", later(1), later(1921)));
     codes.release(CODE, "a");
-    assert_eq!(codes.elsewhere(CODE, &nobody(), later(1)), None);
-    assert!(codes.begin(CODE, "b", later(1), later(1921)));
+    assert_eq!(codes.elsewhere(CODE, NUMBER, &nobody(), later(1)), None);
+    assert!(codes.begin(CODE, NUMBER, "b", later(1), later(1921)));
+}
+
+/// The number has one attempt in flight at most, also where the resource of the first is gone.
+#[test]
+fn another_code_for_the_number_waits_while_an_attempt_is_open() {
+    const OTHER: &str = "key:other";
+    let codes = sent();
+    let open = Some(Elsewhere::Open);
+    let asked = |number, status: &_, at| codes.elsewhere(OTHER, number, status, later(at));
+    assert_eq!(asked(NUMBER, &nobody(), 1), open);
+    assert_eq!(asked("8613800009999", &nobody(), 1), None);
+    let mut knows = tried("Verifying", 1, &code("111111"), None);
+    knows
+        .object
+        .status
+        .as_mut()
+        .unwrap()
+        .attempt
+        .as_mut()
+        .unwrap()
+        .id = "a".into();
+    assert_eq!(asked(NUMBER, knows.status(), 1), None, "status decides");
+    codes.end("a", Outcome::Unknown, &Told::default());
+    assert_eq!(asked(NUMBER, &nobody(), 1920), open);
+    assert_eq!(
+        asked(NUMBER, &nobody(), 1921),
+        None,
+        "its signature is over"
+    );
+    codes.end("a", Outcome::Refused, &Told::default());
+    assert_eq!(asked(NUMBER, &nobody(), 1), None);
 }
 
 #[test]
@@ -62,7 +93,7 @@ fn an_outcome_is_kept_for_a_day_and_told_to_who_does_not_know_it() {
         request_id: Some("REQ".into()),
     };
     codes.end("a", Outcome::Refused, &told);
-    let Some(Elsewhere::Ended(entry)) = codes.elsewhere(CODE, &nobody(), later(10)) else {
+    let Some(Elsewhere::Ended(entry)) = codes.elsewhere(CODE, NUMBER, &nobody(), later(10)) else {
         panic!("forgotten")
     };
     assert_eq!(
@@ -83,9 +114,12 @@ fn an_outcome_is_kept_for_a_day_and_told_to_who_does_not_know_it() {
         .as_mut()
         .unwrap()
         .id = "a".into();
-    assert_eq!(codes.elsewhere(CODE, knows.status(), later(10)), None);
-    assert!(!codes.begin(CODE, "b", later(24 * 3600 - 1), later(99_999)));
-    assert!(codes.begin(CODE, "b", later(24 * 3600), later(99_999)));
+    assert_eq!(
+        codes.elsewhere(CODE, NUMBER, knows.status(), later(10)),
+        None
+    );
+    assert!(!codes.begin(CODE, NUMBER, "b", later(24 * 3600 - 1), later(99_999)));
+    assert!(codes.begin(CODE, NUMBER, "b", later(24 * 3600), later(99_999)));
 }
 
 #[test]
@@ -108,7 +142,7 @@ fn what_nobody_observes_any_more_is_final_when_its_signature_has_ended() {
             codes.end("a", Outcome::Unknown, &Told::default());
         }
         assert_eq!(
-            codes.elsewhere(CODE, &nobody(), later(1920)),
+            codes.elsewhere(CODE, NUMBER, &nobody(), later(1920)),
             Some(Elsewhere::Open)
         );
         assert_eq!(ended(&codes, 1921), Some(Outcome::UnknownFinal));

@@ -231,6 +231,42 @@ fn the_id_that_comes_later_does_not_change_who_verified() {
     assert_eq!(by(&seen("Verified")), VerifiedBy::ReadBefore);
 }
 
+/// The cache showed the claim, the live object the success: the API server was away between.
+#[test]
+fn a_read_by_an_older_view_does_not_rewrite_a_recorded_success() {
+    let told = PhoneMigrationStatus {
+        reason: Some("Verified".into()),
+        request_id: Some("the call's".into()),
+        ..open(Some(Outcome::Accepted))
+    };
+    let known = PhoneMigrationStatus {
+        id: Some("828".into()),
+        ..told.clone()
+    };
+    let read = ReadResult::Verified {
+        id: Some("828".into()),
+        phone_number: None,
+        request_id: Some("the read's".into()),
+    };
+    for purpose in PURPOSES {
+        let after = |status| after_read(status, purpose, &read, None, VALIDITY, now());
+        assert_eq!(after(&known), None, "{purpose:?}");
+        // Its Id is news, and nothing else.
+        let fact = after(&told);
+        assert!(
+            matches!(
+                &fact,
+                Some(Fact::Verified {
+                    by: VerifiedBy::Call,
+                    request_id: None,
+                    ..
+                })
+            ),
+            "{purpose:?}: {fact:?}"
+        );
+    }
+}
+
 #[test]
 fn reads_after_the_end_are_hourly_for_a_day_and_three_for_a_missing_id() {
     let none = Reads::none(now());

@@ -112,7 +112,7 @@ pub fn every_state() -> Vec<(Fact, &'static str, &'static str, bool)> {
             false,
         ),
         (
-            Fact::Queued(QueuedFor::SameCode),
+            Fact::Queued(QueuedFor::OtherAttempt),
             "Queued",
             "InProgress",
             false,

@@ -34,7 +34,7 @@ async fn create(world: &World, name: &str, spec: Value) -> Result<DynamicObject,
 }
 
 #[tokio::test]
-async fn bad_input_is_refused_at_admission_and_the_field_is_named() {
+async fn c31_bad_input_is_refused_at_admission_and_the_field_is_named() {
     let world = World::new(OPERATOR, "bad-input").await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
     let bad: Vec<(Value, &str)> = vec![
@@ -149,7 +149,7 @@ async fn unknown_fields_are_dropped_and_strict_clients_are_told() {
 }
 
 #[tokio::test]
-async fn the_number_and_the_space_are_immutable_in_every_state() {
+async fn c32_the_number_and_the_space_are_immutable_in_every_state() {
     let world = World::new(OPERATOR, "immutable").await.unwrap();
     world.ready_migration("m", PHONE, "40718265").await.unwrap();
     let changes = [
@@ -182,7 +182,7 @@ async fn the_number_and_the_space_are_immutable_in_every_state() {
 }
 
 #[tokio::test]
-async fn the_largest_legal_resource_is_accepted_and_migrated() {
+async fn c31_the_largest_legal_resource_is_accepted_and_migrated() {
     let world = World::new(OPERATOR, "largest").await.unwrap();
     let phone = "861380000123456";
     world.number(phone, "40718265", "id-1");

@@ -18,7 +18,7 @@ async fn secret(world: &World, name: &str, value: &[u8]) {
 }
 
 #[tokio::test]
-async fn values_that_are_no_code_are_refused_unsent_and_unshown() {
+async fn c26_values_that_are_no_code_are_refused_unsent_and_unshown() {
     let world = World::new(OPERATOR, "no-codes").await.unwrap();
     let huge = vec![b'7'; 900 * 1024];
     let bad: Vec<(&str, &[u8])> = vec![
@@ -70,7 +70,7 @@ async fn values_that_are_no_code_are_refused_unsent_and_unshown() {
 }
 
 #[tokio::test]
-async fn codes_of_four_to_eight_digits_are_sent_without_their_newline() {
+async fn c26_codes_of_four_to_eight_digits_are_sent_without_their_newline() {
     let world = World::new(OPERATOR, "good-codes").await.unwrap();
     let good: [(&str, &[u8], &str); 6] = [
         ("four", b"0123", "0123"),

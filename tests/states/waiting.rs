@@ -42,7 +42,7 @@ async fn a_missing_secret_is_waited_for_and_wakes_by_annotation_at_once() {
 }
 
 #[tokio::test]
-async fn a_secret_that_arrives_is_found_by_polling() {
+async fn c25_a_secret_that_arrives_is_found_by_polling() {
     let world = world("polled").await;
     let _operator = world.operator(&[]).await.unwrap();
     world.create(&Migration::new("m", PHONE)).await.unwrap();

@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
+use std::future::ready;
+use std::sync::atomic::AtomicUsize;
+
 use super::*;
 use crate::cams::endpoint::DEFAULT_ENDPOINT;
 
@@ -29,4 +32,34 @@ fn a_loopback_endpoint_stays_on_this_machine() {
     let test = Endpoint::parse("http://localhost:1", true).unwrap();
     assert!(admit(&test, addresses(&["47.74.0.1"])).is_err());
     assert!(admit(&test, addresses(&["::1"])).is_ok());
+}
+
+/// A name that answers with a public address when it is checked and with a private one when it
+/// is used: every lookup is checked, and what was checked is what is handed out.
+#[tokio::test]
+async fn a_name_that_changes_its_mind_is_checked_each_time() {
+    let answers = [
+        "47.74.0.1",
+        "100.100.100.200",
+        "47.74.0.2",
+        "169.254.169.254",
+    ];
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let lookup: Lookup = Arc::new(move |_| {
+        let n = count.fetch_add(1, Ordering::Relaxed);
+        Box::pin(ready(Ok(addresses(&[answers[n]]))))
+    });
+    let resolver = GuardedResolver {
+        endpoint: Endpoint::parse(DEFAULT_ENDPOINT, false).unwrap(),
+        lookup,
+        looking: Arc::default(),
+    };
+    for public in ["47.74.0.1", "47.74.0.2"] {
+        let name = || "cams.ap-southeast-1.aliyuncs.com".parse().unwrap();
+        let found: Vec<SocketAddr> = resolver.resolve(name()).await.unwrap().collect();
+        assert_eq!(found, addresses(&[public]));
+        assert!(resolver.resolve(name()).await.is_err());
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), answers.len());
 }

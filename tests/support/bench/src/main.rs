@@ -3,6 +3,8 @@
 //! Everything runs on loopback; the operator binary is the release build unless `--binary`
 //! names another one.
 
+mod apiserver;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +58,13 @@ enum Figure {
         #[arg(long, default_value_t = 1000)]
         resources: u32,
     },
+    /// The protocol's own requests (two reads, claim, outcome, Event) for each resource, by a
+    /// bare client without any decision, call or wait: what no operator that claims can exceed.
+    Floor {
+        /// How many resources.
+        #[arg(long, default_value_t = 1000)]
+        resources: u32,
+    },
     /// Resident memory: idle, beside foreign Secrets, and with resources in work.
     Memory {
         /// How many resources in work.
@@ -89,7 +98,8 @@ async fn main() -> std::process::ExitCode {
                 jitter_ms,
             } => pace(&place, resources, processing_ms, jitter_ms).await,
             Figure::Throughput { resources } => throughput(&place, resources).await,
-            Figure::Baseline { resources } => baseline(&place, resources).await,
+            Figure::Baseline { resources } => apiserver::baseline(&place, resources).await,
+            Figure::Floor { resources } => apiserver::floor(&place, resources).await,
             Figure::Memory { resources, secrets } => memory(&place, resources, secrets).await,
             Figure::Wake { waited } => wake(&place, waited).await,
         }
@@ -243,29 +253,6 @@ async fn throughput(place: &Place<'_>, resources: u32) -> Result<()> {
     );
     per_resource(&figures.requests, resources);
     operator.stop().await.map(|_| ())
-}
-
-async fn baseline(place: &Place<'_>, resources: u32) -> Result<()> {
-    use futures::stream::{self, StreamExt, TryStreamExt};
-    let world = place.world("baseline").await?;
-    world.fill(&world.namespace, 0..resources).await?;
-    let started = Instant::now();
-    let world = &world;
-    stream::iter(0..resources)
-        .map(|n| async move {
-            let status =
-                json!({"observedGeneration": 1, "reason": "Verified", "id": "82828893332"});
-            world.patch_status(&crowd_name(n), status).await.map(|_| ())
-        })
-        .buffer_unordered(64)
-        .try_collect::<()>()
-        .await?;
-    let seconds = started.elapsed().as_secs_f64();
-    println!(
-        "{resources} bare status writes in {seconds:.2} s: {:.0} per second",
-        f64::from(resources) / seconds
-    );
-    Ok(())
 }
 
 async fn memory(place: &Place<'_>, resources: u32, secrets: u32) -> Result<()> {

@@ -127,6 +127,8 @@ pub struct Entry {
     pub code: Option<String>,
     /// `SignatureNonce`.
     pub nonce: Option<String>,
+    /// `Signature`, in clear.
+    pub signature: Option<String>,
     /// The signed time, as sent.
     pub timestamp: Option<String>,
     /// When the quota counted it: the arrival, plus jitter and delays before counting.
@@ -169,6 +171,7 @@ impl Entry {
             cust_space_id: call.param("CustSpaceId"),
             code: call.param("VerifyCode"),
             nonce: call.nonce.clone(),
+            signature: call.signature.clone(),
             timestamp: call.timestamp.clone(),
             counted_us: None,
             executed_us: None,

@@ -39,8 +39,8 @@ pub struct AuditEntry {
     pub uri: String,
     /// The HTTP status.
     pub code: u16,
-    /// The body, only of status writes of phonemigrations (in JSON; a patch as
-    /// it was sent).
+    /// The body, only of status writes of phonemigrations and writes of Events and
+    /// Leases (in JSON; a patch as it was sent).
     pub request_object: Option<serde_json::Value>,
 }
 

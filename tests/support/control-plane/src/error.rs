@@ -14,42 +14,9 @@ pub enum Error {
     )]
     IncompleteAssets { dir: PathBuf, missing: String },
 
-    /// There are no binaries and no way to build them.
-    #[error(
-        "the control plane for tests needs kube-apiserver, etcd and kubectl {version}: they are \
-         not in {}, and cannot be built because {why}. Supply them in one of two ways: \
-         install Go (https://go.dev/dl) so that they are built there once, or set \
-         KUBEBUILDER_ASSETS to a folder that holds the three binaries", dir.display()
-    )]
-    NoGo {
-        version: String,
-        dir: PathBuf,
-        why: String,
-    },
-
-    /// `go build` ran and failed.
-    #[error(
-        "building kube-apiserver, etcd and kubectl {version} failed ({status}) in {}:\n{output}\n\
-         Repair what it names (often the network or disk space) and run again, or set \
-         KUBEBUILDER_ASSETS to a folder that holds the three binaries", dir.display()
-    )]
-    Build {
-        version: String,
-        dir: PathBuf,
-        status: String,
-        output: String,
-    },
-
-    /// Neither `XDG_CACHE_HOME` nor `HOME` is usable.
-    #[error(
-        "no cache directory: set HOME or XDG_CACHE_HOME (an absolute path), or \
-         KUBEBUILDER_ASSETS to a folder that holds kube-apiserver, etcd and kubectl"
-    )]
-    NoCacheDir,
-
-    /// The pinned Go module is not what this crate expects.
-    #[error("{}: {what}", path.display())]
-    GoModule { path: PathBuf, what: String },
+    /// There are no binaries and they cannot be built, or a folder cannot be made.
+    #[error(transparent)]
+    GoBuild(#[from] go_build::Error),
 
     /// A file or directory operation failed.
     #[error("cannot {what} {}: {source}", path.display())]

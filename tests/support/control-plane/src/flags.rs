@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::pki::Pki;
 
 /// What is logged of each request. Not `RequestReceived`, so a short request is
-/// one line. The bodies of our own status writes are kept since their order is
-/// what tests ask about; nothing else is, above all no Secret.
+/// one line. The bodies of status writes, Events and Leases are kept: their order
+/// and what they say is what tests ask about; nothing else is, above all no Secret.
 pub(crate) const AUDIT_POLICY: &str = r#"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -16,6 +16,11 @@ rules:
   - level: Request
     verbs: [update, patch]
     resources: [{group: phonemigration.dev, resources: [phonemigrations/status]}]
+  - level: Request
+    verbs: [create, update, patch]
+    resources:
+      - {group: events.k8s.io, resources: [events]}
+      - {group: coordination.k8s.io, resources: [leases]}
   - level: Metadata
 "#;
 

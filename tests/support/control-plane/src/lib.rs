@@ -23,10 +23,8 @@
 mod access;
 mod assets;
 pub mod audit;
-mod build;
 mod error;
 mod flags;
-mod once;
 mod parts;
 mod pki;
 mod ports;

@@ -8,13 +8,13 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use go_build::make_once;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
 
 use crate::Error;
-use crate::once::make_once;
 
 /// The user name of the admin token, in group `system:masters`; it is what the
 /// audit log shows.

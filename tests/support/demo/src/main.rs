@@ -4,7 +4,6 @@
 //! when interrupted. Leaves no process and no folder behind, however it is asked to end; only a
 //! SIGKILL of the demo itself leaves its temporary folders and the operator.
 
-mod binary;
 mod board;
 mod cast;
 mod keep;

@@ -25,7 +25,7 @@ impl Setup {
     /// What could not be had.
     pub async fn bring_up(board: &Board, dir: &Path) -> Result<Self> {
         board.say("Building the operator (minutes the first time, nothing after)");
-        let binary = crate::binary::operator().await?;
+        let binary = harness::operator_binary().await?;
         board.say("Starting etcd and kube-apiserver");
         let control = ControlPlane::start(dir, control_plane::Options::default())
             .await

@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use harness::cams_simulator::{Decision, Entry, Fault, Summary, VERIFIED};
+use harness::books::{Books, executed_twice, throttled_by_quota};
+use harness::cams_simulator::{Entry, Summary, VERIFIED};
 
 /// How one number ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,15 +94,13 @@ impl fmt::Display for Violation {
 /// Every broken promise; `limit` is the quota of each action per second.
 pub fn violations(endings: &[Ending], ledger: &[Entry], limit: u64) -> Vec<Violation> {
     let summary = Summary::of(ledger.iter());
+    let books = Books::of(ledger);
     let mut found = doubled(endings, &summary);
-    found.extend(endings.iter().filter_map(|ending| {
-        let accepted = ledger.iter().any(|entry| {
-            entry.action == VERIFIED
-                && entry.decision == Decision::Accepted
-                && entry.phone.as_ref() == Some(&ending.phone)
-        });
-        outcome(ending, accepted)
-    }));
+    found.extend(
+        endings
+            .iter()
+            .filter_map(|ending| outcome(ending, books.accepted(&ending.phone))),
+    );
     let over = summary.actions.iter().filter(|a| a.worst_second > limit);
     found.extend(over.map(|action| Violation::QuotaExceeded {
         action: action.action.clone(),
@@ -120,13 +119,11 @@ fn doubled(endings: &[Ending], summary: &Summary) -> Vec<Violation> {
         let ending = endings.iter().find(|ending| ending.phone == phone);
         ending.map_or_else(|| "a foreign number".to_owned(), |e| e.name.clone())
     };
-    summary
-        .codes
-        .iter()
-        .filter(|code| code.executed > 1)
-        .map(|code| Violation::ExecutedTwice {
-            name: name(&code.phone),
-            times: code.executed,
+    executed_twice(summary)
+        .into_iter()
+        .map(|(phone, times)| Violation::ExecutedTwice {
+            name: name(phone),
+            times,
         })
         .collect()
 }
@@ -140,11 +137,6 @@ fn outcome(ending: &Ending, accepted: bool) -> Option<Violation> {
         (false, true) => Some(Violation::OutcomeLost { name, reason }),
         (false, false) => Some(Violation::NotSettled { name, reason }),
     }
-}
-
-fn throttled_by_quota(entry: &Entry) -> bool {
-    let staged = |met: &harness::cams_simulator::Met| matches!(met.fault, Fault::Throttle { .. });
-    entry.decision == Decision::Throttled && !entry.faults.iter().any(staged)
 }
 
 /// The ledger in one line.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use harness::cams_simulator::READ_STATUS;
+use harness::made_up_row;
 use serde_json::{Value, json};
 
 use super::*;
@@ -30,16 +31,7 @@ fn phone(n: u32) -> String {
 
 /// A call of number `n`, counted and executed `at_ms`.
 fn call(action: &str, n: u32, code: Option<&str>, at_ms: u64, decision: &str) -> Value {
-    let executed = matches!(decision, "accepted" | "refused");
-    json!({
-        "seq": 1, "arrivedUs": at_ms * 1000, "arrivedAt": "2026-01-31T08:00:00Z",
-        "connection": 1, "requestOnConnection": 1, "method": "POST", "algorithm": "v1",
-        "signatureOk": true, "account": "account", "keyId": "key", "action": action,
-        "phone": phone(n), "custSpaceId": "1", "code": code, "nonce": "n", "timestamp": "t",
-        "countedUs": at_ms * 1000, "executedUs": executed.then_some(at_ms * 1000),
-        "decision": decision, "faults": [], "requestId": "r", "replyStatus": 200,
-        "replyCode": "OK", "delivery": "complete", "repliedUs": at_ms * 1000 + 500,
-    })
+    made_up_row(action, &phone(n), code, decision, at_ms * 1000)
 }
 
 fn submission(n: u32, code: &str, at_ms: u64, decision: &str) -> Entry {

@@ -1,6 +1,8 @@
 //! The control plane that the tests of one binary share, with the CRD and the shipped RBAC.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,22 +22,54 @@ pub struct Plane {
     pub control: Arc<ControlPlane>,
     /// Client with all rights, of the runtime that asked.
     pub admin: kube::Client,
+    user: String,
     token: String,
 }
 
 impl Plane {
-    /// The user that the operator is.
-    pub fn operator_user(&self) -> String {
-        format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{SERVICE_ACCOUNT}")
+    /// A control plane on which the operator was installed already, to run as this ServiceAccount.
+    ///
+    /// # Errors
+    /// When there is no token for it.
+    pub async fn of(
+        control: Arc<ControlPlane>,
+        namespace: &str,
+        service_account: &str,
+    ) -> Result<Self> {
+        let admin = control
+            .admin_client()
+            .await
+            .map_err(Error::at("admin client"))?;
+        let token = control
+            .service_account_token(namespace, service_account, Duration::from_secs(6 * 3600))
+            .await
+            .map_err(Error::at("ServiceAccount token"))?;
+        Ok(Self {
+            control,
+            admin,
+            user: format!("system:serviceaccount:{namespace}:{service_account}"),
+            token,
+        })
     }
 
-    /// Writes a kubeconfig that holds nothing but the operator's token.
+    /// The user that the operator is.
+    pub fn operator_user(&self) -> String {
+        self.user.clone()
+    }
+
+    /// The token of the operator's ServiceAccount.
+    pub fn operator_token(&self) -> &str {
+        &self.token
+    }
+
+    /// Writes a kubeconfig that holds nothing but the operator's token, for the API server or a
+    /// proxy in front of it.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn operator_kubeconfig(&self, path: &Path) -> Result<()> {
+    pub fn operator_kubeconfig(&self, path: &Path, server: &str) -> Result<()> {
         self.control
-            .write_kubeconfig(path, &self.token)
+            .write_kubeconfig_for(path, server, &self.token)
             .map_err(Error::at("operator kubeconfig"))
     }
 }
@@ -52,25 +86,44 @@ pub fn repository() -> PathBuf {
 /// # Errors
 /// When it cannot be started: the error says what is missing.
 pub async fn plane() -> Result<Arc<Plane>> {
-    static SHARED: OnceCell<(Arc<ControlPlane>, String, TempDir)> = OnceCell::const_new();
+    static SHARED: OnceCell<(Plane, Child)> = OnceCell::const_new();
     let start = || async {
-        let dir = TempDir::new().map_err(Error::at("temporary folder"))?;
-        let control = ControlPlane::start(dir.path(), Options::default())
+        let dir = TempDir::new()
+            .map_err(Error::at("temporary folder"))?
+            .keep();
+        let remover = removed_at_the_end(&dir)?;
+        let control = ControlPlane::start(&dir, Options::default())
             .await
             .map_err(Error::at("control plane"))?;
-        let plane = install(control).await?;
-        Ok((plane.control, plane.token, dir))
+        Ok((install(control).await?, remover))
     };
-    let (control, token, _) = SHARED.get_or_try_init(start).await?;
-    let admin = control
+    let (shared, _) = SHARED.get_or_try_init(start).await?;
+    let admin = shared
+        .control
         .admin_client()
         .await
         .map_err(Error::at("admin client"))?;
     Ok(Arc::new(Plane {
-        control: Arc::clone(control),
+        control: Arc::clone(&shared.control),
         admin,
-        token: token.clone(),
+        user: shared.user.clone(),
+        token: shared.token.clone(),
     }))
+}
+
+/// Removes a folder when this process has ended, however it ends: a `static` is never dropped.
+/// The child waits for the end of a pipe that we hold, and a while longer for those that write.
+fn removed_at_the_end(dir: &Path) -> Result<Child> {
+    const SCRIPT: &str = r#"read -r _; for pause in 1 2 5; do sleep $pause; rm -rf -- "$1"; done"#;
+    Command::new("/bin/sh")
+        .args(["-c", SCRIPT, "remover"])
+        .arg(dir)
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(Error::at("temporary folder"))
 }
 
 /// Installs the CRD and the shipped namespace, ServiceAccount and RBAC.
@@ -102,21 +155,5 @@ pub async fn install(control: ControlPlane) -> Result<Plane> {
         .kubectl_ok(&established)
         .await
         .map_err(Error::at("CRD"))?;
-    let admin = control
-        .admin_client()
-        .await
-        .map_err(Error::at("admin client"))?;
-    let token = control
-        .service_account_token(
-            OPERATOR_NAMESPACE,
-            SERVICE_ACCOUNT,
-            Duration::from_secs(6 * 3600),
-        )
-        .await
-        .map_err(Error::at("ServiceAccount token"))?;
-    Ok(Plane {
-        admin,
-        control: Arc::new(control),
-        token,
-    })
+    Plane::of(Arc::new(control), OPERATOR_NAMESPACE, SERVICE_ACCOUNT).await
 }

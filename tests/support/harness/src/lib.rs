@@ -6,19 +6,42 @@
 //! show, the simulator's ledger, and the audit log.
 //!
 //! [`World::finish`] checks what must hold after every case.
+//!
+//! [`World::proxy`] puts a fault proxy between an operator and the API server; the tests' own
+//! client goes straight there. Random choices come from a [`Seed`]. A case that fails prints its
+//! seed, its plan and one log by one clock: steps of the test, requests and faults of the
+//! proxies, the simulator's ledger.
 
+pub mod agreement;
+mod binary;
+pub mod books;
+pub mod canary;
 mod cluster;
 mod crowd;
 mod error;
+mod events;
+mod leaks;
 mod operator;
+mod rows;
+mod seed;
+mod through;
 mod verdict;
 mod world;
 
+pub use binary::operator_binary;
 pub use cams_simulator;
 pub use cluster::{Plane, install, plane, repository};
 pub use control_plane::{self, AuditEntry, ControlPlane};
 pub use crowd::{crowd_code, crowd_name, crowd_phone};
 pub use error::{Error, Result};
+pub use fault_proxy::{self, FaultProxy, FrameThen, Process, Recording, Rule, Then, When};
+pub use leaks::without_user_input;
 pub use operator::{Launch, Operator};
-pub use verdict::{Figures, requests_of};
-pub use world::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World, condition, reason};
+pub use rows::made_up_row;
+pub use seed::{Seed, for_each_seed, seeds};
+pub use through::{claim_of, outcome_of};
+pub use verdict::{Figures, is_granted, requests_of};
+pub use world::{
+    ACCESS_KEY_ID, ACCESS_KEY_SECRET, FINGERPRINT_KEY, Migration, SECURITY_TOKEN, World, condition,
+    reason,
+};

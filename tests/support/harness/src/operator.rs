@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use fault_proxy::Process;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -89,6 +90,22 @@ impl Operator {
         self.child.id()
     }
 
+    /// The process, for signals from within a proxy's rule.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn process(&self) -> Result<Process> {
+        let pid = self
+            .pid()
+            .ok_or_else(|| Error::new("process", "the operator has ended"))?;
+        Process::of(pid).map_err(Error::at("process"))
+    }
+
+    /// Where it listens, once it was ready.
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
     /// Everything it logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -126,6 +143,11 @@ impl Operator {
             .await
             .map_err(Error::at(path))?;
         Ok(reply)
+    }
+
+    /// How it ended, if it has ended by itself.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     /// SIGKILL, and waits for the end.

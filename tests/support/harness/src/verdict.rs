@@ -1,15 +1,15 @@
 //! What must hold after every case.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use cams_simulator::{Decision, Entry, Summary, VERIFIED};
+use cams_simulator::{Entry, Summary};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use serde_json::Value;
 
+use crate::books::Books;
 use crate::error::{Error, Result};
-use crate::world::{ACCESS_KEY_SECRET, World, reason};
+use crate::world::{World, reason};
 use control_plane::AuditEntry;
 
 /// Figures of a finished case.
@@ -36,16 +36,30 @@ pub fn requests_of<'a>(requests: &'a [AuditEntry], name: &str) -> Vec<&'a AuditE
         .collect()
 }
 
+/// Whether the shipped rights grant a request, and it is one that the operator is to make.
+pub fn is_granted(request: &AuditEntry, watches_secrets: bool) -> bool {
+    let read = matches!(request.verb.as_str(), "get" | "list" | "watch");
+    match (request.resource.as_str(), request.subresource.as_str()) {
+        ("phonemigrations", "status") => request.verb == "update",
+        ("events", _) => matches!(request.verb.as_str(), "create" | "patch"),
+        ("phonemigrations", "") => read,
+        ("secrets", _) if watches_secrets => read,
+        ("secrets", _) => request.verb == "get",
+        ("leases", "") => matches!(request.verb.as_str(), "get" | "create" | "update"),
+        _ => false,
+    }
+}
+
 impl World {
     /// Checks the invariants and returns the figures:
     /// no code executed twice; the quota kept; every accepted number of a resource that exists
-    /// Verified with its Id, and no success without one; no code, key or full number in logs,
-    /// Events or resources; nothing but status and Events written.
+    /// Verified with its Id, and no success without one; no code, key, signature or full number
+    /// in what the operators wrote, in any encoding; nothing but status and Events written.
     ///
     /// # Errors
     /// The first invariant that does not hold.
     pub async fn finish(&self) -> Result<Figures> {
-        self.judge(false).await
+        self.told(self.judge(false).await)
     }
 
     /// The same after the API server was started anew: for a moment it forbids everything.
@@ -53,7 +67,7 @@ impl World {
     /// # Errors
     /// As [`Self::finish`].
     pub async fn finish_after_restart(&self) -> Result<Figures> {
-        self.judge(true).await
+        self.told(self.judge(true).await)
     }
 
     async fn judge(&self, restarted: bool) -> Result<Figures> {
@@ -75,21 +89,11 @@ impl World {
         }
         let objects = self.list().await?;
         check_outcomes(&ledger, &objects)?;
-        self.check_leaks(&ledger, &objects).await?;
+        self.canaries().search()?.none_in(&self.written().await?)?;
         let requests = self.requests()?;
         let watches_secrets = self.watches_secrets.load(Ordering::Relaxed);
         for request in &requests {
-            let read = matches!(request.verb.as_str(), "get" | "list" | "watch");
-            let allowed = match (request.resource.as_str(), request.subresource.as_str()) {
-                ("phonemigrations", "status") => request.verb == "update",
-                ("events", _) => matches!(request.verb.as_str(), "create" | "patch"),
-                ("phonemigrations", "") => read,
-                ("secrets", _) if watches_secrets => read,
-                ("secrets", _) => request.verb == "get",
-                ("leases", "") => matches!(request.verb.as_str(), "get" | "create" | "update"),
-                _ => false,
-            };
-            if !allowed || (request.code == 403 && !restarted) {
+            if !is_granted(request, watches_secrets) || (request.code == 403 && !restarted) {
                 return fail("a request that must not be", format!("{request:?}"));
             }
         }
@@ -140,61 +144,10 @@ impl World {
             .map(|l| l.items)
             .map_err(Error::at("events"))
     }
-
-    async fn check_leaks(&self, ledger: &[Entry], objects: &[Value]) -> Result<()> {
-        let events = serde_json::to_string(&self.events().await?).map_err(Error::at("events"))?;
-        let statuses: Vec<&Value> = objects.iter().map(|o| &o["status"]).collect();
-        let statuses = serde_json::to_string(&statuses).map_err(Error::at("objects"))?;
-        let mut texts = vec![("Events", events), ("status", statuses)];
-        texts.extend(self.logs().into_iter().map(|log| ("the log", log)));
-        let mut canaries: BTreeMap<String, &str> = BTreeMap::new();
-        canaries.insert(ACCESS_KEY_SECRET.to_owned(), "the AccessKey secret");
-        canaries.extend(self.codes().into_iter().map(|code| (code, "a code")));
-        for entry in ledger {
-            // Short codes occur in times and ports; cases that look for leaks use eight digits.
-            if let Some(code) = entry.code.as_ref().filter(|code| code.len() >= 8) {
-                canaries.insert(code.clone(), "a code");
-            }
-            if let Some(phone) = entry.phone.as_ref().filter(|phone| phone.len() >= 10) {
-                canaries.insert(phone.clone(), "a full phone number");
-            }
-        }
-        for (place, text) in &texts {
-            for (canary, what) in &canaries {
-                // Simulated Ids may hold the number.
-                let text = text.replace(&format!("id-{canary}"), "");
-                if let Some(at) = shown(&text, canary) {
-                    let around = text
-                        .get(at.saturating_sub(60)..at + canary.len())
-                        .unwrap_or_default();
-                    let why = format!("{what} in {place}: …{around}");
-                    return Err(Error::new("invariant broken: leak", why));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Where the canary stands, unless it is a piece of a longer hexadecimal word: ids hold every
-/// eight digits now and then.
-fn shown(text: &str, canary: &str) -> Option<usize> {
-    let hex = |c: Option<char>| c.is_some_and(|c| c.is_ascii_hexdigit());
-    text.match_indices(canary).map(|(at, _)| at).find(|at| {
-        let before = text[..*at].chars().next_back();
-        let after = text[at + canary.len()..].chars().next();
-        !(hex(before) && hex(after))
-    })
 }
 
 fn check_outcomes(ledger: &[Entry], objects: &[Value]) -> Result<()> {
-    let accepted = |phone: &str| {
-        ledger.iter().any(|e| {
-            e.action == VERIFIED
-                && e.decision == Decision::Accepted
-                && e.phone.as_deref() == Some(phone)
-        })
-    };
+    let books = Books::of(ledger);
     for object in objects {
         let (name, phone) = (
             &object["metadata"]["name"],
@@ -204,7 +157,7 @@ fn check_outcomes(ledger: &[Entry], objects: &[Value]) -> Result<()> {
         let verified = reason(status) == "Verified";
         let settled =
             ["CodeRejected", "RequestRejected", "AttemptsExhausted"].contains(&reason(status));
-        let accepted = phone.is_some_and(accepted);
+        let accepted = phone.is_some_and(|phone| books.accepted(phone));
         if accepted && settled {
             return Err(Error::new(
                 "invariant broken: outcome lost",

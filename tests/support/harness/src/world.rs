@@ -15,12 +15,17 @@ use tempfile::TempDir;
 
 use crate::cluster::{Plane, plane};
 use crate::error::{Error, Result};
+use crate::events::EventLog;
 use crate::operator::{Launch, Operator};
 
 /// The key of the simulated account, both parts easy to search for.
 pub const ACCESS_KEY_ID: &str = "LTAI5tCanaryKeyId";
 /// Searched for in everything that is written.
 pub const ACCESS_KEY_SECRET: &str = "CanaryAccessKeySecret0123456789";
+/// The token of worlds whose key is temporary, with characters that encodings change.
+pub const SECURITY_TOKEN: &str = "CAISCanary/Security+Token0123456789==";
+/// Key of the fingerprints.
+pub const FINGERPRINT_KEY: [u8; 32] = *b"canary fingerprint key, 32 bytes";
 /// Between two looks at the API server.
 const POLL: Duration = Duration::from_millis(40);
 
@@ -62,10 +67,12 @@ pub struct World {
     /// The namespace.
     pub namespace: String,
     pub(crate) watches_secrets: AtomicBool,
+    pub(crate) events: EventLog,
     binary: PathBuf,
     dir: TempDir,
     started: AtomicU32,
-    codes: Mutex<BTreeSet<String>>,
+    secret_values: Mutex<BTreeSet<String>>,
+    numbers: Mutex<BTreeSet<String>>,
 }
 
 impl World {
@@ -104,17 +111,19 @@ impl World {
         let world = Self {
             plane,
             watches_secrets: AtomicBool::new(false),
+            events: EventLog::new(&sim),
             sim,
             namespace,
             binary: binary.as_ref().to_owned(),
             dir: TempDir::new().map_err(Error::at("temporary folder"))?,
             started: AtomicU32::new(0),
-            codes: Mutex::default(),
+            secret_values: Mutex::default(),
+            numbers: Mutex::default(),
         };
         world.namespace(&world.namespace).await?;
         // Mounted from a Secret in the shipped manifests.
         let key = world.dir.path().join("fingerprint-key");
-        std::fs::write(key, [7u8; 32]).map_err(Error::at("fingerprint key"))?;
+        std::fs::write(key, FINGERPRINT_KEY).map_err(Error::at("fingerprint key"))?;
         Ok(world)
     }
 
@@ -143,14 +152,43 @@ impl World {
         self.dir.path()
     }
 
+    /// Makes the account's key a temporary one, and writes it as files, as a mounted Secret has
+    /// them. Returns the folder, for `--credentials-dir`.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn temporary_credentials(&self) -> Result<PathBuf> {
+        let key = AccessKey::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET).with_token(SECURITY_TOKEN);
+        self.sim.add_key(key);
+        let folder = self.dir.path().join("credentials");
+        std::fs::create_dir_all(&folder).map_err(Error::at("credentials"))?;
+        for (name, value) in [
+            ("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID),
+            ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET),
+            ("ALIBABA_CLOUD_SECURITY_TOKEN", SECURITY_TOKEN),
+        ] {
+            std::fs::write(folder.join(name), value).map_err(Error::at(name))?;
+        }
+        Ok(folder)
+    }
+
     /// How to start an operator for this world, with `extra` flags.
     ///
     /// # Errors
     /// When its kubeconfig cannot be written.
     pub fn launch(&self, extra: &[&str]) -> Result<Launch<'_>> {
+        self.launch_via(&self.plane.control.url(), extra)
+    }
+
+    /// The same for an operator that finds the API server at `server`, such as a proxy's URL.
+    ///
+    /// # Errors
+    /// When its kubeconfig cannot be written.
+    pub fn launch_via(&self, server: &str, extra: &[&str]) -> Result<Launch<'_>> {
         let n = self.started.fetch_add(1, Ordering::Relaxed);
-        let kubeconfig = self.dir.path().join("operator.kubeconfig");
-        self.plane.operator_kubeconfig(&kubeconfig)?;
+        self.note(format!("operator {n} starts: {server} {extra:?}"));
+        let kubeconfig = self.dir.path().join(format!("operator-{n}.kubeconfig"));
+        self.plane.operator_kubeconfig(&kubeconfig, server)?;
         let key = self.dir.path().join("fingerprint-key");
         let url = self.sim.url();
         let mut args: Vec<String> = vec![
@@ -179,20 +217,20 @@ impl World {
                 .filter(|a| **a != "--no-fingerprint-key")
                 .map(|a| (*a).to_owned()),
         );
-        let env = [
+        let mut env = vec![
             ("KUBECONFIG", kubeconfig.to_string_lossy().into_owned()),
-            ("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
-            (
-                "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
-                ACCESS_KEY_SECRET.to_owned(),
-            ),
             // As much as it will say: nothing secret may come out at any level.
             ("RUST_LOG", "trace".to_owned()),
         ];
+        if !has("--credentials-dir") {
+            env.push(("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()));
+            let secret = ACCESS_KEY_SECRET.to_owned();
+            env.push(("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret));
+        }
         Ok(Launch {
             binary: &self.binary,
             args,
-            env: env.map(|(k, v)| (k.to_owned(), v)).into(),
+            env: env.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
             log: self.dir.path().join(format!("operator-{n}.log")),
         })
     }
@@ -259,6 +297,7 @@ impl World {
     /// When the API server refuses it.
     pub async fn secret_in(&self, namespace: &str, name: &str, data: Value) -> Result<()> {
         self.remember(&data);
+        self.note(format!("put Secret {name}"));
         let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), namespace);
         let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
         // Keys that are no longer named must go.
@@ -271,19 +310,42 @@ impl World {
             .map_err(Error::at(format!("Secret {name}")))
     }
 
-    /// Codes of eight digits are searched for in the end, whether or not they were sent.
+    /// Whatever stands in a Secret is searched for in the end, whether or not it was sent; but a
+    /// time is no secret, and one character over and over occurs by chance.
     fn remember(&self, data: &Value) {
-        let code = data["code"].as_str().unwrap_or_default();
-        if code.len() == 8 && code.bytes().all(|b| b.is_ascii_digit()) {
-            let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
-            codes.insert(code.to_owned());
-        }
+        let values = data.as_object().into_iter().flatten();
+        let secret = values
+            .filter_map(|(_, value)| value.as_str())
+            .filter(|value| {
+                let first = value.chars().next();
+                let is_time = value.parse::<jiff::Timestamp>().is_ok();
+                !is_time && value.chars().any(|c| Some(c) != first)
+            });
+        let mut known = self
+            .secret_values
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.extend(secret.map(str::to_owned));
     }
 
-    /// The codes of eight digits that were put into Secrets.
-    pub(crate) fn codes(&self) -> BTreeSet<String> {
-        let codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
-        codes.clone()
+    /// What was put into Secrets.
+    pub(crate) fn secret_values(&self) -> BTreeSet<String> {
+        let known = self
+            .secret_values
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.clone()
+    }
+
+    fn remember_number(&self, number: &str) {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.insert(number.to_owned());
+    }
+
+    /// The numbers of the resources that were created.
+    pub(crate) fn numbers(&self) -> BTreeSet<String> {
+        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.clone()
     }
 
     /// Changes a Secret in place.
@@ -300,6 +362,7 @@ impl World {
     /// When the API server refuses it.
     pub async fn patch_secret_in(&self, namespace: &str, name: &str, patch: Value) -> Result<()> {
         self.remember(&patch["stringData"]);
+        self.note(format!("patch Secret {name}"));
         let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), namespace);
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         secrets
@@ -323,6 +386,7 @@ impl World {
     /// When the API server refuses it.
     pub async fn create_in(&self, namespace: &str, migration: &Migration) -> Result<DynamicObject> {
         let Migration { name, phone, spec } = migration;
+        self.note(format!("create {name} for {phone}"));
         let mut body = json!({
             "apiVersion": "phonemigration.dev/v1alpha1",
             "kind": "PhoneMigration",
@@ -337,6 +401,7 @@ impl World {
             into.extend(from.clone());
         }
         let object: DynamicObject = serde_json::from_value(body).map_err(Error::at("manifest"))?;
+        self.remember_number(phone);
         let api = self.migrations_in(namespace);
         api.create(&PostParams::default(), &object)
             .await
@@ -366,6 +431,7 @@ impl World {
     /// # Errors
     /// When the API server refuses it.
     pub async fn patch(&self, name: &str, patch: Value) -> Result<DynamicObject> {
+        self.note(format!("patch {name}: {patch}"));
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         self.migrations()
             .patch(name, &params, &patch)
@@ -378,6 +444,7 @@ impl World {
     /// # Errors
     /// When the API server refuses it.
     pub async fn patch_status(&self, name: &str, status: Value) -> Result<DynamicObject> {
+        self.note(format!("patch status of {name}"));
         let (params, patch) = (
             PatchParams::default(),
             Patch::Merge(json!({"status": status})),
@@ -404,6 +471,7 @@ impl World {
     /// # Errors
     /// When the API server refuses it.
     pub async fn delete(&self, name: &str) -> Result<()> {
+        self.note(format!("delete {name}"));
         let params = DeleteParams::default();
         self.migrations()
             .delete(name, &params)

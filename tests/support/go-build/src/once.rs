@@ -13,11 +13,14 @@ use crate::Error;
 /// Makes sure that `target` is there and `is_whole`. If it is not, `make` is
 /// called with an empty folder to fill, by one process at a time; when it
 /// fails, nothing is left behind and the next caller tries again. Blocks.
-pub(crate) fn make_once(
+///
+/// # Errors
+/// Those of `make`, and [`Error::Io`].
+pub fn make_once<E: From<Error>>(
     target: &Path,
     is_whole: impl Fn(&Path) -> bool,
-    make: impl FnOnce(&Path) -> Result<(), Error>,
-) -> Result<(), Error> {
+    make: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
     if is_whole(target) {
         return Ok(());
     }
@@ -27,7 +30,8 @@ pub(crate) fn make_once(
             what: "make",
             path: target.to_owned(),
             source,
-        });
+        }
+        .into());
     };
     fs::create_dir_all(parent).map_err(Error::io("make", parent))?;
     let name = name.to_string_lossy();
@@ -48,7 +52,8 @@ pub(crate) fn make_once(
     }
     // Not `keep` first: an error of `rename` must leave nothing behind. Once
     // renamed, there is nothing at the old name for the guard to remove.
-    fs::rename(temporary.path(), target).map_err(Error::io("put in place", target))
+    fs::rename(temporary.path(), target).map_err(Error::io("put in place", target))?;
+    Ok(())
 }
 
 fn lock(path: &Path) -> Result<File, Error> {
@@ -62,7 +67,7 @@ fn lock(path: &Path) -> Result<File, Error> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             say(&format!(
-                "Waiting for another process that builds the control plane (lock {})",
+                "Waiting for another process that builds the same programs (lock {})",
                 path.display()
             ));
             file.lock().map_err(Error::io("lock", path))?;
@@ -115,8 +120,14 @@ mod tests {
         dir.join("first").exists() && dir.join("second").exists()
     }
 
+    fn once(target: &Path, make: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
+        make_once(target, is_whole, make)
+    }
+
     fn failure() -> Error {
-        Error::NoPort { first: 0, last: 0 }
+        Error::NoCacheDir {
+            otherwise: String::new(),
+        }
     }
 
     #[test]
@@ -129,7 +140,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     start.wait();
-                    make_once(&target, is_whole, |to| {
+                    once(&target, |to| {
                         fs::write(to.join("first"), "").unwrap();
                         // Others run now, if nothing holds them back.
                         thread::yield_now();
@@ -156,7 +167,7 @@ mod tests {
             // In here, so that a failed assertion ends the first caller too.
             let (target, go_on) = (&target, go_on);
             scope.spawn(move || {
-                make_once(target, is_whole, |to| {
+                once(target, |to| {
                     inside.send(()).unwrap();
                     may_go_on.recv().unwrap();
                     fs::write(to.join("first"), "").unwrap();
@@ -171,7 +182,7 @@ mod tests {
                 matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
                 "the lock is not held while building"
             );
-            let second = scope.spawn(|| make_once(target, is_whole, |_| panic!("built twice")));
+            let second = scope.spawn(|| once(target, |_| panic!("built twice")));
             go_on.send(()).unwrap();
             second.join().unwrap().unwrap();
         });
@@ -181,7 +192,7 @@ mod tests {
     fn a_failure_leaves_nothing_and_the_next_caller_succeeds() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("v1.2.3");
-        let failed = make_once(&target, is_whole, |to| {
+        let failed = once(&target, |to| {
             fs::write(to.join("first"), "").unwrap();
             Err(failure())
         });
@@ -191,7 +202,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name())
             .collect();
         assert_eq!(left, ["v1.2.3.lock"]);
-        make_once(&target, is_whole, |to| {
+        once(&target, |to| {
             fs::write(to.join("first"), "").unwrap();
             fs::write(to.join("second"), "").unwrap();
             Ok(())
@@ -207,7 +218,7 @@ mod tests {
         fs::create_dir_all(&target).unwrap();
         fs::write(target.join("first"), "old").unwrap();
         fs::create_dir_all(dir.path().join(".v1.2.3.killed")).unwrap();
-        make_once(&target, is_whole, |to| {
+        once(&target, |to| {
             fs::write(to.join("first"), "new").unwrap();
             fs::write(to.join("second"), "new").unwrap();
             Ok(())

@@ -1,13 +1,16 @@
-//! The operator's binary: built by cargo into the folder that the demo itself was built into.
+//! The operator's binary: built by cargo into the folder that this program itself was built into.
 //!
-//! `cargo demo` builds this package only, and a package cannot depend on another one's binary.
+//! `cargo demo` and `cargo run -p soak` build their own package only, and a package cannot depend on
+//! another one's binary.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use harness::{Error, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
+
+use crate::cluster::repository;
+use crate::error::{Error, Result};
 
 const PACKAGE: &str = "phone-migration-operator";
 
@@ -15,10 +18,10 @@ const PACKAGE: &str = "phone-migration-operator";
 ///
 /// # Errors
 /// When cargo cannot be run or fails; with what it printed.
-pub async fn operator() -> Result<PathBuf> {
-    let demo = std::env::current_exe().map_err(Error::at("the demo's own path"))?;
-    let place = Place::of(&demo)
-        .ok_or_else(|| Error::new(demo.display(), "not in a target folder of cargo"))?;
+pub async fn operator_binary() -> Result<PathBuf> {
+    let program = std::env::current_exe().map_err(Error::at("our own path"))?;
+    let place = Place::of(&program)
+        .ok_or_else(|| Error::new(program.display(), "not in a target folder of cargo"))?;
     // `cargo run` says which cargo it is.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
@@ -32,7 +35,7 @@ pub async fn operator() -> Result<PathBuf> {
         .args(["build", "--quiet", "--package", PACKAGE, "--bin", PACKAGE])
         .args(["--profile", &place.profile, "--target-dir"])
         .arg(&place.target)
-        .current_dir(harness::repository())
+        .current_dir(repository())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -48,7 +51,7 @@ pub async fn operator() -> Result<PathBuf> {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(Error::new(format!("cargo build ({})", output.status), text));
     }
-    let binary = demo.with_file_name(PACKAGE);
+    let binary = program.with_file_name(PACKAGE);
     match binary.exists() {
         true => Ok(binary),
         false => Err(Error::new(binary.display(), "not there after its build")),
@@ -77,7 +80,7 @@ fn about_this_package(variable: &str) -> bool {
     variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
 }
 
-/// Where cargo put the demo.
+/// Where cargo put this program.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     target: PathBuf,
@@ -85,8 +88,8 @@ struct Place {
 }
 
 impl Place {
-    fn of(demo: &Path) -> Option<Self> {
-        let folder = demo.parent()?;
+    fn of(program: &Path) -> Option<Self> {
+        let folder = program.parent()?;
         let profile = match folder.file_name()?.to_str()? {
             // The one profile whose folder has another name.
             "debug" => "dev",

@@ -1,0 +1,55 @@
+{{- define "phone-migration-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* At most 46 characters, so that the longest suffix still makes a label's value. */ -}}
+{{- define "phone-migration-operator.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 46 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 46 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 46 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "phone-migration-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "phone-migration-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "phone-migration-operator.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "phone-migration-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "phone-migration-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "phone-migration-operator.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name is needed with serviceAccount.create=false" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "phone-migration-operator.image" -}}
+{{- $tag := default .Chart.AppVersion .Values.image.tag }}
+{{- printf "%s:%s" .Values.image.repository $tag }}
+{{- with .Values.image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{- define "phone-migration-operator.fingerprintKeySecret" -}}
+{{- default (printf "%s-fingerprint-key" (include "phone-migration-operator.fullname" .)) .Values.fingerprintKey.existingSecret }}
+{{- end }}
+
+{{- /* Whom the rights are given to. */ -}}
+{{- define "phone-migration-operator.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "phone-migration-operator.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}

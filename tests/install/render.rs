@@ -1,0 +1,394 @@
+//! What the chart renders, value by value. The default output is tested in full by
+//! `tests/deploy.rs`, as the kustomize base that it equals.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::helm::{Helm, NAME, all_ci, chart, ci, documents, id, only};
+
+fn ids(objects: &[Value]) -> BTreeSet<String> {
+    objects.iter().map(id).collect()
+}
+
+fn kinds(objects: &[Value]) -> BTreeSet<&str> {
+    objects
+        .iter()
+        .map(|o| o["kind"].as_str().unwrap())
+        .collect()
+}
+
+fn pod(objects: &[Value]) -> &Value {
+    &only(objects, "Deployment")["spec"]["template"]["spec"]
+}
+
+fn args(objects: &[Value]) -> Vec<&str> {
+    let args = pod(objects)["containers"][0]["args"].as_array().unwrap();
+    args.iter().map(|arg| arg.as_str().unwrap()).collect()
+}
+
+#[test]
+fn the_chart_is_of_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let text = std::fs::read_to_string(chart().join("Chart.yaml")).unwrap();
+    let chart: Value = serde_yaml_ng::from_str(&text).unwrap();
+    assert_eq!(chart["version"], version);
+    assert_eq!(chart["appVersion"], version);
+    let annotation = |name: &str| -> Value {
+        let text = chart["annotations"][format!("artifacthub.io/{name}")].as_str();
+        serde_yaml_ng::from_str(text.unwrap_or_else(|| panic!("{name}"))).unwrap()
+    };
+    assert_eq!(
+        annotation("images")[0]["image"],
+        format!("phone-migration-operator:{version}")
+    );
+    let crd = &annotation("crds")[0];
+    assert_eq!(crd["name"], "phonemigrations.phonemigration.dev");
+    assert_eq!(crd["version"], "v1alpha1");
+    // The example is the sample that the README shows.
+    let sample = harness::repository().join("deploy/samples/phone-migration.yaml");
+    let sample = documents(&std::fs::read_to_string(sample).unwrap());
+    assert_eq!(annotation("crdsExamples"), json!(sample));
+}
+
+#[tokio::test]
+async fn each_object_comes_with_its_value() {
+    let helm = Helm::without_cluster().await;
+    let of_default = ids(&helm.ci("default").await);
+    let named = |kind: &str, name: &str| format!("{kind} {NAME}/{name}");
+    let wide = |kind: &str, name: &str| format!("{kind} /{name}");
+    let expected = [
+        wide(
+            "CustomResourceDefinition",
+            "phonemigrations.phonemigration.dev",
+        ),
+        wide("ClusterRole", NAME),
+        wide("ClusterRole", &format!("{NAME}-view")),
+        wide("ClusterRole", &format!("{NAME}-edit")),
+        wide("ClusterRoleBinding", NAME),
+        named("Role", &format!("{NAME}-leader-election")),
+        named("RoleBinding", &format!("{NAME}-leader-election")),
+        named("ServiceAccount", NAME),
+        named("Secret", &format!("{NAME}-fingerprint-key")),
+        named("Deployment", NAME),
+    ];
+    assert_eq!(of_default, BTreeSet::from(expected));
+
+    let full = helm.ci("full").await;
+    for kind in [
+        "PodDisruptionBudget",
+        "NetworkPolicy",
+        "Service",
+        "ServiceMonitor",
+        "PrometheusRule",
+    ] {
+        assert!(kinds(&full).contains(kind), "{kind}");
+    }
+    // Exists once this version has a dashboard.
+    let dashboard = chart().join("files/dashboard.json").exists();
+    assert_eq!(kinds(&full).contains("ConfigMap"), dashboard);
+    let pods = helm.ci("pod-monitor").await;
+    assert!(kinds(&pods).contains("PodMonitor"));
+    assert!(!kinds(&pods).contains("Service"));
+
+    let existing = helm.ci("existing").await;
+    for kind in ["Secret", "ServiceAccount", "CustomResourceDefinition"] {
+        assert!(!kinds(&existing).contains(kind), "{kind}");
+    }
+    let without = helm.objects(&["--set", "rbac.create=false"]).await;
+    assert!(
+        !without
+            .iter()
+            .any(|o| o["apiVersion"].as_str().unwrap().starts_with("rbac"))
+    );
+}
+
+/// A name in the values must not leave one object behind under the old one.
+#[tokio::test]
+async fn objects_refer_to_each_other_under_any_name() {
+    let helm = Helm::without_cluster().await;
+    for values in [
+        "fullnameOverride=other",
+        "nameOverride=other",
+        "serviceAccount.name=other",
+    ] {
+        let objects = helm.objects(&["--set", values]).await;
+        let account = only(&objects, "ServiceAccount")["metadata"]["name"].clone();
+        assert_eq!(pod(&objects)["serviceAccountName"], account, "{values}");
+        for binding in objects.iter().filter(|o| o["roleRef"].is_object()) {
+            assert_eq!(binding["subjects"][0]["name"], account, "{values}");
+            let kind = binding["roleRef"]["kind"].as_str().unwrap();
+            let role = &binding["roleRef"]["name"];
+            let bound = |o: &&Value| o["kind"] == kind && &o["metadata"]["name"] == role;
+            assert_eq!(objects.iter().filter(bound).count(), 1, "{values}: {role}");
+        }
+        let key = &only(&objects, "Secret")["metadata"]["name"];
+        let volume = &pod(&objects)["volumes"][1]["secret"]["secretName"];
+        assert_eq!(volume, key, "{values}");
+    }
+}
+
+#[tokio::test]
+async fn every_object_is_labelled_and_in_the_releases_namespace() {
+    let helm = Helm::without_cluster().await;
+    for name in all_ci() {
+        for object in helm.ci(&name).await {
+            let what = format!("{name}: {}", id(&object));
+            let metadata = &object["metadata"];
+            for label in ["name", "instance", "version", "managed-by"] {
+                let label = format!("app.kubernetes.io/{label}");
+                assert!(metadata["labels"][&label].is_string(), "{what}: {label}");
+            }
+            let cluster_wide = [
+                "ClusterRole",
+                "ClusterRoleBinding",
+                "CustomResourceDefinition",
+            ];
+            let kind = object["kind"].as_str().unwrap();
+            let tenant = metadata["namespace"]
+                .as_str()
+                .is_some_and(|n| n.starts_with("tenant-"));
+            match metadata["namespace"].as_str() {
+                None => assert!(cluster_wide.contains(&kind), "{what}"),
+                Some(namespace) => assert!(namespace == NAME || tenant, "{what}"),
+            }
+        }
+    }
+}
+
+/// One list decides where the operator watches and where it has rights.
+#[tokio::test]
+async fn the_list_of_namespaces_decides_over_watches_and_rights() {
+    let helm = Helm::without_cluster().await;
+    let objects = helm.ci("namespaced").await;
+    assert!(!kinds(&objects).contains("ClusterRoleBinding"));
+    assert!(args(&objects).contains(&"--watch-namespaces=tenant-a,tenant-b"));
+    let bound: Vec<&Value> = objects
+        .iter()
+        .filter(|o| o["kind"] == "RoleBinding" && o["roleRef"]["kind"] == "ClusterRole")
+        .collect();
+    let places: Vec<&str> = bound
+        .iter()
+        .map(|o| o["metadata"]["namespace"].as_str().unwrap())
+        .collect();
+    assert_eq!(places, ["tenant-a", "tenant-b"]);
+    for binding in bound {
+        assert_eq!(binding["roleRef"]["name"], NAME);
+        assert_eq!(binding["subjects"][0]["namespace"], NAME);
+    }
+    // For people there is nothing without rbac.aggregate.
+    let roles = objects.iter().filter(|o| o["kind"] == "ClusterRole");
+    assert_eq!(roles.count(), 1);
+}
+
+#[tokio::test]
+async fn secrets_are_listed_only_by_who_asks_for_it() {
+    let helm = Helm::without_cluster().await;
+    for name in all_ci() {
+        let objects = helm.ci(&name).await;
+        let watches = args(&objects).contains(&"--watch-secrets");
+        assert_eq!(watches, name == "namespaced", "{name}");
+        for role in objects.iter().filter(|o| o["rules"].is_array()) {
+            for rule in role["rules"].as_array().unwrap() {
+                let secrets = rule["resources"]
+                    .as_array()
+                    .unwrap()
+                    .contains(&json!("secrets"));
+                if secrets {
+                    let wanted = if watches {
+                        json!(["get", "list", "watch"])
+                    } else {
+                        json!(["get"])
+                    };
+                    assert_eq!(rule["verbs"], wanted, "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_crd_is_kept_unless_it_is_said_otherwise() {
+    let helm = Helm::without_cluster().await;
+    let crd = |objects: &[Value]| only(objects, "CustomResourceDefinition").clone();
+    let kept = crd(&helm.ci("default").await);
+    assert_eq!(
+        kept["metadata"]["annotations"]["helm.sh/resource-policy"],
+        "keep"
+    );
+    let not_kept = crd(&helm.ci("namespaced").await);
+    assert_eq!(not_kept["metadata"]["annotations"], Value::Null);
+    let text = harness::repository().join("crds/phonemigrations.yaml");
+    let text = std::fs::read_to_string(text).unwrap();
+    let own: Value = serde_yaml_ng::from_str(&text).unwrap();
+    let own = numbers(own["spec"].clone());
+    assert!(numbers(kept["spec"].clone()) == own, "another CRD");
+    assert!(numbers(not_kept["spec"].clone()) == own, "another CRD");
+}
+
+/// 1000.0 is 1000 on its way through Helm.
+fn numbers(value: Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(list) => list.into_iter().map(numbers).collect(),
+        Value::Object(map) => map.into_iter().map(|(k, v)| (k, numbers(v))).collect(),
+        Value::Null | Value::Bool(_) | Value::String(_) => value,
+    }
+}
+
+/// Argo CD renders without a cluster, again and again.
+#[tokio::test]
+async fn with_an_existing_key_every_rendering_is_the_same() {
+    let helm = Helm::without_cluster().await;
+    let values = ci("existing");
+    let args = ["--values", values.as_str()];
+    assert_eq!(helm.template(&args).await, helm.template(&args).await);
+    // And this is why: a key that is made here is another one each time.
+    let key = |objects: &[Value]| only(objects, "Secret")["data"]["key"].clone();
+    let (first, second) = (helm.objects(&[]).await, helm.objects(&[]).await);
+    assert_ne!(key(&first), key(&second));
+    let secret = only(&first, "Secret");
+    assert_eq!(
+        secret["metadata"]["annotations"]["helm.sh/resource-policy"],
+        "keep"
+    );
+    let none = helm
+        .objects(&["--set", "fingerprintKey.create=false"])
+        .await;
+    assert!(!kinds(&none).contains("Secret"));
+}
+
+#[tokio::test]
+async fn a_named_key_must_exist_and_a_made_one_may_be_missing() {
+    let helm = Helm::without_cluster().await;
+    let volume = |objects: &[Value]| pod(objects)["volumes"][1]["secret"].clone();
+    let existing = volume(&helm.ci("existing").await);
+    assert_eq!(existing["secretName"], "fingerprint-key");
+    assert_eq!(existing["optional"], Value::Null);
+    let made = volume(&helm.ci("default").await);
+    assert_eq!(made["optional"], true);
+}
+
+#[tokio::test]
+async fn more_replicas_are_spread_and_survive_a_drain() {
+    let helm = Helm::without_cluster().await;
+    let one = helm.ci("default").await;
+    assert_eq!(pod(&one)["topologySpreadConstraints"], Value::Null);
+    assert!(!kinds(&one).contains("PodDisruptionBudget"));
+
+    let three = helm.ci("full").await;
+    let deployment = &only(&three, "Deployment")["spec"];
+    assert_eq!(deployment["replicas"], 3);
+    // One strategy for any number: the API server refuses a way back to Recreate.
+    assert_eq!(
+        deployment["strategy"],
+        only(&one, "Deployment")["spec"]["strategy"]
+    );
+    let labels = &deployment["selector"]["matchLabels"];
+    let spread = pod(&three)["topologySpreadConstraints"].as_array().unwrap();
+    assert_eq!(spread.len(), 2);
+    for constraint in spread {
+        assert_eq!(&constraint["labelSelector"]["matchLabels"], labels);
+    }
+    let budget = &only(&three, "PodDisruptionBudget")["spec"];
+    assert_eq!(budget["maxUnavailable"], 1);
+    assert_eq!(&budget["selector"]["matchLabels"], labels);
+}
+
+#[tokio::test]
+async fn nothing_gets_out_but_dns_the_api_server_and_https() {
+    let helm = Helm::without_cluster().await;
+    let objects = helm.ci("full").await;
+    let policy = &only(&objects, "NetworkPolicy")["spec"];
+    let labels = &only(&objects, "Deployment")["spec"]["selector"]["matchLabels"];
+    assert_eq!(&policy["podSelector"]["matchLabels"], labels);
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+    let ingress = policy["ingress"].as_array().unwrap();
+    assert_eq!(ingress.len(), 1);
+    assert_eq!(
+        ingress[0]["ports"],
+        json!([{"protocol": "TCP", "port": 9090}])
+    );
+    assert_eq!(ingress[0]["from"].as_array().unwrap().len(), 1);
+    let egress = policy["egress"].as_array().unwrap();
+    let ports = |rule: &Value| -> Vec<(String, u64)> {
+        let ports = rule["ports"].as_array().unwrap();
+        let port = |p: &Value| {
+            (
+                p["protocol"].as_str().unwrap().to_owned(),
+                p["port"].as_u64().unwrap(),
+            )
+        };
+        ports.iter().map(port).collect()
+    };
+    let tcp = |port| ("TCP".to_owned(), port);
+    assert_eq!(ports(&egress[0]), [("UDP".to_owned(), 53), tcp(53)]);
+    assert_eq!(ports(&egress[1]), [tcp(443), tcp(6443)]);
+    assert_eq!(
+        egress[1]["to"],
+        json!([{"ipBlock": {"cidr": "10.0.0.1/32"}}])
+    );
+    assert_eq!(ports(&egress[2]), [tcp(443)]);
+    // The cloud's metadata service hands out the node's credentials.
+    assert!(egress[2]["to"].to_string().contains("169.254.0.0/16"));
+    assert_eq!(egress.len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_given_reaches_the_operator() {
+    let helm = Helm::without_cluster().await;
+    let full = helm.ci("full").await;
+    let expected = [
+        "run",
+        "--cams-endpoint=https://cams.eu-central-1.aliyuncs.com",
+        "--signature=v3",
+        "--signature-validity=1h30m",
+        "--qps=5",
+        "--credentials-dir=/var/run/secrets/alibaba-cloud",
+        "--fingerprint-key-file=/var/run/secrets/fingerprint-key/key",
+        "--max-concurrent-reconciles=32",
+        "--listen=[::]:9090",
+        "--log-format=text",
+        "--leader-elect=true",
+    ];
+    assert_eq!(args(&full), expected);
+    let security = &pod(&full)["securityContext"];
+    assert_eq!(security["runAsUser"], 1_000_650_000);
+    assert_eq!(security["runAsGroup"], Value::Null);
+    assert_eq!(security["runAsNonRoot"], true);
+    let existing = helm.ci("existing").await;
+    let image = pod(&existing)["containers"][0]["image"].as_str().unwrap();
+    assert!(image.starts_with("registry.example.com:5000/platform/phone-migration-operator:"));
+    assert!(image.contains("@sha256:0123456789abcdef"), "{image}");
+}
+
+/// Commands in the notes name what the release really has.
+#[tokio::test]
+async fn the_notes_say_what_is_left_to_do() {
+    let helm = Helm::without_cluster().await;
+    let chart = chart();
+    let notes = async |values: &str| {
+        let chart = chart.to_str().unwrap();
+        let args = [
+            "install",
+            NAME,
+            chart,
+            "--namespace",
+            "cams",
+            "--dry-run=client",
+            "--values",
+            values,
+        ];
+        helm.ok(&args).await
+    };
+    let default = notes(&ci("default")).await;
+    assert!(default.contains("--namespace cams create secret generic alibaba-cloud-credentials"));
+    assert!(default.contains("set fingerprintKey.existingSecret"));
+    assert!(default.contains("leaves the CustomResourceDefinition"));
+    let existing = notes(&ci("existing")).await;
+    assert!(existing.contains("create secret generic cams-credentials"));
+    assert!(existing.contains("fingerprint-key --from-file=key=/dev/stdin"));
+    let namespaced = notes(&ci("namespaced")).await;
+    assert!(namespaced.contains("works in the namespaces tenant-a, tenant-b."));
+    assert!(namespaced.contains("WARNING: crds.keep is false"));
+}

@@ -1,0 +1,57 @@
+//! Helm and kubeconform as released, built once with Go from the pinned module in `go/`.
+//!
+//! What is *not* there: kustomize (kubectl has it built in), and schemas of Kubernetes for
+//! kubeconform (it would fetch them from the network; tests make them from what the API server
+//! itself publishes).
+
+mod monitoring;
+
+use std::path::{Path, PathBuf};
+
+use go_build::{Programs, required_version};
+
+pub use go_build::Error;
+pub use monitoring::monitoring_crds;
+
+const HELM: &str = "helm.sh/helm/v4";
+
+/// A folder with both programs.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    dir: PathBuf,
+}
+
+impl Tools {
+    /// Finds them, or builds them: minutes the first time, nothing after. Blocks.
+    ///
+    /// # Errors
+    /// Each says how to supply them.
+    pub fn ensure() -> Result<Self, Error> {
+        let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("go");
+        let version = required_version(&module, HELM)?;
+        let dir = Programs {
+            module: &module,
+            cache: "cluster-tools",
+            version: &version,
+            packages: &["tool"],
+            programs: &["helm", "kubeconform"],
+            sources: &["go.mod", "go.sum"],
+            // What `helm version` says, and charts see as .Capabilities.HelmVersion.
+            linker_flags: &format!("-s -w -X {HELM}/internal/version.version={version}"),
+            takes: "about 3 min on two cores",
+            otherwise: "",
+        }
+        .ensure()?;
+        Ok(Self { dir })
+    }
+
+    /// Helm 4.
+    pub fn helm(&self) -> PathBuf {
+        self.dir.join("helm")
+    }
+
+    /// Validates manifests against JSON schemas.
+    pub fn kubeconform(&self) -> PathBuf {
+        self.dir.join("kubeconform")
+    }
+}

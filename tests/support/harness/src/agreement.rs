@@ -1,0 +1,121 @@
+//! One resource's last status against the ledger, field by field. PURE.
+//!
+//! Attempts and submissions are matched by the attempt's id, which is the request's nonce. What
+//! cannot be known is excused by the caller alone: a reply that may have reached nobody.
+
+use cams_simulator::{Decision, Entry};
+use serde_json::Value;
+
+use crate::books::{Books, replied};
+use crate::world::{condition, reason};
+
+mod outcomes;
+mod shape;
+
+/// What is known of a resource from elsewhere than its status.
+pub struct Truth<'a> {
+    /// The ledger.
+    pub books: &'a Books<'a>,
+    /// The Id of the number, if the cloud knows it.
+    pub id: Option<&'a str>,
+    /// The number is verified, for whatever reason, and the status read shows it.
+    pub verified: bool,
+    /// Whether the process that sent this request surely got and kept its reply, which left
+    /// whole.
+    pub heard: &'a dyn Fn(&Entry) -> bool,
+    /// Whether this submission was made for this very resource, not for an earlier one of its
+    /// name.
+    pub own: &'a dyn Fn(&Entry) -> bool,
+}
+
+/// Every contradiction, in words without codes. The resource is settled: nothing runs for it.
+pub fn disagreements(object: &Value, truth: &Truth<'_>) -> Vec<String> {
+    let mut found = shape::faults(object);
+    found.extend(outcomes::faults(object, truth));
+    found.extend(success(object, truth));
+    found.extend(unnamed(object, truth));
+    found
+}
+
+/// Accepted means Verified with its Id, and Verified means that the cloud says so.
+fn success(object: &Value, truth: &Truth<'_>) -> Vec<String> {
+    let status = &object["status"];
+    let phone = phone_of(object);
+    let mut found = Vec::new();
+    if reason(status) != "Verified" {
+        if truth.books.accepted(phone) {
+            found.push("outcome lost: a code was accepted, and it is not Verified".to_owned());
+        }
+        for field in ["id", "verifiedAt"] {
+            if !status[field].is_null() {
+                found.push(format!("{field} is there without success"));
+            }
+        }
+        return found;
+    }
+    if !truth.verified {
+        found.push("false success: the number is not verified".to_owned());
+    }
+    if status["id"].as_str() != truth.id {
+        found.push(format!(
+            "id is {}, the cloud's is {}",
+            status["id"],
+            truth.id.unwrap_or("none")
+        ));
+    }
+    if status["verifiedAt"].is_null() {
+        found.push("Verified without verifiedAt".to_owned());
+    }
+    for field in ["errorCode", "errorMessage"] {
+        if !status[field].is_null() {
+            found.push(format!("Verified with {field}"));
+        }
+    }
+    let request = status["requestId"].as_str().unwrap_or_default();
+    let told = |row: &&&Entry| row.request_id == request && row.decision == Decision::Accepted;
+    let by_call = truth.books.of_number(phone).iter().find(told);
+    let by_read = truth.books.reads_of(phone).iter().find(told);
+    if !by_call.or(by_read).is_some_and(|row| replied(row)) {
+        found.push("requestId is of no reply that said verified".to_owned());
+    }
+    if status["attempt"]["outcome"] == "Accepted" && by_call.is_none() {
+        found.push("Accepted, but requestId is not the call's".to_owned());
+    }
+    found
+}
+
+/// Every execution for this resource stands in its status.
+fn unnamed(object: &Value, truth: &Truth<'_>) -> Vec<String> {
+    let status = &object["status"];
+    let named = |row: &Entry| {
+        let nonce = row.nonce.as_deref();
+        let in_history = history(status)
+            .iter()
+            .any(|e| e["attemptId"].as_str() == nonce);
+        in_history || status["attempt"]["id"].as_str() == nonce
+    };
+    let rows = truth.books.of_number(phone_of(object)).iter();
+    rows.filter(|row| row.executed() && (truth.own)(row) && !named(row))
+        .map(|row| format!("execution {} is in no field of status", row.seq))
+        .collect()
+}
+
+fn phone_of(object: &Value) -> &str {
+    object["spec"]["phoneNumber"].as_str().unwrap_or_default()
+}
+
+/// status.history, newest first.
+fn history(status: &Value) -> &[Value] {
+    status["history"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+}
+
+/// True for a state that nothing but a person, or nothing at all, ends.
+fn is_finished(status: &Value) -> bool {
+    condition(status, "Finished") == "True"
+}
+
+#[cfg(test)]
+mod tests;

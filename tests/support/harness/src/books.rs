@@ -1,0 +1,102 @@
+//! What the cloud's ledger says, looked up by number and by attempt. PURE.
+//!
+//! The ledger decides what was executed, never the operator's own account of it.
+
+use std::collections::HashMap;
+
+use cams_simulator::{Decision, Delivery, Entry, Fault, READ_STATUS, Summary, VERIFIED};
+
+/// The ledger, indexed.
+pub struct Books<'a> {
+    by_nonce: HashMap<&'a str, Vec<&'a Entry>>,
+    submissions: HashMap<&'a str, Vec<&'a Entry>>,
+    reads: HashMap<&'a str, Vec<&'a Entry>>,
+}
+
+impl<'a> Books<'a> {
+    /// Of a whole ledger.
+    pub fn of(ledger: &'a [Entry]) -> Self {
+        let mut books = Self {
+            by_nonce: HashMap::new(),
+            submissions: HashMap::new(),
+            reads: HashMap::new(),
+        };
+        for entry in ledger {
+            let phone = entry.phone.as_deref().unwrap_or_default();
+            if entry.action == VERIFIED {
+                let nonce = entry.nonce.as_deref().unwrap_or_default();
+                books.by_nonce.entry(nonce).or_default().push(entry);
+                books.submissions.entry(phone).or_default().push(entry);
+            } else if entry.action == READ_STATUS {
+                books.reads.entry(phone).or_default().push(entry);
+            }
+        }
+        books
+    }
+
+    /// The submissions of an attempt, whose id is their nonce: none or one, or it was sent twice.
+    pub fn of_attempt(&self, id: &str) -> &[&'a Entry] {
+        self.by_nonce.get(id).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The submissions of a number.
+    pub fn of_number(&self, phone: &str) -> &[&'a Entry] {
+        self.submissions
+            .get(phone)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
+    /// The status reads of a number.
+    pub fn reads_of(&self, phone: &str) -> &[&'a Entry] {
+        self.reads.get(phone).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether a code of this number was executed and accepted.
+    pub fn accepted(&self, phone: &str) -> bool {
+        self.of_number(phone)
+            .iter()
+            .any(|entry| entry.decision == Decision::Accepted)
+    }
+
+    /// Attempts of which more than one request arrived.
+    pub fn sent_twice(&self) -> Vec<(&'a str, usize)> {
+        let several = self.by_nonce.iter().filter(|(_, rows)| rows.len() > 1);
+        several.map(|(nonce, rows)| (*nonce, rows.len())).collect()
+    }
+}
+
+/// Numbers of which one code was executed more than once, and how often.
+pub fn executed_twice(summary: &Summary) -> Vec<(&str, u64)> {
+    let codes = summary.codes.iter().filter(|code| code.executed > 1);
+    codes
+        .map(|code| (code.phone.as_str(), code.executed))
+        .collect()
+}
+
+/// Throttled by the quota, not by a staged spell.
+pub fn throttled_by_quota(entry: &Entry) -> bool {
+    let staged = |met: &cams_simulator::Met| matches!(met.fault, Fault::Throttle { .. });
+    entry.decision == Decision::Throttled && !entry.faults.iter().any(staged)
+}
+
+/// Whether the reply left whole, and as the service meant it.
+pub fn replied(entry: &Entry) -> bool {
+    let replaced = |met: &cams_simulator::Met| match met.fault {
+        Fault::Answer { .. } => true,
+        // A refusal names no number.
+        Fault::OtherPhone { .. } => entry.decision == Decision::Accepted,
+        Fault::Delay { .. }
+        | Fault::Gate { .. }
+        | Fault::Drop { .. }
+        | Fault::Slow { .. }
+        | Fault::MaskPhone
+        | Fault::OmitId
+        | Fault::OmitData
+        | Fault::Message { .. }
+        | Fault::Throttle { .. }
+        | Fault::ReadLag { .. }
+        | Fault::ClockOffset { .. } => false,
+    };
+    entry.delivery == Delivery::Complete && !entry.faults.iter().any(replaced)
+}
