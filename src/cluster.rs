@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use http::{Request, StatusCode};
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
 use kube::api::{Api, ListParams, PostParams};
 use kube::client::Body;
 use kube::core::DeserializeGuard;
 use kube::runtime::events::{Event, Recorder, Reporter};
-use kube::{Client, Resource};
 
 use crate::code::SecretValues;
 use crate::crd::{PhoneMigration, VerifyCodeSecretRef};
@@ -239,16 +239,15 @@ impl Cluster {
             .ok_or_else(|| ClusterError::Unavailable("its answer is not a Secret".into()))
     }
 
-    /// Publishes an Event on the resource; best effort, since Events are for people.
+    /// Publishes an Event on a resource.
     ///
     /// # Errors
     /// When the API server refuses it or does not answer.
     pub async fn publish(
         &self,
         event: &Event,
-        object: &PhoneMigration,
+        object: &ObjectReference,
     ) -> Result<(), ClusterError> {
-        let reference: ObjectReference = object.object_ref(&());
-        within(self.recorder.publish(event, &reference)).await
+        within(self.recorder.publish(event, object)).await
     }
 }

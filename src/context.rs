@@ -12,6 +12,8 @@ use crate::clock;
 use crate::cluster::{Cluster, Key};
 use crate::code::FingerprintKey;
 use crate::crd::PhoneMigration;
+use crate::decide::is_open;
+use crate::event_queue::EventQueue;
 use crate::lease::Tenure;
 use crate::metrics::Metrics;
 use crate::quota::Quota;
@@ -27,6 +29,8 @@ pub const ACCOUNT: &str = "default";
 pub struct Context {
     /// The API server.
     pub cluster: Cluster,
+    /// Events on their way.
+    pub events: EventQueue,
     /// The cloud API.
     pub cams: Cams,
     /// The account's quota.
@@ -138,11 +142,15 @@ impl NeverSent {
     }
 
     /// True if the attempt that `object` shows is a claim of ours that was certainly never
-    /// sent, and whose write surfaced late.
+    /// sent, and whose write surfaced late; also when another process observed it meanwhile and
+    /// could not know its outcome.
     pub fn surfaced_in(&self, object: &PhoneMigration) -> bool {
+        let Some(status) = object.status.as_ref().filter(|status| is_open(status)) else {
+            return false;
+        };
         let ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let attempt = object.status.as_ref().and_then(|s| s.attempt.as_ref());
-        attempt.is_some_and(|a| a.outcome.is_none() && ids.contains(&a.id))
+        let attempt = status.attempt.as_ref();
+        attempt.is_some_and(|attempt| ids.contains(&attempt.id))
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`fact`], [`status`], [`message`], [`events`] | what happened -> what status and Events say | pure |
 //! | [`siblings`], [`spent`], [`visits`], [`context`] | what this process remembers | memory |
 //! | [`cluster`], [`secret_body`] | every request to the API server | I/O |
+//! | [`event_queue`] | Events on their way: nothing waits for them | I/O |
 //! | [`cams`] | every request to CAMS: sign, send once, classify | pure but for its client |
 //! | [`quota`] | turns, send slots, pauses and holds | pure but for its dispatcher |
 //! | [`look`], [`record`] | look at a resource; record an outcome | drives |
@@ -35,6 +36,7 @@ pub mod context;
 pub mod controller;
 pub mod crd;
 pub mod decide;
+pub mod event_queue;
 pub mod events;
 pub mod fact;
 pub mod lease;

@@ -127,7 +127,7 @@ pub fn changed(object: &PhoneMigration, fact: &Fact, look: &Look) -> Option<Phon
 }
 
 /// Writes `new` over the status of `object`, on the condition that nothing changed since it was
-/// read; notes the version and publishes the Event.
+/// read; notes the version and has the Event published.
 ///
 /// # Errors
 /// As `Cluster::replace_status`.
@@ -151,10 +151,8 @@ pub async fn write(
         reason = now.reason.as_deref(),
         "Status written"
     );
-    if let Some(event) = events::event(&old, &now, fact)
-        && let Err(error) = ctx.cluster.publish(&event, &stored).await
-    {
-        tracing::warn!(reason = %event.reason, %error, "Event not published");
+    if let Some(event) = events::event(&old, &now, fact) {
+        ctx.events.put(event, &stored);
     }
     Ok(stored)
 }

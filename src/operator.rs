@@ -16,6 +16,7 @@ use crate::code::FingerprintKey;
 use crate::config::{Config, load_fingerprint_key};
 use crate::context::{Activity, Context, NeverSent, PollPacer, Tasks};
 use crate::controller::{self, Wiring};
+use crate::event_queue::EventQueue;
 use crate::lease::{self, Leadership};
 use crate::metrics::{Metrics, UnknownKind};
 use crate::quota::{self, Quota, Settings};
@@ -27,6 +28,8 @@ use crate::visits::Visits;
 
 /// Longest time that running attempts get after SIGTERM; below the manifests' grace period.
 const DRAIN: Duration = Duration::from_secs(40);
+/// Longest time that Events get after the last attempt.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the process cannot run; one line for a person.
@@ -65,8 +68,10 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     let (quota, dispatcher) = Quota::new(Settings { qps }, wake);
     let (candidate, leadership) = lease::stand(config.leader_election.clone());
     let (triggers, receivers) = channels(&config.watch_namespaces);
+    let (events, publishing) = EventQueue::new(cluster.clone());
     let ctx = Arc::new(Context {
         cluster,
+        events,
         cams,
         quota,
         siblings: Siblings::default(),
@@ -86,6 +91,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     core.spawn(guard(&health, "dispatcher", dispatcher));
     core.spawn(guard(&health, "turns", turns(Arc::clone(&ctx), woken)));
     core.spawn(guard(&health, "gauges", gauges(Arc::clone(&ctx))));
+    core.spawn(guard(&health, "events", publishing));
     core.spawn(guard(&health, "lease", candidate.run(Arc::clone(&ctx))));
     let (stop, stopped) = watch::channel(false);
     for (namespace, triggers) in receivers {
@@ -129,10 +135,11 @@ async fn told(mut switch: watch::Receiver<bool>) {
     let _ = switch.wait_for(|on| *on).await;
 }
 
-/// Has each resource visited whose turn has come.
+/// Has each resource visited whose turn has come, or went because nobody came for it in time. Due
+/// at once: a visit that finds its turn gone has to ask for another one.
 async fn turns(ctx: Arc<Context>, mut woken: mpsc::UnboundedReceiver<quota::ObjectKey>) {
     while let Some(quota::ObjectKey { namespace, name }) = woken.recv().await {
-        ctx.trigger(&Key { namespace, name });
+        ctx.wake(&Key { namespace, name });
     }
 }
 
@@ -158,7 +165,9 @@ async fn shut_down(
     tokio::select! {
         () = ctx.tasks.drained() => {
             tracing::info!("Stopped: nothing runs");
-            leadership.release().await;
+            let told = tokio::time::timeout(LAST_EVENTS, ctx.events.drained());
+            // Those that did not get through are not worth more time.
+            let (_, ()) = tokio::join!(told, leadership.release());
         }
         () = tokio::time::sleep(DRAIN) => tracing::error!(running = ctx.tasks.count(),
             "Stopped although attempts run: they are observed after the next start"),

@@ -63,11 +63,8 @@ fn after_error(ctx: &Context, key: &Key, error: &ClusterError) -> Action {
             ctx.visits.forget(key);
             return Action::await_change();
         }
-        // Somebody else wrote: look again at once.
-        ClusterError::Conflict => {
-            ctx.visits.set_due(key, Some(clock::boot()));
-            Duration::from_millis(50)
-        }
+        // Somebody else wrote: look again soon.
+        ClusterError::Conflict => ctx.visits.conflicted(key, clock::boot()),
         ClusterError::Invalid | ClusterError::Forbidden | ClusterError::Unavailable(_) => {
             ctx.metrics.reconcile_error();
             ctx.visits.failed(key, clock::boot())
@@ -110,9 +107,8 @@ async fn visit(ctx: &Arc<Context>, key: &Key, object: &PhoneMigration) -> Result
         return Ok(());
     }
     match due {
-        Due::Stale => return Ok(()),
-        Due::At(_) | Due::Never if !has_lost_its_turn(ctx, key, uid) => return Ok(()),
-        Due::At(_) | Due::Never | Due::Changed | Due::Now => {}
+        Due::At(_) | Due::Never | Due::Stale => return Ok(()),
+        Due::Changed | Due::Now => {}
     }
     if let Some(wait) = unpermitted_poll(ctx, key, object, due, now) {
         ctx.visits.set_due(key, Some(now.boot + wait));
@@ -122,12 +118,6 @@ async fn visit(ctx: &Arc<Context>, key: &Key, object: &PhoneMigration) -> Result
     look_and_act(ctx, key, object).await?;
     ctx.visits.succeeded(key);
     Ok(())
-}
-
-/// True for a resource that rests in the queue and is not there any more: its turn ran out before
-/// a visit could take it. Without a look it would wait for ever.
-fn has_lost_its_turn(ctx: &Context, key: &Key, uid: &str) -> bool {
-    ctx.visits.queued_at(key).is_some() && !ctx.quota.is_waiting(uid)
 }
 
 /// How long a visit that only looks at a Secret again has to wait for its permission.

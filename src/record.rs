@@ -12,6 +12,7 @@ use crate::events;
 use crate::fact::{Fact, Told};
 use crate::look::{self, uid_of};
 use crate::status::Look;
+use crate::visits::conflict_back_off;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const SLOWEST_RETRY: Duration = Duration::from_secs(5);
@@ -46,9 +47,10 @@ pub async fn record(
 ) -> Recorded {
     let mut fact = fact;
     let mut wait = FIRST_RETRY;
+    let mut conflicts = 0;
     loop {
         let new = match recording(&object, owned, &fact, clock::now().wall) {
-            Recording::Orphaned => return orphaned(ctx, owned, &object, &fact).await,
+            Recording::Orphaned => return orphaned(ctx, owned, &object, &fact),
             Recording::Stands => return Recorded::Written(Box::new(object)),
             Recording::Write(new) => *new,
         };
@@ -56,7 +58,10 @@ pub async fn record(
             Ok(stored) => return Recorded::Written(Box::new(stored)),
             Err(error) => error,
         };
-        if error != ClusterError::Conflict {
+        if error == ClusterError::Conflict {
+            tokio::time::sleep(conflict_back_off(conflicts)).await;
+            conflicts += 1;
+        } else {
             ctx.metrics.record_failure(error.status());
             tracing::error!(object = %owned.key, attempt = %owned.attempt_id, %error,
                 "Outcome not recorded yet, trying again");
@@ -68,7 +73,7 @@ pub async fn record(
         }
         match read_again(ctx, owned, &mut wait).await {
             Some(live) => object = live,
-            None => return orphaned(ctx, owned, &object, &fact).await,
+            None => return orphaned(ctx, owned, &object, &fact),
         }
     }
 }
@@ -162,7 +167,7 @@ fn minimal(fact: Fact) -> Fact {
     }
 }
 
-async fn orphaned(ctx: &Context, owned: &Owned, last: &PhoneMigration, fact: &Fact) -> Recorded {
+fn orphaned(ctx: &Context, owned: &Owned, last: &PhoneMigration, fact: &Fact) -> Recorded {
     let words = summary(fact);
     tracing::error!(object = %owned.key, uid = %owned.uid, attempt = %owned.attempt_id,
         outcome = %words, "Outcome of an attempt whose resource is gone");
@@ -170,9 +175,7 @@ async fn orphaned(ctx: &Context, owned: &Owned, last: &PhoneMigration, fact: &Fa
     named.metadata.namespace = Some(owned.key.namespace.clone());
     named.metadata.name = Some(owned.key.name.clone());
     named.metadata.uid = Some(owned.uid.clone());
-    if let Err(error) = ctx.cluster.publish(&events::orphaned(&words), &named).await {
-        tracing::warn!(object = %owned.key, %error, "Event not published");
-    }
+    ctx.events.put(events::orphaned(&words), &named);
     Recorded::Orphaned
 }
 

@@ -23,7 +23,8 @@ struct Metadata {
 /// `None` if the body is not a Secret.
 pub fn parse(body: &[u8], reference: &VerifyCodeSecretRef) -> Option<SecretValues> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    SecretSeed(reference).deserialize(&mut json).ok()
+    let values = SecretSeed(reference).deserialize(&mut json).ok()?;
+    json.end().ok().map(|()| values)
 }
 
 struct SecretSeed<'a>(&'a VerifyCodeSecretRef);
@@ -163,6 +164,7 @@ mod tests {
             "<html>",
             r#"{"metadata":{"uid":"u"}}"#,
             r#"{"metadata":{"uid":"u","resourceVersion":"7"},"data":{"code":5}}"#,
+            r#"{"metadata":{"uid":"u","resourceVersion":"7"}}{"#,
         ] {
             assert!(parse(body.as_bytes(), &reference()).is_none(), "{body}");
         }

@@ -19,6 +19,7 @@ const FRESH: Duration = Duration::from_secs(30 * 60);
 /// and its revisions went back.
 const NEVER_CAME: Duration = Duration::from_secs(30);
 const STALE_POLL: Duration = Duration::from_secs(300);
+const SLOWEST_CONFLICT: Duration = Duration::from_secs(5);
 
 /// How long until the next look at a Secret, `unchanged` after the last change: growing from 5 s
 /// to 60 s for half an hour, then every 5 min. `jitter` in 0..=255 shortens it by up to a tenth.
@@ -34,6 +35,11 @@ pub fn poll_delay(unchanged: Duration, jitter: u8) -> Duration {
 /// 5 s doubling to 5 min.
 pub fn back_off(failures: u32) -> Duration {
     (Duration::from_secs(5) * 2u32.saturating_pow(failures.min(10))).min(MAX_BACK_OFF)
+}
+
+/// After so many conflicts in a row: 10 ms doubling to 5 s, since a server may go on answering so.
+pub fn conflict_back_off(conflicts: u32) -> Duration {
+    (Duration::from_millis(10) * 2u32.saturating_pow(conflicts.min(10))).min(SLOWEST_CONFLICT)
 }
 
 /// Whether there is anything to do for a resource now.
@@ -61,6 +67,7 @@ struct Visit {
     secret: Option<SecretVersion>,
     queued_at: Option<BootTime>,
     failures: u32,
+    conflicts: u32,
     setbacks: u32,
     look_failed: bool,
     reads: ReadLog,
@@ -244,9 +251,22 @@ impl Visits {
         })
     }
 
+    /// A visit met another write; returns the back-off until the next.
+    pub fn conflicted(&self, key: &Key, now: BootTime) -> Duration {
+        self.with(|visits| {
+            let Some(visit) = visits.get_mut(key) else {
+                return conflict_back_off(0);
+            };
+            let delay = conflict_back_off(visit.conflicts);
+            visit.conflicts += 1;
+            visit.due = Some(now + delay);
+            delay
+        })
+    }
+
     /// A visit went well.
     pub fn succeeded(&self, key: &Key) {
-        self.update(key, |visit| visit.failures = 0);
+        self.update(key, |visit| (visit.failures, visit.conflicts) = (0, 0));
     }
 
     /// The account was refused through this resource once more; how long it backs off alone.
@@ -304,6 +324,7 @@ impl Visit {
             secret: None,
             queued_at: None,
             failures: 0,
+            conflicts: 0,
             setbacks: 0,
             look_failed: false,
             reads: ReadLog::new(now.wall),

@@ -54,6 +54,7 @@ const RULES: &[(&[&str], &[&str])] = &[
             "attempt/rules.rs",
             "cams/sign.rs",
             "cams/wire.rs",
+            "cams/wire/json.rs",
             "cams/classify.rs",
             "quota/queue.rs",
             "quota/pacer.rs",

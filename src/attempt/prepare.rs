@@ -83,7 +83,7 @@ async fn look_first(
             }
             StatusVerdict::Blocked(BlockCause::Account) | StatusVerdict::Failed(_) => {
                 if !probing {
-                    look_failed(ctx, object, &told).await;
+                    look_failed(ctx, object, &told);
                 }
             }
         }
@@ -148,7 +148,7 @@ async fn hold_back(
 }
 
 /// Said once per resource: the look is a courtesy, the attempt does not depend on it.
-async fn look_failed(ctx: &Context, object: &PhoneMigration, told: &Told) {
+fn look_failed(ctx: &Context, object: &PhoneMigration, told: &Told) {
     let Some(key) = look::key_of(object) else {
         return;
     };
@@ -158,13 +158,7 @@ async fn look_failed(ctx: &Context, object: &PhoneMigration, told: &Told) {
     }
     let why = told.code.as_deref().unwrap_or("no answer");
     tracing::warn!(object = %key, code = why, "Number's status not readable before the attempt");
-    if let Err(error) = ctx
-        .cluster
-        .publish(&crate::events::look_failed(why), object)
-        .await
-    {
-        tracing::warn!(object = %key, %error, "Event not published");
-    }
+    ctx.events.put(crate::events::look_failed(why), object);
 }
 
 async fn write_news(

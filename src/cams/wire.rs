@@ -2,7 +2,8 @@
 //!
 //! Parsing is tolerant where the API is known to vary (key case, numbers for strings, missing
 //! `Data`, unknown fields) and strict about the one thing that matters: a body without a
-//! usable `Code` is not the API speaking, and such a reply decides nothing.
+//! usable `Code`, or one that contradicts itself, is not the API speaking, and such a reply
+//! decides nothing.
 //!
 //! Limits: a body over [`MAX_BODY`] is not read; JSON nested deeper than 128 is refused by the
 //! parser, so it cannot exhaust the stack.
@@ -11,6 +12,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+
+mod json;
+
+use json::Consistent;
 
 /// Largest reply body that is read, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -131,7 +136,7 @@ pub fn parse_body(body: &[u8]) -> Option<ApiBody> {
     // A message in another character set must not turn a refusal into a doubt.
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}');
-    let Ok(Value::Object(body)) = serde_json::from_str(text) else {
+    let Ok(Consistent(Value::Object(body))) = serde_json::from_str(text) else {
         return None;
     };
     let empty = Map::new();

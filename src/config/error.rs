@@ -74,7 +74,9 @@ impl ConfigError {
         let text = error.render().to_string();
         let line = text.lines().next().unwrap_or_default();
         let line = line.strip_prefix("error: ").unwrap_or(line);
-        ConfigError::Usage(line.to_owned())
+        // It repeats words as they were given: they must not command a terminal.
+        let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+        ConfigError::Usage(line.chars().map(visible).collect())
     }
 }
 

@@ -7,86 +7,9 @@ use harness::{Migration, World, requests_of};
 use serde_json::json;
 
 use crate::{
-    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_final_unknown, assert_verified, calls,
-    code, executed, finished, next_call, phone, reason, until,
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, calls, code, executed, next_call, phone,
+    reason, until,
 };
-
-/// Kills the operator while its call is held at `stage`, and starts another. Its gate goes on
-/// as `then`.
-async fn killed_at(world: &World, stage: Stage, then: Release) -> harness::Operator {
-    let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(stage)))
-        .unwrap();
-    let mut operator = world.operator(SOON_FINAL).await.unwrap();
-    world
-        .ready_migration("killed", &number, &code(1))
-        .await
-        .unwrap();
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
-    operator.kill().await.unwrap();
-    let status = reason(world, "killed", "Verifying").await;
-    assert!(status["attempt"]["outcome"].is_null(), "{status}");
-    assert!(world.sim.release(held.id, then));
-    world.operator(SOON_FINAL).await.unwrap()
-}
-
-async fn executed_then_killed(name: &str, stage: Stage) {
-    let world = World::new(OPERATOR, name).await.unwrap();
-    let number = phone(1);
-    let _operator = killed_at(&world, stage, Release::Continue).await;
-    let status = reason(&world, "killed", "Verified").await;
-    assert_verified(&status, &number);
-    assert_eq!(
-        (calls(&world, &number).len(), executed(&world, &number)),
-        (1, 1)
-    );
-    world.finish().await.unwrap();
-}
-
-#[tokio::test]
-async fn c01_killed_after_execution_ends_verified_with_its_id() {
-    executed_then_killed("k5", Stage::Executed).await;
-}
-
-#[tokio::test]
-async fn c01_killed_in_the_middle_of_the_reply_ends_verified_with_its_id() {
-    executed_then_killed("k6", Stage::HalfReplied).await;
-}
-
-#[tokio::test]
-async fn c01_killed_before_execution_but_executed_later_ends_verified() {
-    executed_then_killed("k4-late", Stage::Received).await;
-}
-
-#[tokio::test]
-async fn c01_killed_before_execution_ends_unknown_and_takes_only_a_different_code() {
-    let world = World::new(OPERATOR, "k4").await.unwrap();
-    let number = phone(1);
-    let _operator = killed_at(&world, Stage::Received, Release::Close).await;
-    let status = reason(&world, "killed", "OutcomeUnknown").await;
-    assert_eq!(status["attempt"]["number"], 1, "{status}");
-    // Neither a new code nor retryToken re-arms while the signature may be good.
-    let status = finished(&world, "killed").await;
-    assert_final_unknown(&status);
-    assert_eq!(
-        (calls(&world, &number).len(), executed(&world, &number)),
-        (1, 0)
-    );
-    crate::look_again(&world, "killed", "same code").await;
-    assert_eq!(calls(&world, &number).len(), 1);
-    world.sim.set_code(&number, &code(2));
-    world.code("killed", &code(2)).await.unwrap();
-    let status = reason(&world, "killed", "Verified").await;
-    assert_verified(&status, &number);
-    assert_eq!(status["attempt"]["number"], 2, "{status}");
-    assert_eq!(
-        (calls(&world, &number).len(), executed(&world, &number)),
-        (2, 1)
-    );
-    world.finish().await.unwrap();
-}
 
 #[tokio::test]
 async fn a_provisional_unknown_is_not_re_armed_by_a_code_or_a_token() {

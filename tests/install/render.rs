@@ -2,10 +2,11 @@
 //! `tests/deploy.rs`, as the kustomize base that it equals.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::helm::{Helm, NAME, all_ci, chart, ci, documents, id, only};
+use crate::helm::{Helm, NAME, all_ci, chart, ci, documents, id, only, path};
 
 fn ids(objects: &[Value]) -> BTreeSet<String> {
     objects.iter().map(id).collect()
@@ -49,6 +50,22 @@ fn the_chart_is_of_this_version() {
     let sample = harness::repository().join("deploy/samples/phone-migration.yaml");
     let sample = documents(&std::fs::read_to_string(sample).unwrap());
     assert_eq!(annotation("crdsExamples"), json!(sample));
+}
+
+#[tokio::test]
+async fn the_package_holds_all_that_it_needs() {
+    let helm = Helm::without_cluster().await;
+    let (dir, chart) = (tempfile::tempdir().unwrap(), chart());
+    let args = ["package", path(&chart), "--destination", path(dir.path())];
+    helm.ok(&args).await;
+    let version = env!("CARGO_PKG_VERSION");
+    let package = dir.path().join(format!("{NAME}-{version}.tgz"));
+    let values = ci("existing");
+    let render = async |chart: &Path| {
+        let args = ["template", NAME, path(chart), "--values", &values];
+        helm.ok(&args).await
+    };
+    assert_eq!(render(&package).await, render(&chart).await);
 }
 
 #[tokio::test]
@@ -329,8 +346,10 @@ async fn nothing_gets_out_but_dns_the_api_server_and_https() {
         json!([{"ipBlock": {"cidr": "10.0.0.1/32"}}])
     );
     assert_eq!(ports(&egress[2]), [tcp(443)]);
-    // The cloud's metadata service hands out the node's credentials.
-    assert!(egress[2]["to"].to_string().contains("169.254.0.0/16"));
+    // The cloud's metadata services hand out the node's credentials.
+    for network in ["169.254.0.0/16", "100.64.0.0/10"] {
+        assert!(egress[2]["to"].to_string().contains(network), "{network}");
+    }
     assert_eq!(egress.len(), 3);
 }
 

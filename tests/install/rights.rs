@@ -179,7 +179,11 @@ async fn no_release_may_write_what_users_own() {
 /// "yes" or "no", as the API server says to the release's ServiceAccount itself.
 async fn may(site: &Site, world: &World, verb: &str, resource: &str, namespace: &str) -> String {
     let kubeconfig = world.dir().join("may.kubeconfig");
-    world.plane.operator_kubeconfig(&kubeconfig).unwrap();
+    let server = world.plane.control.url();
+    world
+        .plane
+        .operator_kubeconfig(&kubeconfig, &server)
+        .unwrap();
     let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
     let (resource, sub) = resource.split_once('/').unwrap_or((resource, ""));
     let sub = format!("--subresource={sub}");

@@ -1,13 +1,14 @@
 //! Runs of the checker, and what they print: the scope, states, seconds.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model, Path};
 
 use crate::properties::L1;
 use crate::protocol::{Protocol, Step};
+use crate::reach::Graph;
 use crate::scope::Scope;
 use crate::state::State;
 
@@ -44,12 +45,9 @@ pub fn stalls(name: &str, scope: Scope, falling: &[&str]) {
 /// Explores the scope until this property falls.
 pub fn falls(name: &str, scope: Scope, property: &'static str) {
     let begun = Instant::now();
-    let model = Protocol::new(scope);
-    let graph = Arc::clone(&model.graph);
-    let Some(path) = first(model, property) else {
+    let Some((path, states)) = first(Protocol::new(scope), property) else {
         panic!("{name}: not found: {property}");
     };
-    let states = graph.lock().unwrap().states();
     tell(name, property, &path, states, begun);
 }
 
@@ -65,8 +63,9 @@ fn tell(name: &str, property: &str, path: &Path<State, Step>, states: usize, beg
 }
 
 /// States, depth, and the states that lead to no settled one.
-fn explore(name: &str, model: Protocol, falling: &[&str]) -> (usize, usize, Vec<u64>) {
-    let graph = Arc::clone(&model.graph);
+fn explore(name: &str, mut model: Protocol, falling: &[&str]) -> (usize, usize, Vec<u64>) {
+    let graph = Arc::new(Mutex::new(Graph::default()));
+    model.graph = Some(Arc::clone(&graph));
     let checker = model.checker().threads(2).spawn_bfs().join();
     for (property, path) in checker.discoveries() {
         if !falling.contains(&property) {
@@ -87,14 +86,15 @@ fn way_to(scope: Scope, stuck: &[u64]) -> Option<Path<State, Step>> {
     }
     let mut model = Protocol::new(scope);
     model.stuck = stuck.iter().copied().collect();
-    first(model, L1)
+    first(model, L1).map(|(path, _)| path)
 }
 
-/// The shortest way to where the property falls.
-fn first(model: Protocol, property: &'static str) -> Option<Path<State, Step>> {
+/// The shortest way to where the property falls, and the states seen until then.
+fn first(model: Protocol, property: &'static str) -> Option<(Path<State, Step>, usize)> {
     let until = HasDiscoveries::AllOf(BTreeSet::from([property]));
     let checker = model.checker().finish_when(until).spawn_bfs().join();
-    checker.discovery(property)
+    let path = checker.discovery(property)?;
+    Some((path, checker.unique_state_count()))
 }
 
 fn show(path: &Path<State, Step>) {

@@ -231,8 +231,12 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        // Reads about another state than the stored one start anew.
-        let status = store.status.as_ref();
+        self.reads(replica, store);
+    }
+
+    /// Reads about another state than the one shown start anew.
+    fn reads(&mut self, replica: &Replica, shown: &PhoneMigration) {
+        let status = shown.status.as_ref();
         let never = wall(i64::from(i32::MAX));
         let reads = replica.reads.clone().about(status, never);
         let matters = status.is_some_and(is_open) || reads.make_up;
@@ -272,6 +276,9 @@ impl Protocol {
         if s.faults > 0 && self.scope.kinds.contains(&Fault::StaleRead) {
             w.byte(99);
             w.status(s.before.status.as_ref());
+            for replica in &s.replicas {
+                w.reads(replica, &s.before);
+            }
         }
         for replica in &s.replicas {
             w.replica(replica, &s.store);

@@ -9,6 +9,7 @@
 //! to the violations with MODEL_PATHS=1.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod answer;
 mod assumed;
 mod check;
 mod drift;

@@ -110,8 +110,8 @@ pub struct Protocol {
     pub verified: StatusAnswer,
     pub not_verified: StatusAnswer,
     pub failed_read: StatusAnswer,
-    /// The edges that were walked.
-    pub graph: Arc<Mutex<Graph>>,
+    /// The edges that were walked, if they are wanted.
+    pub graph: Option<Arc<Mutex<Graph>>>,
     /// Cases of the production types that came up (`drift.rs`).
     pub met: Arc<Mutex<BTreeSet<&'static str>>>,
     /// Fingerprints of states that are looked for.
@@ -140,7 +140,7 @@ impl Protocol {
             verified: world::status_answer(true),
             not_verified: world::status_answer(false),
             failed_read: world::failed_read(),
-            graph: Arc::default(),
+            graph: None,
             met: Arc::default(),
             stuck: HashSet::new(),
         }
@@ -330,7 +330,9 @@ impl Model for Protocol {
         self.forget_what_cannot_matter(&mut next);
         next.key = self.key(&next);
         (next.key != last.key).then_some(())?;
-        self.graph.lock().unwrap().note(last, &next);
+        if let Some(graph) = &self.graph {
+            graph.lock().unwrap().note(last, &next);
+        }
         Some(next)
     }
 

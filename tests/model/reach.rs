@@ -31,10 +31,6 @@ impl Graph {
         self.edges.push(edge);
     }
 
-    pub fn states(&self) -> usize {
-        self.numbers.len()
-    }
-
     /// Fingerprints of the states from which no settled one can be reached.
     pub fn stuck(&self) -> Vec<u64> {
         let mut leads_to: Vec<Vec<u32>> = vec![Vec::new(); self.numbers.len()];

@@ -21,7 +21,6 @@ mod restart;
 mod starved;
 mod steady;
 mod throttled;
-mod turns;
 mod yardstick;
 
 /// The binary under test.

@@ -1,12 +1,12 @@
 //! The claim meets another write, or its reply is lost.
 
-use harness::{FaultProxy, Then, World, claim_of};
+use harness::{FaultProxy, FrameThen, Then, When, World, claim_of};
 use serde_json::json;
 
 use crate::{NEVER_FINAL, OPERATOR, assert_verified_by_one_call, code, phone, reason};
 
 /// The attempt ids of the claims of `name` that the proxy saw, with the API server's answers.
-fn claims(proxy: &FaultProxy, name: &str) -> Vec<(String, Option<u16>)> {
+pub fn claims(proxy: &FaultProxy, name: &str) -> Vec<(String, Option<u16>)> {
     let is_claim = |request: &harness::fault_proxy::Request| {
         let attempt = &request.body["status"]["attempt"];
         let open = attempt["id"].is_string() && attempt["outcome"].is_null();
@@ -72,6 +72,36 @@ async fn c04_a_claim_whose_reply_is_lost_is_recognised_as_its_own() {
     let id = status["attempt"]["id"].as_str().unwrap();
     assert_eq!(claims, [(id.to_owned(), Some(200))]);
     assert_told_in_order(&world.event_log(), id);
+    assert_eq!(status["attempt"]["number"], 1, "{status}");
+    world.finish().await.unwrap();
+}
+
+/// It cannot see its own claim, and gives it up; before it does see it, another operator finds it
+/// and cannot know its outcome. Who signed it knows that it never left.
+#[tokio::test]
+async fn a_claim_that_never_left_is_released_although_another_operator_observes_it() {
+    let world = World::new(OPERATOR, "v-unseen").await.unwrap();
+    let proxy = world.proxy().await.unwrap();
+    let number = phone(1);
+    let unanswered = proxy.rule(claim_of("unseen").once(), Then::HoldReply);
+    let _first = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("unseen", &number, &code(1))
+        .await
+        .unwrap();
+    let claim = unanswered.hit().await.unwrap();
+    let id = claim.body["status"]["attempt"]["id"].as_str().unwrap();
+    let blind = proxy.rule(When::get("phonemigrations").name("unseen"), Then::Close);
+    let frames = When::watch("phonemigrations").name("unseen");
+    let frames = proxy.frame_rule(frames, FrameThen::Hold);
+    blind.hit().await.unwrap();
+    let _second = world.operator(NEVER_FINAL).await.unwrap();
+    let status = reason(&world, "unseen", "OutcomeUnknown").await;
+    assert_eq!(status["attempt"]["id"], id, "{status}");
+    drop((blind, frames));
+    let status = reason(&world, "unseen", "Verified").await;
+    assert_verified_by_one_call(&world, &status, &number);
+    assert_ne!(status["attempt"]["id"], id, "{status}");
     assert_eq!(status["attempt"]["number"], 1, "{status}");
     world.finish().await.unwrap();
 }

@@ -167,7 +167,7 @@ fn without_go_the_error_says_what_is_missing_and_how_to_supply_it() {
     for part in [
         "kube-apiserver, etcd and kubectl v1.",
         "no `go` in PATH",
-        "install Go",
+        "Install Go",
         "KUBEBUILDER_ASSETS",
         dir.path().to_str().unwrap(),
     ] {
