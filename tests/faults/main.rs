@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use harness::World;
-use harness::cams_simulator::{Entry, FaultRule, READ_STATUS, VERIFIED};
+use harness::cams_simulator::{Entry, FaultRule, VERIFIED};
 use serde_json::Value;
 
 mod account;
@@ -42,23 +42,17 @@ fn code(n: usize) -> String {
 
 /// Submissions of a number that were received.
 fn calls(world: &World, phone: &str) -> Vec<Entry> {
-    about(world, VERIFIED, phone)
+    world.calls(phone)
 }
 
 /// How many submissions of a number were executed.
 fn executed(world: &World, phone: &str) -> usize {
-    calls(world, phone).iter().filter(|e| e.executed()).count()
+    world.executed(phone)
 }
 
 /// Status reads of a number that were received.
 fn reads(world: &World, phone: &str) -> Vec<Entry> {
-    about(world, READ_STATUS, phone)
-}
-
-fn about(world: &World, action: &str, phone: &str) -> Vec<Entry> {
-    let mut entries = world.sim.ledger();
-    entries.retain(|e| e.action == action && e.phone.as_deref() == Some(phone));
-    entries
+    world.reads(phone)
 }
 
 /// A rule for the next submission of a number only.

@@ -11,12 +11,12 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{Place, fill, operator, until_all_verified};
+use crate::{Place, operator};
 
 /// One bare status write for each resource.
 pub async fn baseline(place: &Place<'_>, resources: u32) -> Result<()> {
     let world = place.world("baseline").await?;
-    fill(&world, resources).await?;
+    world.fill(&world.namespace, 0..resources).await?;
     let started = Instant::now();
     let world = &world;
     stream::iter(0..resources)
@@ -78,13 +78,13 @@ async fn bare_requests(world: &World, n: u32, verified: &Value) -> Result<()> {
 /// what the API server leaves of the machine: no operator that claims can exceed it.
 pub async fn floor(place: &Place<'_>, resources: u32) -> Result<()> {
     let world = place.world("floor").await?;
-    fill(&world, 1).await?;
+    world.fill(&world.namespace, 0..1).await?;
     let mut operator = operator(&world, &["--qps", "0"]).await?;
-    until_all_verified(&world, 1, Duration::from_secs(60)).await?;
+    world.until_all_verified(1, Duration::from_secs(60)).await?;
     operator.stop().await?;
     let verified = world.list().await?[0]["status"].clone();
     let world = place.world("floor").await?;
-    fill(&world, resources).await?;
+    world.fill(&world.namespace, 0..resources).await?;
     let started = Instant::now();
     let (world, verified) = (&world, &verified);
     stream::iter(0..resources)

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use harness::cams_simulator::{self, Number, READ_STATUS, VERIFIED};
+use harness::cams_simulator::{self, READ_STATUS, VERIFIED};
 use harness::control_plane::Options;
-use harness::{ControlPlane, Error, Migration, Operator, Result, World, reason, requests_of};
+use harness::{
+    ControlPlane, Error, Migration, Operator, Result, World, crowd_name, crowd_phone, requests_of,
+};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -135,69 +137,12 @@ async fn plane(flags: &[String]) -> Result<(Arc<harness::Plane>, TempDir)> {
     Ok((Arc::new(harness::install(control).await?), dir))
 }
 
-fn phone(n: u32) -> String {
-    format!("86138{n:08}")
-}
-
 async fn operator(world: &World, extra: &[&str]) -> Result<Operator> {
     let mut launch = world.launch(extra)?;
     launch.env.retain(|(name, _)| name != "RUST_LOG");
     let mut operator = Operator::spawn(&launch)?;
     operator.ready().await?;
     Ok(operator)
-}
-
-/// Secrets, numbers and resources, many at a time.
-async fn fill(world: &World, resources: u32) -> Result<()> {
-    use futures::stream::{self, StreamExt, TryStreamExt};
-    stream::iter(0..resources)
-        .map(|n| async move {
-            let (name, phone, code) = (format!("m{n}"), phone(n), format!("{:08}", 10_000_000 + n));
-            world
-                .sim
-                .add_number(Number::new(&phone, &code, format!("id-{phone}")));
-            world
-                .secret(&format!("{name}-code"), json!({"code": code}))
-                .await?;
-            world
-                .create(&Migration::new(&name, &phone))
-                .await
-                .map(|_| ())
-        })
-        .buffer_unordered(32)
-        .try_collect::<()>()
-        .await
-}
-
-async fn until_all_verified(world: &World, resources: u32, within: Duration) -> Result<()> {
-    let deadline = Instant::now() + within;
-    // Lists cost the API server more than the operator does: only when the ledger says done.
-    let accepted = || u32::try_from(world.sim.summary().total.accepted).unwrap_or_default();
-    while accepted() < resources && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    loop {
-        let counts = by_reason(world).await?;
-        let verified = counts.get("Verified").copied().unwrap_or_default();
-        if verified == resources as usize {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            return Err(Error::new("not all verified", format!("{counts:?}")));
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
-async fn by_reason(world: &World) -> Result<std::collections::BTreeMap<String, usize>> {
-    let list = world.list().await?;
-    let mut counts = std::collections::BTreeMap::new();
-    for object in &list {
-        *counts
-            .entry(reason(&object["status"]).to_owned())
-            .or_insert(0) += 1;
-    }
-    Ok(counts)
 }
 
 /// Share of the quota used over the middle 80 % of the time.
@@ -212,7 +157,7 @@ fn middle_utilisation(times: &[u64]) -> f64 {
 fn per_resource(requests: &[harness::AuditEntry], resources: u32) {
     let mut all: Vec<(usize, usize, bool)> = (0..resources)
         .map(|n| {
-            let of = requests_of(requests, &format!("m{n}"));
+            let of = requests_of(requests, &crowd_name(n));
             let writes = of
                 .iter()
                 .filter(|r| !matches!(r.verb.as_str(), "get"))
@@ -237,11 +182,11 @@ async fn pace(place: &Place<'_>, resources: u32, processing_ms: u64, jitter_ms: 
     let world = place.world("pace").await?;
     world.sim.set_processing(processing_ms);
     world.sim.set_jitter(jitter_ms, 1);
-    fill(&world, resources).await?;
+    world.fill(&world.namespace, 0..resources).await?;
     let started = Instant::now();
     let mut operator = operator(&world, &[]).await?;
     let within = Duration::from_secs(60 + u64::from(resources) / 4);
-    until_all_verified(&world, resources, within).await?;
+    world.until_all_verified(resources, within).await?;
     println!(
         "{resources} resources, processing {processing_ms} ms, jitter {jitter_ms} ms: {:.1} s",
         started.elapsed().as_secs_f64()
@@ -279,9 +224,11 @@ async fn throughput(place: &Place<'_>, resources: u32) -> Result<()> {
             ..Default::default()
         },
     );
-    fill(&world, resources).await?;
+    world.fill(&world.namespace, 0..resources).await?;
     let mut operator = operator(&world, &["--qps", "0"]).await?;
-    until_all_verified(&world, resources, Duration::from_secs(120)).await?;
+    world
+        .until_all_verified(resources, Duration::from_secs(120))
+        .await?;
     let figures = world.finish().await?;
     let stamps = figures
         .requests
@@ -324,10 +271,11 @@ async fn memory(place: &Place<'_>, resources: u32, secrets: u32) -> Result<()> {
         "idle beside {secrets} foreign Secrets of 200 KB: {} KiB",
         idle.resident_kib().unwrap_or_default()
     );
-    fill(&world, resources).await?;
+    world.fill(&world.namespace, 0..resources).await?;
     let mut most = 0;
     let deadline = Instant::now() + Duration::from_secs(30 + u64::from(resources) / 5);
-    while by_reason(&world)
+    while world
+        .by_reason()
         .await?
         .get("Verified")
         .copied()
@@ -349,8 +297,8 @@ async fn wake(place: &Place<'_>, waited: u64) -> Result<()> {
     let mut operator = operator(&world, &[]).await?;
     for (n, how) in ["by polling", "with requestedAt"].into_iter().enumerate() {
         let (name, n) = (format!("m{n}"), u32::try_from(n).unwrap_or_default());
-        world.number(&phone(n), "12345678", "id");
-        world.create(&Migration::new(&name, phone(n))).await?;
+        world.number(&crowd_phone(n), "12345678", "id");
+        world.create(&Migration::new(&name, crowd_phone(n))).await?;
         world.until_reason(&name, "SecretNotFound").await?;
         tokio::time::sleep(Duration::from_secs(waited)).await;
         world.code(&name, "12345678").await?;
@@ -363,7 +311,7 @@ async fn wake(place: &Place<'_>, waited: u64) -> Result<()> {
                 .sim
                 .ledger()
                 .iter()
-                .any(|e| e.action == VERIFIED && e.phone.as_deref() == Some(&phone(n)))
+                .any(|e| e.action == VERIFIED && e.phone.as_deref() == Some(&crowd_phone(n)))
         };
         while !called() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,0 +1,103 @@
+//! What the README names as proof exists, and every reference case has its test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+/// Number of reference cases: `cNN_` in the names of their tests.
+const CASES: usize = 36;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The names of all tests in a source.
+fn tests_in(text: &str) -> Vec<String> {
+    let mut marked = false;
+    let mut names = Vec::new();
+    for line in text.lines().map(str::trim_start) {
+        let function = ["fn ", "async fn "]
+            .into_iter()
+            .find_map(|start| line.strip_prefix(start));
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            marked = true;
+        } else if let (true, Some(rest)) = (marked, function) {
+            names.push(rest.split('(').next().unwrap_or_default().to_owned());
+            marked = false;
+        } else if !line.starts_with('#') && !line.starts_with("//") {
+            marked = false;
+        }
+    }
+    names
+}
+
+fn tests() -> Vec<String> {
+    let mut files = Vec::new();
+    sources(&root().join("tests"), &mut files);
+    let texts = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap());
+    texts.flat_map(|text| tests_in(&text)).collect()
+}
+
+/// What the last column of the table below a heading holds in backquotes.
+fn named(text: &str, heading: &str) -> Vec<String> {
+    let section = text.split(heading).nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| "));
+    rows.filter(|row| row.matches('|').count() == 4)
+        .filter_map(|row| row.rsplit('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned))
+        .collect()
+}
+
+/// Those of `names` that are neither part of a test's name nor a folder of tests.
+fn missing(names: &[String], tests: &[String]) -> Vec<String> {
+    let exists = |name: &String| {
+        root().join(name).is_dir() || tests.iter().any(|test| test.contains(name.as_str()))
+    };
+    names.iter().filter(|name| !exists(name)).cloned().collect()
+}
+
+#[test]
+fn every_reference_case_has_a_test() {
+    let tests = tests();
+    let without: Vec<String> = (1..=CASES)
+        .map(|n| format!("c{n:02}_"))
+        .filter(|case| !tests.iter().any(|test| test.contains(case.as_str())))
+        .collect();
+    assert_eq!(without, [""; 0]);
+    for n in 0..10 {
+        let point = format!("c01_k{n}_");
+        assert!(tests.iter().any(|test| test.starts_with(&point)), "{point}");
+    }
+}
+
+#[test]
+fn every_test_that_the_guarantees_name_exists() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let named = named(&readme, "\n## Guarantees\n");
+    assert!(named.len() > 40, "{named:?}");
+    assert_eq!(missing(&named, &tests()), [""; 0]);
+}
+
+#[test]
+fn the_checks_find_what_they_are_for() {
+    let source =
+        "#[test]\n#[ignore]\nfn c01_a() {}\nfn helper() {}\n#[tokio::test]\nasync fn b() {}";
+    assert_eq!(tests_in(source), ["c01_a", "b"]);
+    let text = "\n## G\n| Fault | What | Test |\n|---|---|---|\n| x | `y` | `c01`, `gone` |\n## H\n| a | b | `z` |\n";
+    let names = named(text, "\n## G\n");
+    assert_eq!(names, ["c01", "gone"]);
+    assert_eq!(missing(&names, &["c01_a".to_owned()]), ["gone"]);
+}

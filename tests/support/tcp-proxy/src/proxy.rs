@@ -1,0 +1,265 @@
+//! The running proxy: its thread, and what a test may ask of it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{oneshot, watch};
+
+use crate::counts::{Counters, Counts};
+use crate::listener::Port;
+use crate::relay::{self, Link};
+use crate::toxic::Toxics;
+
+/// Not at once again.
+const AFTER_A_FAILED_ACCEPT: Duration = Duration::from_millis(10);
+
+/// Why there is no proxy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No port, no runtime, or no thread.
+    #[error("the TCP proxy cannot start: {0}")]
+    Start(#[source] io::Error),
+    /// It cannot listen on its own port any more.
+    #[error("the TCP proxy cannot listen again: {0}")]
+    Listen(String),
+}
+
+/// A running proxy, on a thread of its own so that a busy test does not delay what passes.
+/// Stops when dropped; open connections end then.
+#[derive(Debug)]
+pub struct TcpProxy {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread and the tests share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) counters: Counters,
+    pub(crate) seed: u64,
+    target: SocketAddr,
+    toxics: Mutex<Prescription>,
+    /// Whether connections are to be accepted.
+    wanted: watch::Sender<bool>,
+    state: watch::Sender<State>,
+    /// Counts the calls of [`TcpProxy::cut`].
+    pub(crate) cuts: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Prescription {
+    standing: Toxics,
+    next: VecDeque<Toxics>,
+}
+
+/// What the port does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Listens,
+    Refuses,
+    Failed(String),
+}
+
+impl TcpProxy {
+    /// Carries connections on a loopback port of its own to `target`. The seed decides every
+    /// jitter, for each connection and direction apart.
+    ///
+    /// # Errors
+    /// No port, no runtime, or no thread.
+    pub fn start(target: SocketAddr, seed: u64) -> Result<Self, Error> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Error::Start)?;
+        let (port, listener) = {
+            let _inside = runtime.enter();
+            let port = Port::reserve().map_err(Error::Start)?;
+            let listener = port.listen().map_err(Error::Start)?;
+            (port, listener)
+        };
+        let shared = Arc::new(Shared {
+            counters: Counters::default(),
+            seed,
+            target,
+            toxics: Mutex::default(),
+            wanted: watch::Sender::new(true),
+            state: watch::Sender::new(State::Listens),
+            cuts: watch::Sender::new(0),
+        });
+        let address = port.address();
+        let (stop, stopped) = oneshot::channel();
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("tcp-proxy".to_owned())
+            .spawn(move || run(runtime, for_thread, port, listener, stopped))
+            .map_err(Error::Start)?;
+        Ok(Self {
+            shared,
+            address,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What goes wrong from now on, with open connections as well.
+    pub fn set(&self, toxics: Toxics) {
+        self.shared.toxics().standing = toxics;
+    }
+
+    /// Toxics for one coming connection, after those that were already asked for. It keeps
+    /// them whatever [`Self::set`] says.
+    pub fn next(&self, toxics: Toxics) {
+        self.shared.toxics().next.push_back(toxics);
+    }
+
+    /// Nothing goes wrong any more: neither with open connections that had no toxics of their
+    /// own, nor with coming ones.
+    pub fn heal(&self) {
+        *self.shared.toxics() = Prescription::default();
+    }
+
+    /// Resets every open connection, on both sides.
+    pub fn cut(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Refuses connections; the open ones go on. Holds when this returns.
+    pub async fn down(&self) {
+        self.shared.wanted.send_replace(false);
+        let mut state = self.shared.state.subscribe();
+        // The sender lives in `shared`: this cannot fail.
+        let _ = state.wait_for(|state| *state != State::Listens).await;
+    }
+
+    /// Accepts connections again. Holds when this returns.
+    ///
+    /// # Errors
+    /// When the port cannot be listened on any more.
+    pub async fn up(&self) -> Result<(), Error> {
+        self.shared.wanted.send_replace(true);
+        let mut state = self.shared.state.subscribe();
+        match state.wait_for(|state| *state != State::Refuses).await {
+            Ok(state) => match &*state {
+                State::Listens | State::Refuses => Ok(()),
+                State::Failed(why) => Err(Error::Listen(why.clone())),
+            },
+            Err(_) => Err(Error::Listen("it has ended".to_owned())),
+        }
+    }
+
+    /// What went through so far.
+    pub fn counts(&self) -> Counts {
+        self.shared.counters.counts()
+    }
+}
+
+impl Drop for TcpProxy {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn toxics(&self) -> MutexGuard<'_, Prescription> {
+        self.toxics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn standing(&self) -> Toxics {
+        self.toxics().standing
+    }
+}
+
+fn run(
+    runtime: Runtime,
+    shared: Arc<Shared>,
+    port: Port,
+    listener: TcpListener,
+    stopped: oneshot::Receiver<()>,
+) {
+    runtime.block_on(async {
+        tokio::select! {
+            () = serve(shared, port, listener) => {}
+            _ = stopped => {}
+        }
+    });
+    runtime.shutdown_background();
+}
+
+/// Listens and refuses as it is told, for ever; ends when it cannot listen.
+async fn serve(shared: Arc<Shared>, port: Port, first: TcpListener) {
+    let mut wanted = shared.wanted.subscribe();
+    let mut listener = Some(first);
+    loop {
+        match listener.take() {
+            Some(open) => {
+                shared.state.send_replace(State::Listens);
+                tokio::select! {
+                    () = accept(&shared, &open) => {}
+                    _ = wanted.wait_for(|wanted| !wanted) => {}
+                }
+                drop(open);
+                shared.state.send_replace(State::Refuses);
+            }
+            None => {
+                let _ = wanted.wait_for(|wanted| *wanted).await;
+                match port.listen() {
+                    Ok(open) => listener = Some(open),
+                    Err(why) => {
+                        shared.state.send_replace(State::Failed(why.to_string()));
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            // The client is gone already, or there are too many open files.
+            tokio::time::sleep(AFTER_A_FAILED_ACCEPT).await;
+            continue;
+        };
+        let number = shared.counters.accepted();
+        let own = shared.toxics().next.pop_front();
+        let link = Link::new(Arc::clone(shared), own, number);
+        tokio::spawn(connection(client, link, shared.target));
+    }
+}
+
+async fn connection(client: TcpStream, link: Link, target: SocketAddr) {
+    if link.reset_at_once() {
+        let _ = client.set_zero_linger();
+    } else {
+        match TcpStream::connect(target).await {
+            Ok(server) => relay::relay(client, server, &link).await,
+            Err(_) => {
+                let _ = client.set_zero_linger();
+            }
+        }
+    }
+}
