@@ -11,13 +11,14 @@ use crate::page::{Page, none, repository};
 
 const BINARY: &str = "phone-migration-operator";
 /// Flags of other tools that pages name alone.
-const OTHER_TOOLS: [&str; 10] = [
+const OTHER_TOOLS: [&str; 11] = [
     "--create-namespace",
     "--dir",
     "--field-selector",
     "--from-literal",
     "--help",
     "--seed",
+    "--set",
     "--timeout",
     "--values",
     "--version",
