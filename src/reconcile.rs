@@ -126,8 +126,9 @@ async fn visit(ctx: &Arc<Context>, key: &Key, object: &PhoneMigration) -> Result
         return Ok(());
     }
     match due {
-        Due::At(_) | Due::Never | Due::Stale => return Ok(()),
-        Due::Changed | Due::Now => {}
+        Due::Stale => return Ok(()),
+        Due::At(_) | Due::Never if !has_lost_its_turn(ctx, key, uid) => return Ok(()),
+        Due::At(_) | Due::Never | Due::Changed | Due::Now => {}
     }
     if let Some(wait) = unpermitted_poll(ctx, key, object, due, now) {
         ctx.visits.set_due(key, Some(now.boot + wait));
@@ -137,6 +138,13 @@ async fn visit(ctx: &Arc<Context>, key: &Key, object: &PhoneMigration) -> Result
     look_and_act(ctx, key, object).await?;
     ctx.visits.succeeded(key);
     Ok(())
+}
+
+/// True for a resource that rests in the queue and is not there any more: its turn ran out while
+/// an earlier visit looked, and that visit's plan was made before. Without a look it would wait
+/// for ever.
+fn has_lost_its_turn(ctx: &Context, key: &Key, uid: &str) -> bool {
+    ctx.visits.queued_at(key).is_some() && !ctx.quota.is_waiting(uid)
 }
 
 /// How long a visit that only looks at a Secret again has to wait for its permission.

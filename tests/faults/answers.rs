@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     NEVER_FINAL, OPERATOR, SOON_FINAL, assert_verified, calls, code, executed, finished, next_call,
-    phone, reads, reason,
+    phone, reads, reason, told,
 };
 
 #[tokio::test]
@@ -168,11 +168,7 @@ async fn a_look_that_cannot_be_had_does_not_stop_a_first_attempt() {
     let status = reason(&world, "blind", "Verified").await;
     assert_verified(&status, &number);
     assert_eq!(calls(&world, &number).len(), 1);
-    let events = world.events().await.unwrap();
-    let told = events
-        .iter()
-        .filter(|e| e.reason.as_deref() == Some("StatusUnreadable"));
-    assert_eq!(told.count(), 1);
+    told(&world, "StatusUnreadable").await;
     world.finish().await.unwrap();
 }
 

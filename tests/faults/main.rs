@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use harness::World;
 use harness::cams_simulator::{Entry, FaultRule, VERIFIED};
+use k8s_openapi::api::events::v1::Event;
 use serde_json::Value;
 
 mod account;
@@ -65,6 +66,21 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !holds() {
         assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits for the one Event of a reason: nothing else waits for it.
+async fn told(world: &World, wanted: &str) -> Event {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let mut events = world.events().await.unwrap();
+        events.retain(|event| event.reason.as_deref() == Some(wanted));
+        assert!(events.len() <= 1, "{events:?}");
+        if let Some(event) = events.pop() {
+            return event;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "never: {wanted}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

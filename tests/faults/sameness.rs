@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, calls, code, executed, finished,
-    look_again, next_call, phone, reason,
+    look_again, next_call, phone, reason, told,
 };
 
 /// A resource whose code `code(2)` was refused; the right one is `code(1)`.
@@ -149,14 +149,7 @@ async fn recreated_in_flight(world: &World, right: &str, wanted: &str) -> serde_
     assert!(world.sim.release(held.id, Release::Continue));
     let status = reason(world, "c30", wanted).await;
     assert_eq!(calls(world, &number).len(), 1);
-    let events = world.events().await.unwrap();
-    let told = |e: &&k8s_openapi::api::events::v1::Event| {
-        e.reason.as_deref() == Some("OutcomeWithoutResource")
-    };
-    let event = events
-        .iter()
-        .find(told)
-        .expect("an Event tells the outcome");
+    let event = told(world, "OutcomeWithoutResource").await;
     let call = &calls(world, &number)[0];
     assert!(event.note.as_deref().unwrap().contains(&call.request_id));
     let line = world.logs().concat();

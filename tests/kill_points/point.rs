@@ -53,7 +53,7 @@ impl Point {
     }
 
     /// What the proxy holds, if it is the one that does.
-    fn rules(self, proxy: &FaultProxy, operator: &Operator) -> Vec<Rule> {
+    fn rules(self, proxy: &FaultProxy) -> Vec<Rule> {
         let never_comes = |when: When| {
             let (held, lost) = (when.clone().once(), when.once());
             vec![proxy.rule(held, Then::Hold), proxy.rule(lost, Then::Close)]
@@ -61,12 +61,7 @@ impl Point {
         let unanswered = |when: When| vec![proxy.rule(when.once(), Then::HoldReply)];
         match self {
             Point::K0 => never_comes(claim_of(NAME)),
-            Point::K1 => unanswered(claim_of(NAME)),
-            // The reply comes to a process that no longer runs.
-            Point::K2 => {
-                let stopped = operator.process().unwrap().stopped_after();
-                vec![proxy.rule(claim_of(NAME).once(), stopped)]
-            }
+            Point::K1 | Point::K2 => unanswered(claim_of(NAME)),
             Point::K3 | Point::K4 | Point::K4Executed | Point::K5 | Point::K6 => Vec::new(),
             Point::K7 => never_comes(outcome_of(NAME)),
             Point::K8 => unanswered(outcome_of(NAME)),
@@ -92,14 +87,28 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// The attempt id of its claim that was stored.
-    fn claimed(&self) -> Option<String> {
-        let claim = |request: &Request| {
+    /// Its claim that was stored.
+    fn claim(&self) -> Option<Request> {
+        let mut requests = self.proxy.requests().into_iter();
+        requests.find(|request| {
             let attempt = &request.body["status"]["attempt"];
-            let stored = attempt["outcome"].is_null() && request.upstream == Some(200);
-            attempt["id"].as_str().filter(|_| stored).map(str::to_owned)
-        };
-        self.proxy.requests().iter().find_map(claim)
+            let open = attempt["id"].is_string() && attempt["outcome"].is_null();
+            open && request.upstream == Some(200)
+        })
+    }
+
+    /// The attempt id of that claim.
+    fn claimed(&self) -> Option<String> {
+        let id = self.claim()?.body["status"]["attempt"]["id"].clone();
+        id.as_str().map(str::to_owned)
+    }
+
+    /// The claim's reply comes to a process that does not run any more.
+    async fn acknowledge(&mut self) {
+        self.operator.process().unwrap().stop().unwrap();
+        self.rules.clear();
+        let told = || self.claim().is_some_and(|claim| claim.status == Some(200));
+        until("the claim is acknowledged", told).await;
     }
 }
 
@@ -130,7 +139,7 @@ impl Scene {
         for _ in 0..replicas {
             let proxy = world.proxy().await.unwrap();
             let operator = world.operator_via(&proxy, &flags).await.unwrap();
-            let rules = point.rules(&proxy, &operator);
+            let rules = point.rules(&proxy);
             scene.push(Replica {
                 proxy,
                 operator,
@@ -174,6 +183,9 @@ impl Scene {
         let (victim, held) = self.reached(world).await;
         tokio::time::sleep(pause).await;
         let mut killed = self.replicas.swap_remove(victim);
+        if self.point == Point::K2 {
+            killed.acknowledge().await;
+        }
         world.note(format!("replica {victim} is killed at {:?}", self.point));
         killed.operator.kill().await.unwrap();
         let claimed = killed.claimed();
@@ -183,8 +195,6 @@ impl Scene {
         }
         for replica in &mut self.replicas {
             replica.rules.clear();
-            // At K2 the others may have been stopped as well.
-            replica.operator.signal("CONT").await.unwrap();
         }
         claimed
     }

@@ -206,6 +206,11 @@ fn a_stopping_leader_ends_its_call_and_hands_over_at_once() {
             .unwrap();
         let held = world.sim.wait_held(Duration::from_secs(15)).await.unwrap();
         a.terminate().await.unwrap();
+        let told = Instant::now();
+        while !a.log().contains("Stopping") {
+            assert!(told.elapsed() < AT_ONCE, "{}", a.log());
+            tokio::time::sleep(POLL).await;
+        }
         world
             .ready_migration("second", "8613800004001", "87654321")
             .await

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -11,17 +12,24 @@ use crate::then::Then;
 /// A process. Held by a descriptor, so that a signal never reaches another one that was given
 /// its id later.
 #[derive(Clone, Debug)]
-pub struct Process(Arc<OwnedFd>);
+pub struct Process {
+    descriptor: Arc<OwnedFd>,
+    id: u32,
+}
+
+/// Longest wait for every thread to stand still.
+const STOPPED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Process {
     /// The process of that id.
     ///
     /// # Errors
     /// When there is none.
-    pub fn of(pid: u32) -> io::Result<Self> {
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pub fn of(id: u32) -> io::Result<Self> {
+        let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(Self(Arc::new(pidfd_open(pid, PidfdFlags::empty())?)))
+        let descriptor = Arc::new(pidfd_open(pid, PidfdFlags::empty())?);
+        Ok(Self { descriptor, id })
     }
 
     /// SIGKILL.
@@ -32,12 +40,33 @@ impl Process {
         self.signal(Signal::KILL)
     }
 
-    /// SIGSTOP.
+    /// SIGSTOP, and waits until every thread stands still: on a busy machine they run on for
+    /// a while.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When it has ended, or does not stand still in time.
     pub fn stop(&self) -> io::Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let deadline = Instant::now() + STOPPED_WITHIN;
+        while !self.is_stopped()? {
+            if Instant::now() > deadline {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> io::Result<bool> {
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.id))? {
+            // The state comes after the name, which may hold anything.
+            let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+            let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+            if !state.starts_with(['T', 't']) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// SIGCONT.
@@ -49,7 +78,7 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
-        Ok(pidfd_send_signal(&*self.0, signal)?)
+        Ok(pidfd_send_signal(&*self.descriptor, signal)?)
     }
 
     /// SIGKILL before the request is forwarded; forwarded it is, unless another rule prevents
