@@ -4,12 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Pages outside `docs/`.
-const AT_THE_TOP: [&str; 4] = [
-    "README.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
-];
+const ELSEWHERE: [&str; 2] = ["README.md", ".github/SECURITY.md"];
 
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -39,7 +34,7 @@ impl Page {
 
     /// Every page, by path.
     pub fn all() -> Vec<Self> {
-        let mut paths: Vec<PathBuf> = AT_THE_TOP.iter().map(PathBuf::from).collect();
+        let mut paths: Vec<PathBuf> = ELSEWHERE.iter().map(PathBuf::from).collect();
         collect(Path::new("docs"), &mut paths);
         paths.sort();
         paths.iter().map(|path| Self::read(path)).collect()
