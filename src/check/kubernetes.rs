@@ -1,5 +1,7 @@
 //! Whether the API server lets us work, and whether its CRD is ours.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{Finding, Right, needed};
@@ -45,9 +47,21 @@ pub(super) fn unreachable(why: impl Into<String>) -> Vec<Finding> {
     ]
 }
 
+/// The schema that is served. Right after an install the API server publishes it some seconds late.
+async fn published(cluster: &Cluster) -> Result<Value, ClusterError> {
+    let mut looks = 1;
+    loop {
+        match cluster.openapi("apis/phonemigration.dev/v1alpha1").await {
+            Err(ClusterError::NotFound) if looks < 10 => looks += 1,
+            result => return result,
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 async fn installed(cluster: &Cluster) -> Finding {
     const INSTALL: &str = "apply crds/phonemigrations.yaml of this version";
-    let served = match cluster.openapi("apis/phonemigration.dev/v1alpha1").await {
+    let served = match published(cluster).await {
         Ok(served) => served,
         Err(ClusterError::NotFound) => {
             let text = format!("phonemigration.dev/v1alpha1 is not installed: {INSTALL}");
