@@ -1,5 +1,6 @@
 //! `helm install --wait` of Helm 4, which waits with kstatus, on charts that hold PhoneMigrations.
 
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use cluster_tools::Tools;
@@ -31,9 +32,13 @@ fn chart() -> TempDir {
     dir
 }
 
-async fn install(world: &World, timeout: &str) -> Output {
+/// Built by the first who asks, which takes minutes once.
+async fn helm() -> PathBuf {
     let tools = tokio::task::spawn_blocking(Tools::ensure).await.unwrap();
-    let helm = tools.unwrap_or_else(|error| panic!("{error}")).helm();
+    tools.unwrap_or_else(|error| panic!("{error}")).helm()
+}
+
+async fn install(helm: &Path, world: &World, timeout: &str) -> Output {
     let (home, chart) = (TempDir::new().unwrap(), chart());
     Command::new(helm)
         .env_clear()
@@ -60,7 +65,7 @@ async fn helm_install_with_wait_ends_well_when_the_number_is_verified() {
     world.number(PHONE, "40718265", "id-1");
     world.code("store", "40718265").await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
-    let output = install(&world, "50s").await;
+    let output = install(&helm().await, &world, "50s").await;
     assert!(output.status.success(), "{output:?}");
     let status = world.until_reason("store", "Verified").await.unwrap();
     assert_eq!(status["id"], "id-1");
@@ -73,8 +78,9 @@ async fn helm_install_with_wait_fails_when_the_code_is_refused() {
     world.number(PHONE, "40718265", "id-1");
     world.code("store", "40718266").await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
+    let helm = helm().await;
     let started = Instant::now();
-    let output = install(&world, "10m").await;
+    let output = install(&helm, &world, "10m").await;
     assert!(!output.status.success(), "{output:?}");
     // At once, not when its time is up.
     assert!(started.elapsed().as_secs() < 120);
@@ -91,7 +97,7 @@ async fn helm_install_with_wait_fails_when_the_code_is_refused() {
 async fn helm_install_with_wait_goes_on_waiting_while_the_code_is_missing() {
     let world = World::new(OPERATOR, "helm-waits").await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
-    let output = install(&world, "6s").await;
+    let output = install(&helm().await, &world, "6s").await;
     assert!(!output.status.success(), "{output:?}");
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(words.contains("InProgress"), "{words}");
