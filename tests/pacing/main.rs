@@ -38,6 +38,17 @@ fn seed() -> u64 {
     seed
 }
 
+/// A figure that depends on the speed of the machine. With `PHONEMIG_FIGURES=report` one that is
+/// missed is told and fails nothing: for gates on machines that may be busy.
+fn figure(reached: bool, what: &str) {
+    let report = std::env::var("PHONEMIG_FIGURES").is_ok_and(|value| value == "report");
+    if !reached && report {
+        println!("FIGURE MISSED: {what}");
+        return;
+    }
+    assert!(reached, "{what}");
+}
+
 /// Cases that a busy machine would change run alone, the others side by side.
 static MACHINE: RwLock<()> = RwLock::const_new(());
 
