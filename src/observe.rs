@@ -21,6 +21,7 @@ use crate::metrics::{Answer as Label, InFlight, Task};
 use crate::quota::{Action, BlockCause as Blocked, Priority, Report, Slot, Turn};
 use crate::reads::{Purpose, ReadResult, after_read};
 use crate::record::remember;
+use crate::visits::conflict_back_off;
 
 const STATUS_READ: crate::cams::Action = crate::cams::Action::GetPhoneNumberVerificationStatus;
 /// How long an observation waits for a slot; it is made again later.
@@ -287,6 +288,7 @@ async fn conclude(
 ) -> Result<(), ClusterError> {
     let none = PhoneMigrationStatus::default();
     let attempt_id = attempt_id(&object);
+    let mut conflicts = 0;
     loop {
         let now = clock::now().wall;
         let status = object.status.as_ref().unwrap_or(&none);
@@ -304,7 +306,11 @@ async fn conclude(
         );
         let Some(fact) = fact else { return Ok(()) };
         match write(ctx, &object, &fact).await {
-            Err(ClusterError::Conflict) => object = ctx.cluster.get(key).await?,
+            Err(ClusterError::Conflict) => {
+                tokio::time::sleep(conflict_back_off(conflicts)).await;
+                conflicts += 1;
+                object = ctx.cluster.get(key).await?;
+            }
             Err(error) => return Err(error),
             Ok(()) => return Ok(()),
         }

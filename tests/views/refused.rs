@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
+use harness::cams_simulator::{Fault, FaultRule, Stage, VERIFIED};
 use harness::fault_proxy::Answer;
 use harness::{Rule, Then, When, World, claim_of, outcome_of};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
-    NEVER_FINAL, OPERATOR, assert_verified_by_one_call, assert_verified_by_one_execution, code,
-    event_of, phone, reason, secret_of,
+    NEVER_FINAL, OPERATOR, assert_verified, assert_verified_by_one_call,
+    assert_verified_by_one_execution, calls, code, event_of, phone, reason, secret_of,
 };
 
 /// How long it refuses.
@@ -84,6 +86,31 @@ async fn internal_errors_for_a_while_are_no_hot_loop_and_lose_nothing() {
 #[tokio::test]
 async fn timeouts_for_a_while_are_no_hot_loop_and_lose_nothing() {
     refused_with(504).await;
+}
+
+/// What a read found is written by another path than what a call was told.
+#[tokio::test]
+async fn conflicts_of_what_a_read_found_are_no_hot_loop_and_lose_nothing() {
+    let world = World::new(OPERATOR, "refused-read").await.unwrap();
+    let (proxy, number) = (world.proxy().await.unwrap(), phone(1));
+    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
+    let lost = FaultRule::new(Fault::close(Stage::Executed)).action(VERIFIED);
+    world.sim.add_fault(lost.once()).unwrap();
+    let found = |body: &Value| body["status"]["reason"] == "Verified";
+    let adoption = When::update("phonemigrations/status").body("adoption", found);
+    let refused = proxy.rule(adoption, Then::answer(409));
+    let made = world.ready_migration("found", &number, &code(1)).await;
+    made.unwrap();
+    refused.hit().await.unwrap();
+    let start = Instant::now();
+    tokio::time::sleep_until(start + SPELL).await;
+    let (hits, spells) = (refused.hits(), start.elapsed().div_duration_f64(SPELL));
+    assert!(hits <= (BOUND as f64 * spells) as usize, "{hits} requests");
+    refused.remove();
+    let status = reason(&world, "found", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(calls(&world, &number).len(), 1);
+    world.finish().await.unwrap();
 }
 
 /// Priority and fairness: every request of the operator is refused.
