@@ -138,11 +138,11 @@ async fn told(mut switch: watch::Receiver<bool>) {
     let _ = switch.wait_for(|on| *on).await;
 }
 
-/// Has each resource visited whose turn has come, or went because nobody came for it in time. Due
-/// at once: a visit that finds its turn gone has to ask for another one.
+/// Has each resource visited whose turn has come, or went because nobody came for it in time: the
+/// visit takes it, or asks for another one.
 async fn turns(ctx: Arc<Context>, mut woken: mpsc::UnboundedReceiver<quota::ObjectKey>) {
     while let Some(quota::ObjectKey { namespace, name }) = woken.recv().await {
-        ctx.wake(&Key { namespace, name });
+        ctx.trigger(&Key { namespace, name });
     }
 }
 

@@ -140,9 +140,8 @@ async fn visit(ctx: &Arc<Context>, key: &Key, object: &PhoneMigration) -> Result
     Ok(())
 }
 
-/// True for a resource that rests in the queue and is not there any more: its turn ran out while
-/// an earlier visit looked, and that visit's plan was made before. Without a look it would wait
-/// for ever.
+/// True for a resource that rests in the queue and is not there any more: its turn ran out before
+/// a visit could take it. Without a look it would wait for ever.
 fn has_lost_its_turn(ctx: &Context, key: &Key, uid: &str) -> bool {
     ctx.visits.queued_at(key).is_some() && !ctx.quota.is_waiting(uid)
 }
