@@ -16,7 +16,8 @@
 //! | [`cams`] | every request to CAMS: sign, send once, classify | pure but for its client |
 //! | [`quota`] | turns, send slots, pauses and holds | pure but for its dispatcher |
 //! | [`look`], [`record`] | look at a resource; record an outcome | drives |
-//! | [`observe`], [`act`] | reads of a number's status; carrying out a decision | drives |
+//! | [`status_read`] | one read of a number's status, in the quota of reads | drives |
+//! | [`observe`], [`act`] | outcomes that are not known; carrying out a decision | drives |
 //! | [`attempt`], [`reconcile`] | the attempt protocol; one visit to one resource | drives |
 //! | [`lease`] | leader election: when to take the Lease (pure), and its task | drives |
 //! | [`controller`], [`operator`] | watches, wiring, shutdown | drives |
@@ -58,6 +59,7 @@ pub mod server;
 pub mod siblings;
 pub mod spent;
 pub mod status;
+pub mod status_read;
 pub mod telemetry;
 pub mod tls;
 pub mod visits;

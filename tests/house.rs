@@ -101,6 +101,7 @@ const RULES: &[(&[&str], &[&str])] = &[
             "act.rs",
             "reconcile.rs",
             "observe.rs",
+            "status_read.rs",
             "record.rs",
             "look.rs",
         ],

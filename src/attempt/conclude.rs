@@ -10,10 +10,10 @@ use crate::context::Context;
 use crate::crd::PhoneMigration;
 use crate::fact::{Fact, Setback, Told};
 use crate::look::{self, uid_of};
-use crate::observe;
 use crate::quota::Priority;
 use crate::reads::ReadResult;
 use crate::record::{Owned, Recorded, record};
+use crate::status_read;
 
 /// Longest wait for the read before a refusal is recorded, its queue included.
 const READ_BEFORE_RECORD: Duration = Duration::from_secs(5);
@@ -50,7 +50,7 @@ fn next_attempt(ctx: &Context, owned: &Owned, setback: Setback) -> Option<jiff::
 
 /// A refusal may hide success: the status is read first.
 async fn refused(ctx: &Context, owned: &Owned, object: PhoneMigration, refusal: Fact) -> Recorded {
-    let read = observe::read(
+    let read = status_read::read(
         ctx,
         &object,
         Priority::BeforeRecord,
@@ -58,7 +58,7 @@ async fn refused(ctx: &Context, owned: &Owned, object: PhoneMigration, refusal: 
         None,
     );
     let (result, told) = match tokio::time::timeout(READ_BEFORE_RECORD, read).await {
-        Ok((verdict, told)) => (observe::result(&verdict, &told, None), told),
+        Ok((verdict, told)) => (status_read::result(&verdict, &told, None), told),
         Err(_) => (ReadResult::Failed("Timeout".into()), Told::default()),
     };
     let fact = rules::after_refusal(refusal, &result, told.request_id);

@@ -15,9 +15,9 @@ use crate::crd::PhoneMigration;
 use crate::decide::{Next, TurnState};
 use crate::fact::{Fact, Setback, Told, VerifiedBy};
 use crate::look::{self, uid_of};
-use crate::observe::{self, MOST_SKEW};
 use crate::quota::{self, Action, Priority, Report, Turn, TurnKind};
 use crate::record::Owned;
+use crate::status_read::{self, MOST_SKEW};
 
 /// Looks, and claims. `None`: there is nothing to send after all.
 pub(super) async fn prepare(
@@ -58,7 +58,7 @@ async fn look_first(
             Priority::Look
         };
         let (verdict, told) =
-            observe::read(ctx, object, priority, SLOT_WITHIN, Some(&mut turn)).await;
+            status_read::read(ctx, object, priority, SLOT_WITHIN, Some(&mut turn)).await;
         match verdict {
             StatusVerdict::Verified { id, phone_number } => {
                 let by = VerifiedBy::ReadBefore;

@@ -9,9 +9,9 @@ use crate::clock::{self, Now};
 use crate::code::Code;
 use crate::context::Context;
 use crate::metrics::Answer as Label;
-use crate::observe::{Admitted, block_cause, end_slot, took};
 use crate::quota::{Action, Priority, Report, Turn};
 use crate::record::Owned;
+use crate::status_read::{Admitted, block_cause, end_slot, took};
 
 /// Sends, once, and records what came of it.
 pub(super) async fn submit(ctx: &Context, claimed: Claimed, turn: Turn) {

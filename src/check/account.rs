@@ -4,8 +4,8 @@ use super::Finding;
 use crate::cams::{BlockCause, Cams, ReadFailure, StatusAnswer, StatusVerdict, Target};
 use crate::clock;
 use crate::config::Config;
-use crate::observe::MOST_SKEW;
 use crate::operator;
+use crate::status_read::MOST_SKEW;
 
 const CREDENTIALS: &str = "credentials";
 const CAMS: &str = "CAMS";

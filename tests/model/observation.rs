@@ -3,8 +3,8 @@
 use phone_migration_operator::cams::StatusVerdict;
 use phone_migration_operator::decide::Next;
 use phone_migration_operator::fact::Told;
-use phone_migration_operator::observe;
 use phone_migration_operator::reads::{Purpose, ReadResult};
+use phone_migration_operator::{observe, status_read};
 
 use crate::protocol::{Get, Protocol, View};
 use crate::replica::news;
@@ -77,7 +77,7 @@ impl Protocol {
             | StatusVerdict::Blocked(_)
             | StatusVerdict::Failed(_) => None,
         };
-        Some(observe::result(&answer.verdict, &told, dated))
+        Some(status_read::result(&answer.verdict, &told, dated))
     }
 }
 
