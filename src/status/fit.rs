@@ -3,6 +3,8 @@
 //! A refusal of our own outcome write would lose an outcome, so nothing that came from outside
 //! may be longer or larger than what the API server accepts.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use crate::crd::{
     Attempt, MAX_ATTEMPTS, MAX_FINGERPRINT, MAX_IDENTIFIER, MAX_MESSAGE, MAX_NAME, MAX_NUMBER,
     PhoneMigrationStatus, SpentCode,
@@ -32,6 +34,15 @@ pub(super) fn fit(status: &mut PhoneMigrationStatus) {
         .history
         .truncate(usize::try_from(MAX_ATTEMPTS).unwrap_or(20));
     status.history.iter_mut().for_each(fit_spent);
+    status.conditions.iter_mut().for_each(fit_condition);
+}
+
+/// Not every fact writes the conditions anew: one of an earlier CRD, kept as it is, would have the
+/// API server refuse the whole status.
+fn fit_condition(condition: &mut Condition) {
+    shorten(&mut condition.type_, MAX_NAME);
+    shorten(&mut condition.reason, MAX_NAME);
+    shorten(&mut condition.message, MAX_MESSAGE);
 }
 
 fn fit_attempt(attempt: &mut Attempt) {

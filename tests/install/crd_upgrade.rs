@@ -1,12 +1,16 @@
 //! An upgrade from the first CRD that was ever committed (`tests/data/phonemigrations-first.yaml`)
 //! keeps the resources of that time working.
 
+use std::time::Duration;
+
 use harness::{Migration, condition};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::helm::{chart, path};
 use crate::release::Site;
+
+const NEWLY: Duration = Duration::from_secs(30);
 
 /// This chart with that CRD in it.
 fn first_chart(dir: &TempDir) -> std::path::PathBuf {
@@ -117,7 +121,9 @@ async fn resources_of_the_first_crd_go_on_under_this_one() {
 
     let _operator = site.operator(&world).await;
     world.until_reason("waiting", "Verified").await.unwrap();
-    // The old refusal counts, and a new code ends it.
+    // The old refusal counts, under this operator's key, and a new code ends it.
+    let known = |status: &Value| status["attempt"]["codeFingerprint"].is_string();
+    world.until("refused", NEWLY, known).await.unwrap();
     world.code("refused", "22345678").await.unwrap();
     world.request("refused", "now").await.unwrap();
     let refused = world.until_reason("refused", "Verified").await.unwrap();

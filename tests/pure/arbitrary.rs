@@ -130,16 +130,18 @@ fn a_reason() -> impl Strategy<Value = Option<String>> {
 }
 
 fn conditions() -> impl Strategy<Value = Vec<Condition>> {
-    let one = (any::<bool>(), a_time());
+    // Longer than the schema allows, as an earlier CRD allowed it.
+    let times = prop_oneof![8 => Just(1usize), 1 => Just(400)];
+    let one = (any::<bool>(), a_time(), times);
     proptest::collection::vec(one, 4).prop_map(|values| {
         ["Ready", "Reconciling", "Stalled", "Finished"]
             .iter()
             .zip(values)
-            .map(|(type_, (holds, since))| Condition {
+            .map(|(type_, (holds, since, times))| Condition {
                 type_: (*type_).to_owned(),
                 status: if holds { "True" } else { "False" }.to_owned(),
-                reason: "Old".into(),
-                message: "old".into(),
+                reason: "Old".repeat(times),
+                message: "old".repeat(times),
                 observed_generation: Some(1),
                 last_transition_time: Time(since),
             })

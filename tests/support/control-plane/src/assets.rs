@@ -1,7 +1,9 @@
 //! Where the binaries come from: `KUBEBUILDER_ASSETS`, else the user's cache
-//! directory, into which they are built once with Go.
+//! directory, into which they are built once with Go; `PHONEMIG_KUBERNETES=1.31`
+//! takes the oldest minor that is claimed to work instead of the current one.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use go_build::{Programs, missing_in, required_version};
@@ -17,6 +19,11 @@ const SOURCES: [&str; 5] = [
     "etcd/main.go",
     "kubectl/main.go",
 ];
+
+/// Which Kubernetes is built, by its minor; without it the first of [`MINORS`].
+const MINOR: &str = "PHONEMIG_KUBERNETES";
+/// The minors that there is a Go module for, and its folder.
+const MINORS: [(&str, &str); 2] = [("1.36", "go"), ("1.31", "go-1.31")];
 
 /// A folder that holds `kube-apiserver`, `etcd` and `kubectl`, all executable.
 #[derive(Clone, Debug)]
@@ -47,7 +54,8 @@ impl Assets {
 /// Blocks; processes that run side by side wait for the one that builds.
 ///
 /// # Errors
-/// [`Error::IncompleteAssets`], [`Error::GoBuild`]: each says how to supply the binaries.
+/// [`Error::IncompleteAssets`], [`Error::NoSuchMinor`], [`Error::GoBuild`]: each says how to supply
+/// the binaries.
 pub fn assets() -> Result<Assets, Error> {
     if let Some(dir) = env::var_os("KUBEBUILDER_ASSETS").filter(|dir| !dir.is_empty()) {
         let dir = PathBuf::from(dir);
@@ -56,7 +64,7 @@ pub fn assets() -> Result<Assets, Error> {
             Some(missing) => Err(Error::IncompleteAssets { dir, missing }),
         };
     }
-    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("go");
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join(module(env::var_os(MINOR))?);
     let version = required_version(&module, "k8s.io/kubernetes")?;
     let programs = Programs {
         module: &module,
@@ -71,6 +79,20 @@ pub fn assets() -> Result<Assets, Error> {
     };
     let dir = programs.ensure()?;
     Ok(Assets { dir })
+}
+
+/// The folder of the Go module for this minor.
+fn module(minor: Option<OsString>) -> Result<&'static str, Error> {
+    let Some(minor) = minor.filter(|minor| !minor.is_empty()) else {
+        return Ok(MINORS[0].1);
+    };
+    let found = MINORS.iter().find(|(name, _)| minor == *name);
+    found
+        .map(|(_, folder)| *folder)
+        .ok_or_else(|| Error::NoSuchMinor {
+            minor: minor.to_string_lossy().into_owned(),
+            known: MINORS.map(|(name, _)| name).join(" or "),
+        })
 }
 
 /// The version variables that a release sets: `kubectl version` and the
@@ -99,7 +121,25 @@ fn linker_flags(version: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn each_minor_has_a_module_of_that_minor() {
+        for (minor, folder) in MINORS {
+            assert_eq!(module(Some(minor.into())).unwrap(), folder);
+            let module = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            let version = required_version(&module, "k8s.io/kubernetes").unwrap();
+            assert!(version.starts_with(&format!("v{minor}.")), "{version}");
+        }
+        assert_eq!(module(None).unwrap(), "go");
+        assert_eq!(module(Some("".into())).unwrap(), "go");
+        let error = module(Some("1.30".into())).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "PHONEMIG_KUBERNETES=1.30: there are modules for 1.36 or 1.31 only"
+        );
+    }
 
     #[test]
     fn the_version_variables_are_those_of_a_release() {

@@ -14,6 +14,10 @@ pub enum Error {
     )]
     IncompleteAssets { dir: PathBuf, missing: String },
 
+    /// `PHONEMIG_KUBERNETES` names a minor that no Go module is there for.
+    #[error("PHONEMIG_KUBERNETES={minor}: there are modules for {known} only")]
+    NoSuchMinor { minor: String, known: String },
+
     /// There are no binaries and they cannot be built, or a folder cannot be made.
     #[error(transparent)]
     GoBuild(#[from] go_build::Error),

@@ -1,0 +1,17 @@
+// kubectl as released, built from the pinned modules: the version of the
+// server, whatever kubectl the machine has. The calls are those of
+// k8s.io/kubernetes/cmd/kubectl.
+package main
+
+import (
+	_ "k8s.io/client-go/plugin/pkg/client/auth"
+	"k8s.io/component-base/cli"
+	"k8s.io/kubectl/pkg/cmd"
+	"k8s.io/kubectl/pkg/cmd/util"
+)
+
+func main() {
+	if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
+		util.CheckErr(err)
+	}
+}
