@@ -4,14 +4,47 @@ use serde_json::Value;
 
 use crate::helm::{Helm, chart, ci, only};
 
+const ENABLED: [&str; 2] = ["--set", "prometheusRule.enabled=true"];
+
 /// `{{ $labels }}` is Prometheus's to fill in, not Helm's.
 #[tokio::test]
 async fn the_rule_holds_the_alerts_as_they_are() {
     let helm = Helm::without_cluster().await;
-    let objects = helm.objects(&["--values", &ci("full")]).await;
+    let objects = helm.objects(&ENABLED).await;
     let rule = only(&objects, "PrometheusRule");
     let text = std::fs::read_to_string(chart().join("files/alerts.yaml")).unwrap();
     let alerts: Value = serde_yaml_ng::from_str(&text).unwrap();
     assert_eq!(rule["spec"], alerts);
     assert!(rule["spec"].to_string().contains("{{ $labels.namespace }}"));
+}
+
+#[tokio::test]
+async fn every_alert_links_to_its_runbook_wherever_the_pages_are() {
+    let helm = Helm::without_cluster().await;
+    let objects = helm.objects(&["--values", &ci("full")]).await;
+    let rules = &only(&objects, "PrometheusRule")["spec"]["groups"][0]["rules"];
+    let rules = rules.as_array().unwrap();
+    assert!(rules.len() > 10);
+    for rule in rules {
+        let name = rule["alert"].as_str().unwrap();
+        let page = format!("https://git.example.com/runbooks/{name}.md");
+        assert_eq!(rule["annotations"]["runbook_url"], page.as_str());
+    }
+}
+
+/// The port of the collector is its URL's, else that of the scheme.
+#[tokio::test]
+async fn traces_get_out_to_the_collectors_port() {
+    let helm = Helm::without_cluster().await;
+    for (endpoint, port) in [
+        ("https://collector.example.com", 443),
+        ("http://collector", 80),
+        ("http://[fd00::1]:4319/otlp", 4319),
+    ] {
+        let set = format!("networkPolicy.enabled=true,tracing.otlpEndpoint={endpoint}");
+        let objects = helm.objects(&["--set", &set]).await;
+        let egress = &only(&objects, "NetworkPolicy")["spec"]["egress"];
+        assert_eq!(egress[3]["ports"][0]["port"], port, "{endpoint}");
+        assert_eq!(egress[3]["to"], Value::Null);
+    }
 }

@@ -313,7 +313,7 @@ async fn more_replicas_are_spread_and_survive_a_drain() {
 }
 
 #[tokio::test]
-async fn nothing_gets_out_but_dns_the_api_server_and_https() {
+async fn nothing_gets_out_but_dns_the_api_server_https_and_traces() {
     let helm = Helm::without_cluster().await;
     let objects = helm.ci("full").await;
     let policy = &only(&objects, "NetworkPolicy")["spec"];
@@ -350,7 +350,9 @@ async fn nothing_gets_out_but_dns_the_api_server_and_https() {
     for network in ["169.254.0.0/16", "100.64.0.0/10"] {
         assert!(egress[2]["to"].to_string().contains(network), "{network}");
     }
-    assert_eq!(egress.len(), 3);
+    assert_eq!(ports(&egress[3]), [tcp(4318)]);
+    assert!(egress[3]["to"].to_string().contains("observability"));
+    assert_eq!(egress.len(), 4);
 }
 
 #[tokio::test]
@@ -368,6 +370,7 @@ async fn what_is_given_reaches_the_operator() {
         "--max-concurrent-reconciles=32",
         "--listen=[::]:9090",
         "--log-format=text",
+        "--otlp-endpoint=http://collector.observability:4318",
         "--leader-elect=true",
     ];
     assert_eq!(args(&full), expected);

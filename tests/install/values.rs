@@ -18,7 +18,7 @@ async fn lint_finds_nothing_with_any_values_file() {
 }
 
 /// Each with a piece of what Helm must say: the place in the values.
-const REFUSED: [(&str, &str); 23] = [
+const REFUSED: [(&str, &str); 26] = [
     ("replicas=2", "replicas"),
     ("replicaCount=two", "replicaCount"),
     ("replicaCount=-1", "replicaCount"),
@@ -42,6 +42,9 @@ const REFUSED: [(&str, &str); 23] = [
     ("crds.kept=true", "crds"),
     ("port=80", "port"),
     ("logFormat=xml", "logFormat"),
+    ("tracing.otlpEndpoint=collector:4318", "tracing/otlpEndpoint"),
+    ("tracing.otlpEndpoint=http://user@collector", "tracing/otlpEndpoint"),
+    ("prometheusRule.runbookUrl=docs/runbooks", "prometheusRule/runbookUrl"),
     (
         "terminationGracePeriodSeconds=30",
         "terminationGracePeriodSeconds",

@@ -53,3 +53,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   name: {{ include "phone-migration-operator.serviceAccountName" . }}
   namespace: {{ .Release.Namespace }}
 {{- end }}
+
+{{- /* The port of the OTLP collector: that of its URL, or its scheme's. */ -}}
+{{- define "phone-migration-operator.otlpPort" -}}
+{{- $url := urlParse .Values.tracing.otlpEndpoint -}}
+{{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- end -}}
