@@ -42,9 +42,18 @@ const REFUSED: [(&str, &str); 26] = [
     ("crds.kept=true", "crds"),
     ("port=80", "port"),
     ("logFormat=xml", "logFormat"),
-    ("tracing.otlpEndpoint=collector:4318", "tracing/otlpEndpoint"),
-    ("tracing.otlpEndpoint=http://user@collector", "tracing/otlpEndpoint"),
-    ("prometheusRule.runbookUrl=docs/runbooks", "prometheusRule/runbookUrl"),
+    (
+        "tracing.otlpEndpoint=collector:4318",
+        "tracing/otlpEndpoint",
+    ),
+    (
+        "tracing.otlpEndpoint=http://user@collector",
+        "tracing/otlpEndpoint",
+    ),
+    (
+        "prometheusRule.runbookUrl=docs/runbooks",
+        "prometheusRule/runbookUrl",
+    ),
     (
         "terminationGracePeriodSeconds=30",
         "terminationGracePeriodSeconds",
