@@ -25,7 +25,11 @@ const OTHER_TOOLS: [&str; 11] = [
     "--wait",
 ];
 /// Variables that only tests read.
-const OF_TESTS: [&str; 2] = ["PHONEMIG_TEST_SEED", "PHONEMIG_TEST_SEEDS"];
+const OF_TESTS: [&str; 3] = [
+    "PHONEMIG_KUBERNETES",
+    "PHONEMIG_TEST_SEED",
+    "PHONEMIG_TEST_SEEDS",
+];
 /// First folders of paths that are looked up.
 const FOLDERS: [&str; 7] = [
     ".ci/", "crds/", "deploy/", "docs/", "src/", "tests/", "scripts/",
