@@ -55,8 +55,6 @@ pub struct Context {
     pub activity: Activity,
     /// Where to send a resource that is to be looked at, by namespace; `""` takes all others.
     pub triggers: HashMap<String, UnboundedSender<Key>>,
-    /// Paces polls of Secrets.
-    pub polls: PollPacer,
 }
 
 impl Context {
@@ -248,30 +246,5 @@ impl Drop for End {
         if let Some(after) = self.after.take() {
             after();
         }
-    }
-}
-
-/// At most 20 polls of Secrets a second, all resources together.
-pub struct PollPacer(governor::DefaultDirectRateLimiter);
-
-impl Default for PollPacer {
-    fn default() -> Self {
-        let rate = std::num::NonZeroU32::MIN.saturating_add(19);
-        Self(governor::RateLimiter::direct(governor::Quota::per_second(
-            rate,
-        )))
-    }
-}
-
-impl PollPacer {
-    /// Permission to poll now, or how long to wait before asking again.
-    ///
-    /// # Errors
-    /// The time until the next permission.
-    pub fn permit(&self) -> Result<(), Duration> {
-        use governor::clock::Clock;
-        self.0.check().map_err(|not_until| {
-            not_until.wait_time_from(governor::clock::DefaultClock::default().now())
-        })
     }
 }

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::cluster::{Cluster, Key};
 use crate::code::FingerprintKey;
 use crate::config::{Config, load_fingerprint_key};
-use crate::context::{ACCOUNT, Activity, Context, NeverSent, PollPacer, Tasks};
+use crate::context::{ACCOUNT, Activity, Context, NeverSent, Tasks};
 use crate::controller::{self, Wiring};
 use crate::event_queue::EventQueue;
 use crate::lease::{self, Leadership};
@@ -87,7 +87,6 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
         never_sent: NeverSent::default(),
         activity: Activity::new(leadership.tenure()),
         triggers,
-        polls: PollPacer::default(),
     });
 
     let mut core = tokio::task::JoinSet::new();

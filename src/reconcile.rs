@@ -165,7 +165,7 @@ fn unpermitted_poll(
         now.wall,
     );
     (decision.next == Next::ReadCode)
-        .then(|| ctx.polls.permit().err())
+        .then(|| ctx.visits.permit_poll(key, now.boot).err())
         .flatten()
 }
 

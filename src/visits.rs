@@ -10,38 +10,17 @@ use jiff::Timestamp;
 use crate::clock::{BootTime, Now};
 use crate::cluster::Key;
 use crate::crd::{PhoneMigration, PhoneMigrationStatus, SecretVersion};
-use crate::reads::{MAX_BACK_OFF, Reads};
+use crate::reads::Reads;
 
-const FIRST_POLL: Duration = Duration::from_secs(5);
-const SLOWEST_FRESH_POLL: Duration = Duration::from_secs(60);
-const FRESH: Duration = Duration::from_secs(30 * 60);
+mod delays;
+mod read_log;
+
+pub use delays::{PollPacer, back_off, conflict_back_off, poll_delay};
+pub use read_log::ReadLog;
+
 /// When the newer object has not come by then, there is none: etcd was restored from a snapshot,
 /// and its revisions went back.
 const NEVER_CAME: Duration = Duration::from_secs(30);
-const STALE_POLL: Duration = Duration::from_secs(300);
-const SLOWEST_CONFLICT: Duration = Duration::from_secs(5);
-
-/// How long until the next look at a Secret, `unchanged` after the last change: growing from 5 s
-/// to 60 s for half an hour, then every 5 min. `jitter` in 0..=255 shortens it by up to a tenth.
-pub fn poll_delay(unchanged: Duration, jitter: u8) -> Duration {
-    let delay = if unchanged < FRESH {
-        (unchanged / 2).clamp(FIRST_POLL, SLOWEST_FRESH_POLL)
-    } else {
-        STALE_POLL
-    };
-    delay - delay * u32::from(jitter) / 2560
-}
-
-/// 5 s doubling to 5 min.
-pub fn back_off(failures: u32) -> Duration {
-    (Duration::from_secs(5) * 2u32.saturating_pow(failures.min(10))).min(MAX_BACK_OFF)
-}
-
-/// After so many conflicts in a row: 10 ms doubling to 5 s, since a server may go on answering so.
-pub fn conflict_back_off(conflicts: u32) -> Duration {
-    (Duration::from_millis(10) * 2u32.saturating_pow(conflicts.min(10))).min(SLOWEST_CONFLICT)
-}
-
 /// Whether there is anything to do for a resource now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
@@ -66,6 +45,7 @@ struct Visit {
     changed_at: BootTime,
     secret: Option<SecretVersion>,
     queued_at: Option<BootTime>,
+    poll_at: Option<BootTime>,
     failures: u32,
     conflicts: u32,
     setbacks: u32,
@@ -73,51 +53,12 @@ struct Visit {
     reads: ReadLog,
 }
 
-/// The reads made about one state of a resource: another attempt or another outcome starts them
-/// anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadLog {
-    subject: String,
-    reads: Reads,
-}
-
-impl ReadLog {
-    /// No reads yet.
-    pub fn new(now: Timestamp) -> Self {
-        Self {
-            subject: String::new(),
-            reads: Reads::none(now),
-        }
-    }
-
-    /// The reads made about the state that `status` shows.
-    pub fn about(&mut self, status: Option<&PhoneMigrationStatus>, now: Timestamp) -> Reads {
-        let subject = subject(status);
-        if self.subject != subject {
-            self.subject = subject;
-            self.reads = Reads::none(now);
-        }
-        self.reads
-    }
-
-    /// One more read was made.
-    pub fn made(&mut self, status: Option<&PhoneMigrationStatus>, now: Timestamp) {
-        self.reads = self.about(status, now).made(now);
-    }
-
-    /// The read before a refusal was recorded could not be had: it is made up later.
-    pub fn make_up(&mut self, status: Option<&PhoneMigrationStatus>, now: Timestamp) {
-        let reads = self.about(status, now);
-        self.reads = Reads {
-            make_up: true,
-            ..reads
-        };
-    }
-}
-
 /// Visits by resource.
 #[derive(Default)]
-pub struct Visits(Mutex<HashMap<Key, Visit>>);
+pub struct Visits {
+    visits: Mutex<HashMap<Key, Visit>>,
+    polls: Mutex<PollPacer>,
+}
 
 /// resourceVersions of one resource type are ordered (Kubernetes 1.35 says so; etcd revisions
 /// always were). Anything unreadable counts as new.
@@ -130,28 +71,9 @@ pub fn version(object: &PhoneMigration) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// What the reads are about: another attempt or another outcome starts them anew.
-fn subject(status: Option<&PhoneMigrationStatus>) -> String {
-    let attempt = status.and_then(|status| status.attempt.as_ref());
-    attempt.map_or_else(String::new, |a| {
-        let open = a
-            .outcome
-            .is_none_or(|o| o.spent() == crate::reason::Spent::Open);
-        format!(
-            "{}/{}",
-            a.id,
-            if open {
-                "open".into()
-            } else {
-                format!("{:?}", a.outcome)
-            }
-        )
-    })
-}
-
 impl Visits {
     fn with<T>(&self, f: impl FnOnce(&mut HashMap<Key, Visit>) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.visits.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether `object`, as the cache shows it, is due.
@@ -175,7 +97,7 @@ impl Visits {
             if seen > visit.handled {
                 visit.handled = seen;
                 visit.changed_at = now.boot;
-                visit.due = None;
+                (visit.due, visit.poll_at) = (None, None);
                 return Due::Changed;
             }
             match visit.due {
@@ -214,6 +136,25 @@ impl Visits {
             let unchanged = now.saturating_sub(visit.changed_at);
             visit.due = Some(now + poll_delay(unchanged, jitter));
         });
+    }
+
+    /// Permission to look at the Secret again, for a resource that is due for nothing else.
+    ///
+    /// # Errors
+    /// The time until the poll that is kept for it.
+    pub fn permit_poll(&self, key: &Key, now: BootTime) -> Result<(), Duration> {
+        self.with(|visits| {
+            let Some(visit) = visits.get_mut(key) else {
+                return Ok(());
+            };
+            let mut polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = *visit.poll_at.get_or_insert_with(|| polls.take(now));
+            if at > now {
+                return Err(at - now);
+            }
+            visit.poll_at = None;
+            Ok(())
+        })
     }
 
     /// The version of the Secret that was read; a new one makes the polls quick again.
@@ -323,6 +264,7 @@ impl Visit {
             changed_at: now.boot,
             secret: None,
             queued_at: None,
+            poll_at: None,
             failures: 0,
             conflicts: 0,
             setbacks: 0,
@@ -333,5 +275,4 @@ impl Visit {
 }
 
 #[cfg(test)]
-#[path = "visits_tests.rs"]
 mod tests;

@@ -51,6 +51,7 @@ const RULES: &[(&[&str], &[&str])] = &[
             "siblings.rs",
             "spent.rs",
             "visits.rs",
+            "visits/",
             "attempt/rules.rs",
             "cams/sign.rs",
             "cams/wire.rs",

@@ -189,6 +189,41 @@ fn a_resource_is_due_when_it_changed_or_when_its_time_has_come() {
     assert_eq!(due("3", 9), Due::Changed);
 }
 
+/// Thousands that are due together: each asks once, comes back at its own time, and not more than 20
+/// look in any second.
+#[test]
+fn each_poll_is_asked_for_once_and_has_a_time_of_its_own() {
+    let visits = Visits::default();
+    let of = |n: u32| Key {
+        name: format!("m-{n}"),
+        ..key()
+    };
+    let start = moment(0).boot;
+    let mut made = Vec::new();
+    for n in 0..5_000 {
+        visits.due(&of(n), &version("1"), moment(0));
+        let Err(wait) = visits.permit_poll(&of(n), start) else {
+            made.push(start);
+            continue;
+        };
+        // Asking again too early gives no other time.
+        let early = wait - Duration::from_millis(1);
+        let left = visits.permit_poll(&of(n), start + early);
+        assert_eq!(left, Err(Duration::from_millis(1)));
+        assert_eq!(visits.permit_poll(&of(n), start + wait), Ok(()));
+        made.push(start + wait);
+    }
+    for pair in made.windows(21) {
+        assert!(pair[20] - pair[0] >= Duration::from_secs(1), "{pair:?}");
+    }
+    // One that polled has given its time back, and one that changed does not keep it.
+    let after_all = Err(Duration::from_millis(50 * 5_000));
+    assert_eq!(visits.permit_poll(&of(0), start), after_all);
+    assert_eq!(visits.due(&of(0), &version("2"), moment(0)), Due::Changed);
+    let last = Err(Duration::from_millis(50 * 5_001));
+    assert_eq!(visits.permit_poll(&of(0), start), last);
+}
+
 /// An etcd that was restored from a snapshot: what is older stays all there is.
 #[test]
 fn a_newer_object_that_never_comes_is_not_waited_for() {
