@@ -16,6 +16,7 @@ mod bodies;
 mod claim;
 mod events;
 mod outcome;
+mod readiness;
 mod refused;
 mod replay;
 mod stale;
