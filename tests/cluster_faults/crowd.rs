@@ -40,7 +40,7 @@ async fn a_crowd_without_secrets_is_no_hot_loop() {
     for n in 0..RESOURCES {
         let phone = format!("8613861{n:06}");
         world
-            .create(&Migration::new(&name(n), phone))
+            .create(&Migration::new(name(n), phone))
             .await
             .unwrap();
     }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use harness::cams_simulator::{Entry, Fault, FaultRule, Held, Stage, VERIFIED};
 use harness::control_plane::{ControlPlane, Options};
+use harness::expect::{NEVER_FINAL, PATIENCE};
 use harness::{AuditEntry, Operator, World, install};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -27,10 +28,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The binary under test.
 const OPERATOR: &str = env!("CARGO_BIN_EXE_phone-migration-operator");
-/// A lost outcome does not become final while a case runs.
-const NEVER_FINAL: &[&str] = &["--signature-validity", "10m"];
-/// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(50);
 /// Requests per second on average while nothing can succeed.
 const MOST: f64 = 5.0;
 /// Requests in the worst second of such a time.

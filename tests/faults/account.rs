@@ -9,8 +9,7 @@ use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World, condition};
 use serde_json::json;
 
 use crate::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, calls, code, executed, next_call, phone,
-    reads, reason, until,
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
 };
 
 fn received(world: &World, action: &str) -> usize {
@@ -79,7 +78,7 @@ async fn c33_wrong_credentials_hold_the_account_and_leak_nothing() {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;
         assert_verified(&status, &phone(n));
         assert_eq!(status["attempt"]["number"], 1, "{status}");
-        assert_eq!(executed(&world, &phone(n)), 1);
+        assert_eq!(world.executed(&phone(n)), 1);
     }
     world.finish().await.unwrap();
 }
@@ -109,7 +108,7 @@ async fn c34_a_clock_20_minutes_off_holds_the_account_and_spends_nothing() {
         let status = reason(&world, name, "Verified").await;
         assert_verified(&status, &phone(n));
         assert_eq!(status["attempt"]["number"], 1, "{status}");
-        assert_eq!(executed(&world, &phone(n)), 1);
+        assert_eq!(world.executed(&phone(n)), 1);
     }
     world.finish().await.unwrap();
 }
@@ -131,7 +130,7 @@ async fn c34_an_expired_timestamp_of_one_call_is_not_an_attempt() {
     assert_verified(&status, &phone(1));
     assert_eq!(status["attempt"]["number"], 1, "{status}");
     assert_eq!(
-        (calls(&world, &phone(1)).len(), executed(&world, &phone(1))),
+        (world.calls(&phone(1)).len(), world.executed(&phone(1))),
         (2, 1)
     );
     world.finish().await.unwrap();
@@ -162,14 +161,14 @@ async fn three_lost_replies_in_a_row_spare_the_next_code() {
     };
     world.until("m-4", PATIENCE, waits).await.unwrap();
     // Its probe is a read.
-    let probed = || !reads(&world, &phone(4)).is_empty();
+    let probed = || !world.reads(&phone(4)).is_empty();
     until("the hold is probed", probed).await;
-    assert!(calls(&world, &phone(4)).is_empty(), "sent into an outage");
+    assert!(world.calls(&phone(4)).is_empty(), "sent into an outage");
     world.sim.clear_faults();
     for n in 1..=4 {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;
         assert_verified(&status, &phone(n));
-        assert_eq!(calls(&world, &phone(n)).len(), 1);
+        assert_eq!(world.calls(&phone(n)).len(), 1);
     }
     world.finish().await.unwrap();
 }
@@ -207,7 +206,7 @@ async fn an_account_that_may_not_submit_is_probed_by_one_attempt_at_a_time() {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;
         assert_verified(&status, &phone(n));
         assert_eq!(status["attempt"]["number"], 1, "{status}");
-        assert_eq!(executed(&world, &phone(n)), 1);
+        assert_eq!(world.executed(&phone(n)), 1);
     }
     world.finish().await.unwrap();
 }
@@ -235,7 +234,7 @@ async fn c22_a_throttle_spends_nothing_and_is_waited_out() {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;
         assert_verified(&status, &phone(n));
         assert_eq!(status["attempt"]["number"], 1, "{status}");
-        assert_eq!(executed(&world, &phone(n)), 1);
+        assert_eq!(world.executed(&phone(n)), 1);
     }
     let throttled = |e: &&Entry| e.reply_code.as_deref() == Some("Throttling.User");
     let ledger = world.sim.ledger();

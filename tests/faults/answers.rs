@@ -5,8 +5,8 @@ use harness::{Migration, World};
 use serde_json::json;
 
 use crate::{
-    NEVER_FINAL, OPERATOR, SOON_FINAL, assert_verified, calls, code, executed, finished, next_call,
-    phone, reads, reason, told,
+    NEVER_FINAL, OPERATOR, SOON_FINAL, assert_verified, code, finished, next_call, phone, reason,
+    told,
 };
 
 #[tokio::test]
@@ -23,10 +23,10 @@ async fn a_refusal_that_hides_success_is_adopted_and_never_shown_as_refused() {
     assert_verified(&status, &number);
     // adoptIfVerified: false sends; the look before it was left out.
     assert_eq!(
-        (calls(&world, &number).len(), executed(&world, &number)),
+        (world.calls(&number).len(), world.executed(&number)),
         (1, 1)
     );
-    let (call, read) = (&calls(&world, &number)[0], &reads(&world, &number)[0]);
+    let (call, read) = (&world.calls(&number)[0], &world.reads(&number)[0]);
     assert!(read.seq > call.seq, "the only read comes after the refusal");
     let figures = world.finish().await.unwrap();
     let refused = figures.requests.iter().any(|r| {
@@ -51,7 +51,7 @@ async fn a_number_that_is_verified_already_is_adopted_without_a_call() {
         .unwrap();
     let status = finished(&world, "adopt").await;
     assert_verified(&status, &number);
-    assert!(calls(&world, &number).is_empty());
+    assert!(world.calls(&number).is_empty());
     world.finish().await.unwrap();
 }
 
@@ -71,12 +71,12 @@ async fn accepted_without_an_id_is_verified_and_the_id_is_read_later() {
         let status = world.until(name, crate::PATIENCE, has_id).await.unwrap();
         assert_verified(&status, number);
         // The read adds the Id, and leaves what the call said.
-        let call = &calls(&world, number)[0];
+        let call = &world.calls(number)[0];
         assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
         assert_eq!(status["requestId"], call.request_id, "{status}");
         let message = &status["conditions"][0]["message"];
         assert_eq!(message, "CAMS accepted the code", "{status}");
-        assert_eq!(calls(&world, number).len(), 1);
+        assert_eq!(world.calls(number).len(), 1);
     }
     world.finish().await.unwrap();
 }
@@ -150,7 +150,7 @@ async fn the_largest_answer_is_recorded() {
     world.create(&Migration::new("accepted", &b)).await.unwrap();
     let status = reason(&world, "accepted", "Verified").await;
     assert!(status["id"].is_null(), "{status}");
-    assert_eq!(calls(&world, &b).len(), 1);
+    assert_eq!(world.calls(&b).len(), 1);
     world.finish().await.unwrap();
 }
 
@@ -167,7 +167,7 @@ async fn a_look_that_cannot_be_had_does_not_stop_a_first_attempt() {
         .unwrap();
     let status = reason(&world, "blind", "Verified").await;
     assert_verified(&status, &number);
-    assert_eq!(calls(&world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     told(&world, "StatusUnreadable").await;
     world.finish().await.unwrap();
 }
@@ -187,7 +187,7 @@ async fn a_refusal_whose_read_cannot_be_had_is_recorded_all_the_same() {
     let status = reason(&world, "unread", "CodeRejected").await;
     assert_eq!(status["attempt"]["outcome"], "Refused", "{status}");
     assert_eq!(
-        (calls(&world, &number).len(), reads(&world, &number).len()),
+        (world.calls(&number).len(), world.reads(&number).len()),
         (1, 1)
     );
     world.sim.clear_faults();

@@ -9,8 +9,7 @@ use harness::{Error, Migration, World, install};
 use serde_json::json;
 
 use crate::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, calls, code, executed, next_call, phone,
-    reason, until,
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
 };
 
 #[tokio::test]
@@ -30,7 +29,7 @@ async fn c05_an_outcome_is_recorded_once_the_api_server_is_back() -> Result<(), 
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     world.plane.control.stop_apiserver();
     assert!(world.sim.release(held.id, Release::Continue));
-    let replied = || calls(&world, &number)[0].delivery == Delivery::Complete;
+    let replied = || world.calls(&number)[0].delivery == Delivery::Complete;
     until("the reply is out", replied).await;
     let tried = || operator.log().contains("Outcome not recorded yet");
     until("the operator tried to record it", tried).await;
@@ -39,7 +38,7 @@ async fn c05_an_outcome_is_recorded_once_the_api_server_is_back() -> Result<(), 
     assert_verified(&status, &number);
     // From memory, not found by a read.
     assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
-    assert_eq!(calls(&world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     world.finish_after_restart().await.map(|_| ())
 }
 
@@ -70,7 +69,7 @@ async fn c06_an_outcome_is_recorded_during_the_shutdown_of_the_process() -> Resu
     assert_eq!(operator.ended(PATIENCE).await?, Some(0));
     let status = world.get("c06").await?.data["status"].clone();
     assert_verified(&status, &number);
-    assert_eq!(calls(&world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     world.finish_after_restart().await.map(|_| ())
 }
 
@@ -121,7 +120,7 @@ async fn c07_an_outcome_is_recorded_through_conflicts() {
     assert_verified(&status, &number);
     assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
     assert!(conflicts(&world) >= 1, "no write met a conflict");
-    assert_eq!(calls(&world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
 }
 
@@ -154,7 +153,7 @@ async fn c03_a_claim_that_loses_against_another_write_sends_nothing() {
     assert_verified(&status, &number);
     assert_eq!(status["attempt"]["number"], 1, "{status}");
     assert_eq!(
-        (calls(&world, &number).len(), executed(&world, &number)),
+        (world.calls(&number).len(), world.executed(&number)),
         (1, 1)
     );
     world.finish().await.unwrap();
@@ -186,7 +185,7 @@ async fn a_claim_of_another_process_during_the_look_wins() {
         status["attempt"]["id"], "00112233445566778899aabbccddeeff",
         "{status}"
     );
-    assert!(calls(&world, &number).is_empty());
+    assert!(world.calls(&number).is_empty());
     world.finish().await.unwrap();
 }
 
@@ -212,12 +211,12 @@ async fn c04_a_claim_without_an_answer_is_not_sent_and_not_stuck() -> Result<(),
     let gave_up = || operator.log().contains("Attempt not begun");
     until("the claim was given up", gave_up).await;
     world.plane.control.resume_apiserver().unwrap();
-    assert!(calls(&world, &number).is_empty(), "sent without a claim");
+    assert!(world.calls(&number).is_empty(), "sent without a claim");
     let status = reason(&world, "c04", "Verified").await;
     assert_verified(&status, &number);
     assert_eq!(status["attempt"]["number"], 1, "{status}");
     assert_eq!(
-        (calls(&world, &number).len(), executed(&world, &number)),
+        (world.calls(&number).len(), world.executed(&number)),
         (1, 1)
     );
     world.finish_after_restart().await.map(|_| ())
@@ -239,14 +238,14 @@ async fn released_during_the_call(world: &World, right: &str, wanted: &str) -> s
     assert!(world.sim.release(held.id, Release::Continue));
     let status = reason(world, "r", wanted).await;
     // Recorded by the attempt itself: no second claim was needed to find out.
-    let call = &calls(world, &number)[0];
+    let call = &world.calls(&number)[0];
     assert_eq!(
         status["attempt"]["id"].as_str(),
         call.nonce.as_deref(),
         "{status}"
     );
     crate::look_again(world, "r", "again").await;
-    assert_eq!(calls(world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
     status
 }

@@ -6,8 +6,8 @@ use harness::{Migration, World, condition};
 use serde_json::{Value, json};
 
 use crate::{
-    NEVER_FINAL, OPERATOR, SOON_FINAL, assert_final_unknown, assert_verified, calls, code,
-    finished, phone, reason, until,
+    NEVER_FINAL, OPERATOR, SOON_FINAL, assert_final_unknown, assert_verified, code, finished,
+    phone, reason, until,
 };
 
 /// A claim of now that nobody knows.
@@ -38,7 +38,7 @@ async fn a_foreign_claim_is_observed_and_ends_final_unknown() {
     let status = finished(&world, "f").await;
     assert_final_unknown(&status);
     assert_eq!(status["attempt"]["id"], "not-ours", "{status}");
-    assert!(calls(&world, &phone(1)).is_empty());
+    assert!(world.calls(&phone(1)).is_empty());
     world.finish().await.unwrap();
 }
 
@@ -53,7 +53,7 @@ async fn a_foreign_claim_that_succeeded_is_adopted() {
     let status = reason(&world, "f", "Verified").await;
     assert_verified(&status, &number);
     assert_eq!(status["attempt"]["outcome"], "Adopted", "{status}");
-    assert!(calls(&world, &number).is_empty());
+    assert!(world.calls(&number).is_empty());
     world.finish().await.unwrap();
 }
 
@@ -99,11 +99,11 @@ async fn t19_absurd_statuses_lead_to_no_call_and_stop_nobody() {
     for n in 0..statuses.len() {
         crate::look_again(&world, &format!("f-{n}"), "now").await;
     }
-    let observed = || !crate::reads(&world, &phone(0)).is_empty();
+    let observed = || !world.reads(&phone(0)).is_empty();
     until("an open claim is observed", observed).await;
     for (n, forged) in statuses.iter().enumerate() {
         let name = format!("f-{n}");
-        assert!(calls(&world, &phone(n)).is_empty(), "{name}: {forged}");
+        assert!(world.calls(&phone(n)).is_empty(), "{name}: {forged}");
         let status = world.get(&name).await.unwrap().data["status"].clone();
         assert!(status["id"].is_null(), "{name}: {status}");
         assert_ne!(condition(&status, "Ready"), "True", "{name}: {status}");
@@ -124,7 +124,7 @@ async fn t19_a_forged_release_gives_no_more_codes_than_the_limit() {
     let status = reason(&world, "plain", "Verified").await;
     assert_verified(&status, &phone(2));
     crate::look_again(&world, "absurd", "now").await;
-    assert!(calls(&world, &phone(1)).is_empty());
+    assert!(world.calls(&phone(1)).is_empty());
     world.finish().await.unwrap();
 }
 
@@ -140,6 +140,6 @@ async fn t19_a_hold_from_a_forged_status_is_short() {
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     let status = reason(&world, "held", "Verified").await;
     assert_verified(&status, &phone(1));
-    assert_eq!(calls(&world, &phone(1)).len(), 1);
+    assert_eq!(world.calls(&phone(1)).len(), 1);
     world.finish().await.unwrap();
 }

@@ -6,8 +6,8 @@ use harness::{Migration, condition};
 use serde_json::json;
 
 use crate::{
-    OPERATOR, SOON_FINAL, assert_final_unknown, assert_verified, calls, code, executed, finished,
-    next_call, phone, reason,
+    OPERATOR, SOON_FINAL, assert_final_unknown, assert_verified, code, finished, next_call, phone,
+    reason,
 };
 
 /// Two numbers meet the same fault: one after its execution, one instead of it. The first must
@@ -23,14 +23,14 @@ async fn observed(world: &World, executed_then: Option<Fault>, instead: Option<F
         let status = reason(world, "ran", "Verified").await;
         assert_verified(&status, &a);
         assert_eq!(status["attempt"]["outcome"], "Adopted", "{status}");
-        assert_eq!((calls(world, &a).len(), executed(world, &a)), (1, 1));
+        assert_eq!((world.calls(&a).len(), world.executed(&a)), (1, 1));
     }
     if let Some(fault) = instead {
         world.sim.add_fault(next_call(&b, fault)).unwrap();
         world.ready_migration("not", &b, &code(2)).await.unwrap();
         let status = finished(world, "not").await;
         assert_final_unknown(&status);
-        assert_eq!((calls(world, &b).len(), executed(world, &b)), (1, 0));
+        assert_eq!((world.calls(&b).len(), world.executed(&b)), (1, 0));
     }
     world.finish().await.unwrap();
 }
@@ -68,10 +68,10 @@ async fn c15_reset_before_a_byte_was_read_is_never_sent_twice() {
     let status = finished(&world, "reset").await;
     // "Provably unsent" is allowed to go on; anything else must end unknown.
     match harness::reason(&status) {
-        "Verified" => assert_eq!(executed(&world, &number), 1),
+        "Verified" => assert_eq!(world.executed(&number), 1),
         _ => {
             assert_final_unknown(&status);
-            assert_eq!(executed(&world, &number), 0);
+            assert_eq!(world.executed(&number), 0);
         }
     }
     world.finish().await.unwrap();

@@ -8,7 +8,10 @@
 use std::time::Duration;
 
 use harness::World;
-use harness::cams_simulator::{Entry, FaultRule, VERIFIED};
+use harness::cams_simulator::{FaultRule, VERIFIED};
+use harness::expect::{
+    NEVER_FINAL, PATIENCE, SOON_FINAL, assert_verified, finished, reason, until,
+};
 use k8s_openapi::api::events::v1::Event;
 use serde_json::Value;
 
@@ -24,12 +27,6 @@ mod terminate;
 
 /// The binary under test.
 const OPERATOR: &str = env!("CARGO_BIN_EXE_phone-migration-operator");
-/// With this a lost outcome becomes final about 5 s after it was signed.
-const SOON_FINAL: &[&str] = &["--signature-validity", "2s"];
-/// With this it does not become final while a case runs.
-const NEVER_FINAL: &[&str] = &["--signature-validity", "10m"];
-/// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(50);
 
 /// Phone number `n` of a case.
 fn phone(n: usize) -> String {
@@ -41,33 +38,9 @@ fn code(n: usize) -> String {
     format!("7391{n:04}")
 }
 
-/// Submissions of a number that were received.
-fn calls(world: &World, phone: &str) -> Vec<Entry> {
-    world.calls(phone)
-}
-
-/// How many submissions of a number were executed.
-fn executed(world: &World, phone: &str) -> usize {
-    world.executed(phone)
-}
-
-/// Status reads of a number that were received.
-fn reads(world: &World, phone: &str) -> Vec<Entry> {
-    world.reads(phone)
-}
-
 /// A rule for the next submission of a number only.
 fn next_call(phone: &str, fault: harness::cams_simulator::Fault) -> FaultRule {
     FaultRule::new(fault).action(VERIFIED).phone(phone).once()
-}
-
-/// Waits until `holds`.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// Waits for the one Event of a reason: nothing else waits for it.
@@ -85,18 +58,6 @@ async fn told(world: &World, wanted: &str) -> Event {
     }
 }
 
-/// Waits until status is finished, one way or the other.
-async fn finished(world: &World, name: &str) -> Value {
-    let done = |status: &Value| harness::condition(status, "Finished") == "True";
-    world.until(name, PATIENCE, done).await.unwrap()
-}
-
-/// Waits until the resource has a reason, longer than `World::until_reason` does.
-async fn reason(world: &World, name: &str, wanted: &str) -> Value {
-    let there = |status: &Value| harness::reason(status) == wanted;
-    world.until(name, PATIENCE, there).await.unwrap()
-}
-
 /// Makes the operator look again and waits until it did.
 async fn look_again(world: &World, name: &str, token: &str) -> Value {
     world.request(name, token).await.unwrap();
@@ -111,11 +72,4 @@ fn assert_final_unknown(status: &Value) {
     assert_eq!(harness::condition(status, "Stalled"), "True", "{status}");
     assert_eq!(harness::condition(status, "Ready"), "False", "{status}");
     assert_eq!(status["attempt"]["outcome"], "UnknownFinal", "{status}");
-}
-
-/// Verified with the Id that the simulator gave the number.
-fn assert_verified(status: &Value, phone: &str) {
-    assert_eq!(harness::reason(status), "Verified", "{status}");
-    assert_eq!(harness::condition(status, "Ready"), "True", "{status}");
-    assert_eq!(status["id"], format!("id-{phone}"), "{status}");
 }

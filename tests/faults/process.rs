@@ -7,8 +7,7 @@ use harness::{Migration, World, requests_of};
 use serde_json::json;
 
 use crate::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, calls, code, executed, next_call, phone,
-    reason, until,
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
 };
 
 #[tokio::test]
@@ -27,9 +26,9 @@ async fn a_provisional_unknown_is_not_re_armed_by_a_code_or_a_token() {
         .unwrap();
     let status = crate::look_again(&world, "p", "now").await;
     assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
-    let read_twice = || crate::reads(&world, &number).len() >= 3;
+    let read_twice = || world.reads(&number).len() >= 3;
     until("reads go on", read_twice).await;
-    assert_eq!(calls(&world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
 }
 
@@ -80,7 +79,7 @@ async fn a_resource_restored_without_its_status_is_adopted_without_a_call() {
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     let status = reason(&world, "r", "Verified").await;
     assert_verified(&status, &number);
-    assert_eq!(calls(&world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
 }
 
@@ -97,7 +96,7 @@ async fn a_recreated_resource_is_adopted_by_the_same_process_without_the_look() 
     world.create(&sends).await.unwrap();
     let status = reason(&world, "r", "Verified").await;
     assert_verified(&status, &number);
-    assert_eq!(calls(&world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
 }
 
@@ -127,6 +126,6 @@ async fn a_second_signal_stops_at_once_and_the_attempt_is_observed() {
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     let status = reason(&world, "twice", "Verified").await;
     assert_verified(&status, &number);
-    assert_eq!(executed(&world, &number), 1);
+    assert_eq!(world.executed(&number), 1);
     world.finish().await.unwrap();
 }

@@ -5,8 +5,8 @@ use harness::{Migration, World};
 use serde_json::json;
 
 use crate::{
-    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, calls, code, executed, finished,
-    look_again, next_call, phone, reason, told,
+    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, code, finished, look_again,
+    next_call, phone, reason, told,
 };
 
 /// A resource whose code `code(2)` was refused; the right one is `code(1)`.
@@ -17,7 +17,7 @@ async fn refused(world: &World, name: &str) -> String {
     world.create(&Migration::new(name, &number)).await.unwrap();
     let status = reason(world, name, "CodeRejected").await;
     assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
-    assert_eq!(executed(world, &number), 1);
+    assert_eq!(world.executed(&number), 1);
     number
 }
 
@@ -31,7 +31,7 @@ async fn c27_a_new_code_after_a_refusal_is_submitted() {
     assert_verified(&status, &number);
     assert_eq!(status["attempt"]["number"], 2, "{status}");
     assert_eq!(status["history"][0]["outcome"], "Refused", "{status}");
-    assert_eq!(executed(&world, &number), 2);
+    assert_eq!(world.executed(&number), 2);
     world.finish().await.unwrap();
 }
 
@@ -55,16 +55,16 @@ async fn c28_a_refused_code_is_not_sent_again_whatever_happens_to_its_secret() {
         .unwrap();
     let seen = |s: &serde_json::Value| s["lastHandledRetryToken"] == "again";
     world.until("r", PATIENCE, seen).await.unwrap();
-    assert_eq!(calls(&world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     // Another code is refused, then the first is put back.
     world.code("r", &code(3)).await.unwrap();
     let two = |s: &serde_json::Value| s["history"].as_array().is_some_and(|h| h.len() == 2);
     world.until("r", PATIENCE, two).await.unwrap();
-    assert_eq!(calls(&world, &number).len(), 2);
+    assert_eq!(world.calls(&number).len(), 2);
     world.code("r", &code(2)).await.unwrap();
     let status = look_again(&world, "r", "put back").await;
     assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
-    assert_eq!(calls(&world, &number).len(), 2);
+    assert_eq!(world.calls(&number).len(), 2);
     world.finish().await.unwrap();
 }
 
@@ -78,7 +78,7 @@ async fn c28_a_refused_code_is_not_sent_again_after_a_restart() {
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     let status = look_again(&world, "r", "restarted").await;
     assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
-    assert_eq!(calls(&world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
 }
 
@@ -87,19 +87,19 @@ async fn c28_a_recreated_resource_takes_over_what_its_code_led_to() {
     let world = World::new(OPERATOR, "c28-recreated").await.unwrap();
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     let number = refused(&world, "r").await;
-    let first = calls(&world, &number)[0].clone();
+    let first = world.calls(&number)[0].clone();
     world.delete("r").await.unwrap();
     world.create(&Migration::new("r", &number)).await.unwrap();
     let status = reason(&world, "r", "CodeRejected").await;
     assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
     assert_eq!(status["requestId"], first.request_id, "{status}");
     assert_eq!(status["history"][0]["number"], 1, "{status}");
-    assert_eq!(calls(&world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     // It is its own history now: a different code goes on.
     world.code("r", &code(1)).await.unwrap();
     let status = reason(&world, "r", "Verified").await;
     assert_verified(&status, &number);
-    assert_eq!(calls(&world, &number).len(), 2);
+    assert_eq!(world.calls(&number).len(), 2);
     world.finish().await.unwrap();
 }
 
@@ -126,7 +126,7 @@ async fn c29_a_secret_deleted_during_the_call_changes_nothing() {
     assert!(world.sim.release(held.id, Release::Continue));
     let status = reason(&world, "c29", "Verified").await;
     assert_verified(&status, &number);
-    assert_eq!(executed(&world, &number), 1);
+    assert_eq!(world.executed(&number), 1);
     world.finish().await.unwrap();
 }
 
@@ -148,9 +148,9 @@ async fn recreated_in_flight(world: &World, right: &str, wanted: &str) -> serde_
     assert!(status["attempt"].is_null(), "{status}");
     assert!(world.sim.release(held.id, Release::Continue));
     let status = reason(world, "c30", wanted).await;
-    assert_eq!(calls(world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     let event = told(world, "OutcomeWithoutResource").await;
-    let call = &calls(world, &number)[0];
+    let call = &world.calls(&number)[0];
     assert!(event.note.as_deref().unwrap().contains(&call.request_id));
     let line = world.logs().concat();
     assert!(line.contains("Outcome of an attempt whose resource is gone"));
@@ -182,7 +182,7 @@ async fn recreated_while_unknown(world: &World, fault: Fault) -> serde_json::Val
     world.create(&Migration::new("u", &number)).await.unwrap();
     reason(world, "u", "Queued").await;
     let status = finished(world, "u").await;
-    assert_eq!(calls(world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     status
 }
 
@@ -207,7 +207,7 @@ async fn c30_recreated_while_unknown_a_code_stays_spent_and_a_different_one_goes
     let status = reason(&world, "u", "Verified").await;
     assert_verified(&status, &phone(1));
     assert_eq!(
-        (calls(&world, &phone(1)).len(), executed(&world, &phone(1))),
+        (world.calls(&phone(1)).len(), world.executed(&phone(1))),
         (2, 1)
     );
     world.finish().await.unwrap();

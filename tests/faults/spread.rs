@@ -4,8 +4,8 @@ use harness::cams_simulator::{Fault, Release, Stage};
 use harness::{Migration, World, requests_of};
 
 use crate::{
-    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_final_unknown, assert_verified, calls,
-    code, executed, finished, next_call, phone, reason,
+    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_final_unknown, assert_verified, code,
+    finished, next_call, phone, reason,
 };
 
 /// No lease: the claim alone keeps them apart.
@@ -23,7 +23,7 @@ async fn two_operators_send_each_code_once() {
     for n in 0..20 {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;
         assert_verified(&status, &phone(n));
-        assert_eq!(executed(&world, &phone(n)), 1);
+        assert_eq!(world.executed(&phone(n)), 1);
     }
     world.finish().await.unwrap();
 }
@@ -73,12 +73,12 @@ async fn thirty_accepted_codes_keep_their_budget_of_requests() {
     for n in 0..30 {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;
         assert_verified(&status, &phone(n));
-        assert_eq!(executed(&world, &phone(n)), 1);
+        assert_eq!(world.executed(&phone(n)), 1);
     }
     let figures = world.finish().await.unwrap();
     // A busy machine may be late and meet a throttle, which costs another claim.
     let once: Vec<usize> = (0..30)
-        .filter(|n| calls(&world, &phone(*n)).len() == 1)
+        .filter(|n| world.calls(&phone(*n)).len() == 1)
         .collect();
     assert!(once.len() >= 20, "{once:?}");
     // It may also lose a turn and look twice: what all cost together is bounded, and each write.
@@ -112,6 +112,6 @@ async fn a_late_refusal_replaces_a_final_unknown() {
     let status = reason(&world, "late", "CodeRejected").await;
     assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
     assert_eq!(status["history"].as_array().unwrap().len(), 1, "{status}");
-    assert_eq!(calls(&world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
 }

@@ -7,8 +7,7 @@ use harness::{Migration, Operator, World};
 use serde_json::json;
 
 use crate::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, calls, code, executed, next_call, phone,
-    reason, until,
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
 };
 
 /// Waits until `/readyz` no longer says 200: the process knows that it is to stop.
@@ -50,8 +49,8 @@ async fn a_running_call_is_recorded_before_the_exit() {
     assert_eq!(exit, Some(0));
     let status = world.get("drain").await.unwrap().data["status"].clone();
     assert_verified(&status, &number);
-    assert_eq!(executed(&world, &number), 1);
-    assert!(calls(&world, &phone(2)).is_empty());
+    assert_eq!(world.executed(&number), 1);
+    assert!(world.calls(&phone(2)).is_empty());
     world.finish().await.unwrap();
 }
 
@@ -84,14 +83,14 @@ async fn a_claim_that_was_not_sent_is_released_and_nothing_is_burnt() {
     let name = format!("r-{waiting}");
     let status = world.get(&name).await.unwrap().data["status"].clone();
     assert_eq!(status["attempt"]["outcome"], "NotSent", "{status}");
-    assert!(calls(&world, &numbers[waiting]).is_empty());
+    assert!(world.calls(&numbers[waiting]).is_empty());
     for (n, number) in numbers.iter().enumerate() {
         let status = world.get(&format!("r-{n}")).await.unwrap().data["status"].clone();
         let open = status["attempt"].is_object() && status["attempt"]["outcome"].is_null();
         assert!(!open, "left open: {status}");
         assert_eq!(
-            calls(&world, number).len(),
-            executed(&world, number),
+            world.calls(number).len(),
+            world.executed(number),
             "{status}"
         );
     }
@@ -101,7 +100,7 @@ async fn a_claim_that_was_not_sent_is_released_and_nothing_is_burnt() {
         assert_verified(&status, number);
         assert_eq!(status["attempt"]["number"], 1, "{status}");
         assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
-        assert_eq!(calls(&world, number).len(), 1);
+        assert_eq!(world.calls(number).len(), 1);
     }
     world.finish().await.unwrap();
 }
@@ -121,7 +120,7 @@ async fn claimed_and_unsent(world: &World, numbers: &[String]) -> usize {
                 .into_iter()
                 .rfind(|e| e.action == VERIFIED);
             let recent = last.is_some_and(|e| world.sim.now_us() < e.arrived_us + 400_000);
-            if open && recent && calls(world, number).is_empty() {
+            if open && recent && world.calls(number).is_empty() {
                 return n;
             }
         }
@@ -144,7 +143,7 @@ async fn c08_a_process_that_was_stopped_after_its_claim_does_not_send_late() {
     let name = format!("r-{waiting}");
     let status = world.get(&name).await.unwrap().data["status"].clone();
     let old = status["attempt"]["id"].as_str().unwrap().to_owned();
-    let received = || calls(&world, &numbers[waiting]).len();
+    let received = || world.calls(&numbers[waiting]).len();
     assert!(status["attempt"]["outcome"].is_null(), "{status}");
     assert_eq!(received(), 0);
     let slept = tokio::time::Instant::now() + Duration::from_secs(11);

@@ -5,7 +5,7 @@ use harness::cams_simulator::Entry;
 use serde_json::Value;
 
 use crate::point::{NAME, Point};
-use crate::{PATIENCE, calls, code, executed, phone, reason};
+use crate::{PATIENCE, code, phone, reason};
 
 /// The code that the user gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,13 +73,13 @@ pub async fn assert_end(world: &World, point: Point, given: Given, claimed: Opti
         End::Sent => {
             let status = reason(world, NAME, recorded(given)).await;
             assert_eq!(status["attempt"]["number"], 1, "{status}");
-            assert_carried(&calls(world, &number), &[status["attempt"]["id"].as_str()]);
+            assert_carried(&world.calls(&number), &[status["attempt"]["id"].as_str()]);
         }
         End::Found => {
             let status = reason(world, NAME, "Verified").await;
             assert_verified(&status, &number);
             assert_eq!(status["attempt"]["id"].as_str(), claimed, "{status}");
-            assert_carried(&calls(world, &number), &[claimed]);
+            assert_carried(&world.calls(&number), &[claimed]);
         }
         End::Unknown { calls: received } => {
             let done = |status: &Value| harness::condition(status, "Finished") == "True";
@@ -87,21 +87,21 @@ pub async fn assert_end(world: &World, point: Point, given: Given, claimed: Opti
             assert_final_unknown(&status);
             look_again(world, "the same code").await;
             let sent = vec![claimed; received];
-            assert_carried(&calls(world, &number), &sent);
+            assert_carried(&world.calls(&number), &sent);
             assert_next_code_goes_on(world, sent).await;
         }
         End::Recorded => {
             look_again(world, "recorded").await;
             let status = reason(world, NAME, recorded(given)).await;
             assert_eq!(status["attempt"]["id"].as_str(), claimed, "{status}");
-            assert_carried(&calls(world, &number), &[claimed]);
+            assert_carried(&world.calls(&number), &[claimed]);
             match given {
                 Given::Right => assert_verified(&status, &number),
                 Given::Wrong => assert_next_code_goes_on(world, vec![claimed]).await,
             }
         }
     }
-    assert!(executed(world, &number) <= calls(world, &number).len());
+    assert!(world.executed(&number) <= world.calls(&number).len());
 }
 
 /// A different, right code is sent once.
@@ -115,7 +115,7 @@ async fn assert_next_code_goes_on(world: &World, mut sent: Vec<Option<&str>>) {
     assert_eq!(status["attempt"]["number"], 2, "{status}");
     assert_eq!(status["history"].as_array().unwrap().len(), 1, "{status}");
     sent.push(status["attempt"]["id"].as_str());
-    assert_carried(&calls(world, &number), &sent);
+    assert_carried(&world.calls(&number), &sent);
 }
 
 /// The calls carried these attempts, in this order, and no others.

@@ -6,7 +6,7 @@ use harness::cams_simulator::{Decision, VERIFIED};
 use harness::{Migration, Operator, Seed, World, for_each_seed};
 use tokio::time::{Instant, sleep_until};
 
-use crate::{NEVER_FINAL, OPERATOR, PATIENCE, code, executed, phone, until};
+use crate::{NEVER_FINAL, OPERATOR, PATIENCE, code, phone, until};
 
 /// Every so many resources one has a wrong code.
 const WRONG_EVERY: usize = 7;
@@ -116,7 +116,7 @@ async fn c02_killed_operators_send_each_code_at_most_once_and_lose_nothing() {
         }
         let ends = settled(&world, 20, PATIENCE).await;
         seed.plan(format!("{ends:?}"));
-        let max = (0..20).map(|n| executed(&world, &phone(n))).max();
+        let max = (0..20).map(|n| world.executed(&phone(n))).max();
         assert_eq!(max, Some(1));
         world.finish().await.unwrap();
     };

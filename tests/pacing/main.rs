@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use harness::cams_simulator::{self, Decision, Entry, READ_STATUS, VERIFIED};
+use harness::expect::NEVER_FINAL;
 use harness::{Operator, World};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -27,8 +28,6 @@ mod yardstick;
 const OPERATOR: &str = env!("CARGO_BIN_EXE_phone-migration-operator");
 /// The quota of an account, per second and action.
 const QUOTA: u32 = 10;
-/// With this a lost outcome does not become final while a case runs.
-const NEVER_FINAL: &[&str] = &["--signature-validity", "10m"];
 /// The seed of every jitter of a run.
 const SEED: &str = "PHONEMIG_TEST_SEED";
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use harness::cams_simulator::{Entry, VERIFIED};
+use harness::expect::{PATIENCE, SOON_FINAL};
 use harness::{World, crowd_name, crowd_phone, reason};
 use serde_json::Value;
 
@@ -14,9 +15,6 @@ const RESOURCES: u32 = 40;
 const LATER: u32 = 5;
 /// The window, and the allowance that a process begins with.
 const SILENCE: Duration = Duration::from_millis(1_010);
-const PATIENCE: Duration = Duration::from_secs(50);
-/// What the killed process claimed and did not send becomes final soon.
-const SOON_FINAL: &[&str] = &["--signature-validity", "2s"];
 
 /// Waits until the last second holds as many submissions as the quota allows.
 async fn until_full_speed(world: &World) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use harness::{Migration, Then, When, World};
 use tokio::time::Instant;
 
-use crate::{NEVER_FINAL, OPERATOR, assert_verified, calls, code, phone, reason};
+use crate::{NEVER_FINAL, OPERATOR, assert_verified, code, phone, reason};
 
 /// Three Events come before the last state, and each would cost its deadline of 5 s.
 const FASTER_THAN: Duration = Duration::from_secs(12);
@@ -39,7 +39,7 @@ async fn events_that_nobody_takes_delay_nothing() {
     let took = start.elapsed();
     let status = reason(&world, "told", "Verified").await;
     assert_verified(&status, &number);
-    assert_eq!(calls(&world, &number).len(), 3);
+    assert_eq!(world.calls(&number).len(), 3);
     assert!(silence.hits() >= 3, "{} Events", silence.hits());
     assert!(took < FASTER_THAN, "took {took:?}");
     let stopped = Instant::now();

@@ -7,7 +7,7 @@ use harness::{Then, World, outcome_of};
 use serde_json::json;
 
 use crate::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified_by_one_call, calls, code, phone, reason, until,
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified_by_one_call, code, phone, reason, until,
 };
 
 /// The call of a number is held after its execution.
@@ -31,7 +31,7 @@ async fn away_at_the_reply(name: &str, outage: Duration) {
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     proxy.down().await.unwrap();
     assert!(world.sim.release(held.id, Release::Continue));
-    let replied = || calls(&world, &number)[0].delivery == Delivery::Complete;
+    let replied = || world.calls(&number)[0].delivery == Delivery::Complete;
     until("the reply is out", replied).await;
     let tried = || operator.log().contains("Outcome not recorded yet");
     until("the operator tried to record it", tried).await;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     NEVER_FINAL, OPERATOR, assert_verified, assert_verified_by_one_call,
-    assert_verified_by_one_execution, calls, code, event_of, phone, reason, secret_of,
+    assert_verified_by_one_execution, code, event_of, phone, reason, secret_of,
 };
 
 /// How long it refuses.
@@ -109,7 +109,7 @@ async fn conflicts_of_what_a_read_found_are_no_hot_loop_and_lose_nothing() {
     refused.remove();
     let status = reason(&world, "found", "Verified").await;
     assert_verified(&status, &number);
-    assert_eq!(calls(&world, &number).len(), 1);
+    assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
 }
 

@@ -7,9 +7,7 @@ use harness::cams_simulator::{Fault, FaultRule, Release, Stage, VERIFIED};
 use harness::{FaultProxy, FrameThen, Migration, Recording, Rule, Then, When, World};
 use serde_json::{Value, json};
 
-use crate::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified_by_one_call, calls, code, phone, reason,
-};
+use crate::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified_by_one_call, code, phone, reason};
 
 const NAME: &str = "again";
 
@@ -84,7 +82,7 @@ async fn old_frames_after_the_outcome_send_nothing_again() {
     }
     let now = world.get(NAME).await.unwrap().data["status"].clone();
     assert_eq!(now, status);
-    assert_eq!(calls(&world, &phone(1)).len(), 1);
+    assert_eq!(world.calls(&phone(1)).len(), 1);
     world.finish().await.unwrap();
 }
 
@@ -105,13 +103,13 @@ async fn old_frames_during_the_call_send_nothing_again() {
     label(&world, "created").await;
     replayed.hit().await.unwrap();
     a_later_one(&world, 2).await;
-    assert_eq!(calls(&world, &phone(1)).len(), 1);
+    assert_eq!(world.calls(&phone(1)).len(), 1);
     assert!(world.sim.release(held.id, Release::Continue));
     let status = reason(&world, NAME, "Verified").await;
     assert_verified_by_one_call(&world, &status, &phone(1));
     a_later_one(&world, 3).await;
     assert!(twice.hits() > 3);
-    assert_eq!(calls(&world, &phone(1)).len(), 1);
+    assert_eq!(world.calls(&phone(1)).len(), 1);
     world.finish().await.unwrap();
 }
 
@@ -161,6 +159,6 @@ async fn a_deletion_that_never_was_and_an_old_frame_send_nothing_again() {
     a_later_one(&world, 4).await;
     let now = world.get(NAME).await.unwrap().data["status"].clone();
     assert_eq!(now, status);
-    assert_eq!(calls(&world, &phone(1)).len(), 1);
+    assert_eq!(world.calls(&phone(1)).len(), 1);
     world.finish().await.unwrap();
 }

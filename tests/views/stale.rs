@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     NEVER_FINAL, OPERATOR, PATIENCE, assert_verified_by_one_call, assert_verified_by_one_execution,
-    calls, code, phone, reason,
+    code, phone, reason,
 };
 
 /// The watch breaks off and cannot be had again; what changed meanwhile is only in a new list.
@@ -49,7 +49,7 @@ async fn c10_after_a_lost_watch_the_newest_code_and_spec_count() {
         expired.remove();
         let status = reason(&world, "c10", "Verified").await;
         assert_verified_by_one_call(&world, &status, &number);
-        assert_eq!(calls(&world, &number)[0].code.as_deref(), Some(&*code(2)));
+        assert_eq!(world.calls(&number)[0].code.as_deref(), Some(&*code(2)));
         let requests = proxy.requests();
         let mut later = requests.iter().filter(|request| request.seq > gone.seq);
         assert!(later.any(|r| r.target.verb.to_string() == "list"));
@@ -160,7 +160,7 @@ impl Past {
             .unwrap();
         let status = reason(world, "later", "Verified").await;
         assert_verified_by_one_call(world, &status, &later);
-        assert_eq!(calls(world, &phone(1)).len(), 1);
+        assert_eq!(world.calls(&phone(1)).len(), 1);
         let now = world.get(NAME).await.unwrap().data["status"].clone();
         assert_eq!(now, self.status);
         world.finish().await.unwrap();

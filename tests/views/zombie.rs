@@ -6,9 +6,7 @@ use std::time::Duration;
 use harness::{FaultProxy, Operator, World, claim_of};
 use serde_json::Value;
 
-use crate::{
-    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, calls, code, phone, reason,
-};
+use crate::{NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, code, phone, reason};
 
 /// Past the age of 10 s at which a signature is no longer sent.
 const ASLEEP: Duration = Duration::from_secs(11);
@@ -36,7 +34,7 @@ async fn fall_asleep(world: &World, flags: &[&str]) -> Night {
     let other = world.operator(flags).await.unwrap();
     reason(world, "c08", "OutcomeUnknown").await;
     tokio::time::sleep_until(since + ASLEEP).await;
-    assert!(calls(world, &phone(1)).is_empty());
+    assert!(world.calls(&phone(1)).is_empty());
     Night {
         _proxy: proxy,
         zombie,
@@ -63,7 +61,7 @@ async fn c08_a_zombie_releases_what_it_cannot_send_and_one_call_is_made() {
     assert_ne!(status["attempt"]["id"], night.claim, "{status}");
     assert_eq!(status["attempt"]["number"], 1, "{status}");
     assert_never_sent(&world, &night.claim);
-    assert_eq!(calls(&world, &phone(1)).len(), 1);
+    assert_eq!(world.calls(&phone(1)).len(), 1);
     drop(night.other);
     world.finish().await.unwrap();
 }
@@ -85,6 +83,6 @@ async fn c08_a_zombie_does_not_send_what_another_declared_unknown() {
     assert_eq!(status["attempt"]["id"], night.claim, "{status}");
     assert_eq!(status["attempt"]["outcome"], "UnknownFinal", "{status}");
     assert_eq!(zombie.stop().await.unwrap(), Some(0));
-    assert!(calls(&world, &phone(1)).is_empty());
+    assert!(world.calls(&phone(1)).is_empty());
     world.finish().await.unwrap();
 }

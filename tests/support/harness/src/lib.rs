@@ -20,6 +20,7 @@ mod cluster;
 mod crowd;
 mod error;
 mod events;
+pub mod expect;
 mod leaks;
 mod operator;
 mod rows;
