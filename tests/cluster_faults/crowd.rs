@@ -39,10 +39,7 @@ async fn a_crowd_without_secrets_is_no_hot_loop() {
     let mut operator = world.operator(NEVER_FINAL).await.unwrap();
     for n in 0..RESOURCES {
         let phone = format!("8613861{n:06}");
-        world
-            .create(&Migration::new(name(n), phone))
-            .await
-            .unwrap();
+        world.create(&Migration::new(name(n), phone)).await.unwrap();
     }
     let (objects, waiting) = ("phonemigration_objects", "\"SecretNotFound\"");
     let crowd = RESOURCES as f64;
