@@ -13,9 +13,13 @@ mod crd_upgrade;
 mod helm;
 mod kustomize;
 mod lifecycle;
+#[allow(dead_code)]
+#[path = "../docs/page.rs"]
+mod page;
 mod release;
 mod render;
 mod rights;
 mod values;
+mod walk;
 
 const OPERATOR: &str = env!("CARGO_BIN_EXE_phone-migration-operator");
