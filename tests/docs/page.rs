@@ -105,29 +105,6 @@ impl Page {
         lines
     }
 
-    /// Commands of the blocks that are marked as `sh`: one for each line, and for lines that `\\` or
-    /// `|` continues.
-    pub fn commands(&self) -> Vec<String> {
-        let mut commands: Vec<String> = Vec::new();
-        let (mut inside, mut open) = (false, false);
-        for line in self.text.lines() {
-            if line.starts_with("```") {
-                (inside, open) = (line == "```sh", false);
-                continue;
-            }
-            if !inside || line.is_empty() {
-                continue;
-            }
-            let body = line.strip_suffix('\\').unwrap_or(line);
-            match commands.last_mut().filter(|_| open) {
-                Some(last) => last.push_str(body),
-                None => commands.push(body.to_owned()),
-            }
-            open = line.ends_with(['\\', '|']);
-        }
-        commands
-    }
-
     /// All code: lines of blocks, and texts between backquotes.
     pub fn code(&self) -> Vec<String> {
         let mut code = self.blocks();
