@@ -57,8 +57,19 @@ const RULES: &[(&[&str], &[&str])] = &[
             "cams/wire.rs",
             "cams/wire/json.rs",
             "cams/classify.rs",
-            "quota/queue.rs",
+            "quota/account.rs",
+            "quota/account/",
+            "quota/estimate.rs",
+            "quota/hold.rs",
+            "quota/hold/",
             "quota/pacer.rs",
+            // Not spacing.rs: the clock that governor is given has an `Instant`, and it is ours.
+            "quota/pacer/ahead.rs",
+            "quota/pacer/allowance.rs",
+            "quota/pacer/rate.rs",
+            "quota/pacer/window.rs",
+            "quota/queue.rs",
+            "quota/recent.rs",
         ],
         IMPURE,
     ),
@@ -119,9 +130,6 @@ const RULES: &[(&[&str], &[&str])] = &[
 
 /// The longest file, in lines.
 const LONGEST: usize = 350;
-
-/// Files over it, to be split; the list only shrinks.
-const LONGER: &[&str] = &["quota/account.rs", "quota/hold.rs", "quota/pacer.rs"];
 
 /// Our own enums, whose `match` names every variant.
 const ENUMS: &[&str] = &[
@@ -285,8 +293,7 @@ fn every_module_of_the_rules_exists() {
 fn no_file_is_too_long() {
     for (name, code) in files() {
         let lines = code.lines().count();
-        let excepted = LONGER.contains(&name.as_str());
-        assert!(lines <= LONGEST || excepted, "src/{name} has {lines} lines");
+        assert!(lines <= LONGEST, "src/{name} has {lines} lines");
     }
 }
 

@@ -17,10 +17,13 @@
 //! After a hold that a read ended, the back-off is remembered until a submission is
 //! answered: if reads pass and submissions do not, the next hold waits longer.
 
+mod episode;
+
 use std::time::Duration;
 
 use super::{Action, BlockCause, Report};
 use crate::clock::BootTime;
+use episode::Episode;
 
 /// First back-off.
 pub const FIRST_BACK_OFF: Duration = Duration::from_secs(5);
@@ -69,32 +72,6 @@ pub enum Change {
     ReadsPass,
     /// A submission ended the `Account` hold.
     SubmissionsPass,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Episode {
-    cause: Cause,
-    back_off: Duration,
-    next_probe: BootTime,
-}
-
-impl Episode {
-    fn new(cause: Cause, now: BootTime, back_off: Duration) -> Self {
-        Self {
-            cause,
-            back_off,
-            next_probe: now + back_off,
-        }
-    }
-
-    fn fail(&mut self, now: BootTime) {
-        self.back_off = self.back_off.saturating_mul(2).min(MAX_BACK_OFF);
-        self.next_probe = now + self.back_off;
-    }
-
-    fn again(&mut self, now: BootTime) {
-        self.next_probe = now + self.back_off;
-    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -18,6 +18,7 @@
 //! On a throttle: pause, halve the rate, one probe at a time, then recover. With
 //! unlimited quota there is no spacing and no window, but throttles still pause.
 
+mod ahead;
 mod allowance;
 mod rate;
 mod spacing;
@@ -38,13 +39,6 @@ pub use window::WINDOW;
 pub const DEADLINE: Duration = Duration::from_secs(10);
 /// No pause is longer, whatever the server asks for.
 pub const MAX_PAUSE: Duration = Duration::from_secs(120);
-/// Outstanding turns with unlimited quota.
-const UNLIMITED_TURNS: usize = 128;
-/// Beyond the worst preparation: covers the wait for the slot.
-const PREPARATION_SLACK: Duration = Duration::from_secs(1);
-/// Seconds of the rate that may be outstanding at most.
-const MAX_TURNS_AHEAD: f64 = 3.0;
-
 /// Names one send of one pacer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SendId(u64);
@@ -290,26 +284,6 @@ impl Pacer {
         }
     }
 
-    /// How many turns may be outstanding, if preparing has taken `worst_preparation` at
-    /// worst of late: enough that a prepared call waits for every slot, few enough that
-    /// signatures stay fresh.
-    pub fn turns_allowed(&self, now: BootTime, worst_preparation: Duration) -> usize {
-        if now < self.paused_until {
-            return 0;
-        }
-        match (&self.trust, &self.limits) {
-            (Trust::Probing { probe, .. }, _) => match *probe {
-                Probe::Due => 1,
-                Probe::Out { until, .. } | Probe::Ended { until } => usize::from(now >= until),
-            },
-            (Trust::Full, None) => UNLIMITED_TURNS,
-            (Trust::Full, Some(limits)) => {
-                let ahead = (worst_preparation + PREPARATION_SLACK).as_secs_f64();
-                whole_turns(limits.rate.per_second(now) * ahead.min(MAX_TURNS_AHEAD))
-            }
-        }
-    }
-
     /// J: the allowance for late arrival.
     pub fn allowance(&self, now: BootTime) -> Duration {
         self.allowance.current(now)
@@ -345,10 +319,4 @@ impl Pacer {
             | Trust::Full => None,
         }
     }
-}
-
-/// Rounded up, and at least two: one prepares while one waits for its slot.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Small and positive.
-fn whole_turns(turns: f64) -> usize {
-    (turns.ceil() as usize).max(2)
 }

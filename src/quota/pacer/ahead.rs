@@ -1,0 +1,41 @@
+//! How many turns may be out ahead of their slots. PURE.
+
+use std::time::Duration;
+
+use super::{Pacer, Probe, Trust};
+use crate::clock::BootTime;
+
+/// Outstanding turns with unlimited quota.
+const UNLIMITED_TURNS: usize = 128;
+/// Beyond the worst preparation: covers the wait for the slot.
+const PREPARATION_SLACK: Duration = Duration::from_secs(1);
+/// Seconds of the rate that may be outstanding at most.
+const MAX_TURNS_AHEAD: f64 = 3.0;
+
+impl Pacer {
+    /// How many turns may be outstanding, if preparing has taken `worst_preparation` at
+    /// worst of late: enough that a prepared call waits for every slot, few enough that
+    /// signatures stay fresh.
+    pub fn turns_allowed(&self, now: BootTime, worst_preparation: Duration) -> usize {
+        if now < self.paused_until {
+            return 0;
+        }
+        match (&self.trust, &self.limits) {
+            (Trust::Probing { probe, .. }, _) => match *probe {
+                Probe::Due => 1,
+                Probe::Out { until, .. } | Probe::Ended { until } => usize::from(now >= until),
+            },
+            (Trust::Full, None) => UNLIMITED_TURNS,
+            (Trust::Full, Some(limits)) => {
+                let ahead = (worst_preparation + PREPARATION_SLACK).as_secs_f64();
+                whole_turns(limits.rate.per_second(now) * ahead.min(MAX_TURNS_AHEAD))
+            }
+        }
+    }
+}
+
+/// Rounded up, and at least two: one prepares while one waits for its slot.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Small and positive.
+fn whole_turns(turns: f64) -> usize {
+    (turns.ceil() as usize).max(2)
+}
