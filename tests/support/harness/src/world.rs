@@ -1,22 +1,23 @@
 //! One namespace, one simulated account, and operators.
 
+mod objects;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use cams_simulator::{AccessKey, Config, Number, Simulator};
-use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
-use serde_json::{Value, json};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, PostParams};
 use tempfile::TempDir;
 
 use crate::cluster::{Plane, plane};
 use crate::error::{Error, Result};
 use crate::events::EventLog;
 use crate::operator::{Launch, Operator};
+
+pub use objects::{Migration, condition, reason};
 
 /// The key of the simulated account, both parts easy to search for.
 pub const ACCESS_KEY_ID: &str = "LTAI5tCanaryKeyId";
@@ -26,38 +27,6 @@ pub const ACCESS_KEY_SECRET: &str = "CanaryAccessKeySecret0123456789";
 pub const SECURITY_TOKEN: &str = "CAISCanary/Security+Token0123456789==";
 /// Key of the fingerprints.
 pub const FINGERPRINT_KEY: [u8; 32] = *b"canary fingerprint key, 32 bytes";
-/// Between two looks at the API server.
-const POLL: Duration = Duration::from_millis(40);
-
-/// A PhoneMigration to create.
-#[derive(Clone, Debug)]
-pub struct Migration {
-    /// metadata.name; the Secret is `<name>-code`.
-    pub name: String,
-    /// spec.phoneNumber.
-    pub phone: String,
-    /// Added to the spec.
-    pub spec: Value,
-}
-
-impl Migration {
-    /// With nothing special.
-    pub fn new(name: impl Into<String>, phone: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            phone: phone.into(),
-            spec: json!({}),
-        }
-    }
-
-    /// With more in the spec.
-    #[must_use]
-    pub fn spec(mut self, spec: Value) -> Self {
-        self.spec = spec;
-        self
-    }
-}
-
 /// See the crate's documentation.
 pub struct World {
     /// The shared control plane.
@@ -254,290 +223,8 @@ impl World {
             .collect()
     }
 
-    /// The API of PhoneMigrations in a namespace.
-    pub fn migrations_in(&self, namespace: &str) -> Api<DynamicObject> {
-        Api::namespaced_with(self.plane.admin.clone(), namespace, &resource())
-    }
-
-    /// The API of PhoneMigrations in all namespaces.
-    pub fn migrations_everywhere(&self) -> Api<DynamicObject> {
-        Api::all_with(self.plane.admin.clone(), &resource())
-    }
-
-    /// The API of PhoneMigrations in this world's namespace.
-    pub fn migrations(&self) -> Api<DynamicObject> {
-        self.migrations_in(&self.namespace)
-    }
-
     /// Makes the number known to the simulated account.
     pub fn number(&self, phone: &str, code: &str, id: &str) {
         self.sim.add_number(Number::new(phone, code, id));
     }
-
-    /// Creates or replaces the Secret of a migration.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
-    pub async fn code(&self, name: &str, code: &str) -> Result<()> {
-        self.secret(&format!("{name}-code"), json!({"code": code}))
-            .await
-    }
-
-    /// Creates or replaces a Secret.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
-    pub async fn secret(&self, name: &str, data: Value) -> Result<()> {
-        self.secret_in(&self.namespace, name, data).await
-    }
-
-    /// The same in any namespace.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
-    pub async fn secret_in(&self, namespace: &str, name: &str, data: Value) -> Result<()> {
-        self.remember(&data);
-        self.note(format!("put Secret {name}"));
-        let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), namespace);
-        let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
-        // Keys that are no longer named must go.
-        let _ = secrets.delete(name, &DeleteParams::default()).await;
-        let secret: Secret = serde_json::from_value(manifest).map_err(Error::at("Secret"))?;
-        secrets
-            .create(&PostParams::default(), &secret)
-            .await
-            .map(|_| ())
-            .map_err(Error::at(format!("Secret {name}")))
-    }
-
-    /// Whatever stands in a Secret is searched for in the end, whether or not it was sent; but a
-    /// time is no secret, and one character over and over occurs by chance.
-    fn remember(&self, data: &Value) {
-        let values = data.as_object().into_iter().flatten();
-        let secret = values
-            .filter_map(|(_, value)| value.as_str())
-            .filter(|value| {
-                let first = value.chars().next();
-                let is_time = value.parse::<jiff::Timestamp>().is_ok();
-                !is_time && value.chars().any(|c| Some(c) != first)
-            });
-        let mut known = self
-            .secret_values
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        known.extend(secret.map(str::to_owned));
-    }
-
-    /// What was put into Secrets.
-    pub(crate) fn secret_values(&self) -> BTreeSet<String> {
-        let known = self
-            .secret_values
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        known.clone()
-    }
-
-    fn remember_number(&self, number: &str) {
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.insert(number.to_owned());
-    }
-
-    /// The numbers of the resources that were created.
-    pub(crate) fn numbers(&self) -> BTreeSet<String> {
-        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.clone()
-    }
-
-    /// Changes a Secret in place.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
-    pub async fn patch_secret(&self, name: &str, patch: Value) -> Result<()> {
-        self.patch_secret_in(&self.namespace, name, patch).await
-    }
-
-    /// The same in any namespace.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
-    pub async fn patch_secret_in(&self, namespace: &str, name: &str, patch: Value) -> Result<()> {
-        self.remember(&patch["stringData"]);
-        self.note(format!("patch Secret {name}"));
-        let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), namespace);
-        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-        secrets
-            .patch(name, &params, &patch)
-            .await
-            .map(|_| ())
-            .map_err(Error::at(name))
-    }
-
-    /// Creates a PhoneMigration.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
-    pub async fn create(&self, migration: &Migration) -> Result<DynamicObject> {
-        self.create_in(&self.namespace, migration).await
-    }
-
-    /// The same in any namespace.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
-    pub async fn create_in(&self, namespace: &str, migration: &Migration) -> Result<DynamicObject> {
-        let Migration { name, phone, spec } = migration;
-        self.note(format!("create {name} for {phone}"));
-        let mut body = json!({
-            "apiVersion": "phonemigration.dev/v1alpha1",
-            "kind": "PhoneMigration",
-            "metadata": {"name": name},
-            "spec": {
-                "custSpaceId": "29348393884",
-                "phoneNumber": phone,
-                "verifyCodeSecretRef": {"name": format!("{name}-code")},
-            },
-        });
-        if let (Some(into), Some(from)) = (body["spec"].as_object_mut(), spec.as_object()) {
-            into.extend(from.clone());
-        }
-        let object: DynamicObject = serde_json::from_value(body).map_err(Error::at("manifest"))?;
-        self.remember_number(phone);
-        let api = self.migrations_in(namespace);
-        api.create(&PostParams::default(), &object)
-            .await
-            .map_err(Error::at(format!("PhoneMigration {name}")))
-    }
-
-    /// Number, Secret and PhoneMigration at once: what becomes verified if nothing goes wrong.
-    ///
-    /// # Errors
-    /// When the API server refuses one of them.
-    pub async fn ready_migration(&self, name: &str, phone: &str, code: &str) -> Result<()> {
-        self.number(phone, code, &format!("id-{phone}"));
-        self.code(name, code).await?;
-        self.create(&Migration::new(name, phone)).await.map(|_| ())
-    }
-
-    /// The PhoneMigration now.
-    ///
-    /// # Errors
-    /// When it does not exist.
-    pub async fn get(&self, name: &str) -> Result<DynamicObject> {
-        self.migrations().get(name).await.map_err(Error::at(name))
-    }
-
-    /// Merges `patch` into the PhoneMigration.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
-    pub async fn patch(&self, name: &str, patch: Value) -> Result<DynamicObject> {
-        self.note(format!("patch {name}: {patch}"));
-        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-        self.migrations()
-            .patch(name, &params, &patch)
-            .await
-            .map_err(Error::at(name))
-    }
-
-    /// Merges `patch` into the status, as somebody with rights to it.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
-    pub async fn patch_status(&self, name: &str, status: Value) -> Result<DynamicObject> {
-        self.note(format!("patch status of {name}"));
-        let (params, patch) = (
-            PatchParams::default(),
-            Patch::Merge(json!({"status": status})),
-        );
-        self.migrations()
-            .patch_status(name, &params, &patch)
-            .await
-            .map_err(Error::at(name))
-    }
-
-    /// Sets the annotation that makes the operator look at once.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
-    pub async fn request(&self, name: &str, value: &str) -> Result<()> {
-        let annotations = json!({"phonemigration.dev/requestedAt": value});
-        self.patch(name, json!({"metadata": {"annotations": annotations}}))
-            .await
-            .map(|_| ())
-    }
-
-    /// Deletes the PhoneMigration.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
-    pub async fn delete(&self, name: &str) -> Result<()> {
-        self.note(format!("delete {name}"));
-        let params = DeleteParams::default();
-        self.migrations()
-            .delete(name, &params)
-            .await
-            .map(|_| ())
-            .map_err(Error::at(name))
-    }
-
-    /// Waits until the PhoneMigration satisfies `holds`, and returns it.
-    ///
-    /// # Errors
-    /// When it does not within `within`; with what it was last.
-    pub async fn until(
-        &self,
-        name: &str,
-        within: Duration,
-        holds: impl Fn(&Value) -> bool,
-    ) -> Result<Value> {
-        let deadline = tokio::time::Instant::now() + within;
-        loop {
-            let object = self.get(name).await?;
-            let status = object.data.get("status").cloned().unwrap_or_default();
-            if holds(&status) {
-                return Ok(status);
-            }
-            if tokio::time::Instant::now() > deadline {
-                return Err(Error::new(
-                    format!("{name} did not get there within {within:?}"),
-                    status,
-                ));
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// Waits for a reason, at most 30 s.
-    ///
-    /// # Errors
-    /// As [`Self::until`].
-    pub async fn until_reason(&self, name: &str, wanted: &str) -> Result<Value> {
-        self.until(name, Duration::from_secs(30), |status| {
-            reason(status) == wanted
-        })
-        .await
-    }
-}
-
-fn resource() -> ApiResource {
-    let kind = GroupVersionKind::gvk("phonemigration.dev", "v1alpha1", "PhoneMigration");
-    ApiResource::from_gvk_with_plural(&kind, "phonemigrations")
-}
-
-/// status.reason.
-pub fn reason(status: &Value) -> &str {
-    status["reason"].as_str().unwrap_or_default()
-}
-
-/// The status of a condition: `True`, `False`, or empty.
-pub fn condition<'a>(status: &'a Value, type_: &str) -> &'a str {
-    let conditions = status["conditions"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    conditions
-        .iter()
-        .find(|c| c["type"] == type_)
-        .and_then(|c| c["status"].as_str())
-        .unwrap_or_default()
 }
