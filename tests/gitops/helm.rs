@@ -7,7 +7,6 @@ use cluster_tools::Tools;
 use harness::World;
 use tempfile::TempDir;
 use tokio::process::Command;
-use tokio::time::Instant;
 
 use crate::OPERATOR;
 
@@ -100,6 +99,7 @@ async fn helm_install_with_wait_goes_on_waiting_while_the_code_is_missing() {
     assert!(!output.status.success(), "{output:?}");
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(words.contains("InProgress"), "{words}");
+    assert!(words.contains("deadline"), "{words}");
     world.until_reason("store", "SecretNotFound").await.unwrap();
     assert!(world.sim.ledger().is_empty());
     world.finish().await.unwrap();
