@@ -47,7 +47,7 @@ pub async fn carry_out(
     match decision.next {
         Next::Rest => ctx.visits.set_due(&key, None),
         Next::At(at) => ctx.visits.set_due(&key, Some(boot_time(at, now))),
-        Next::Stay(at) => ctx.visits.set_due(&key, at.map(|at| boot_time(at, now))),
+        Next::Stay(at) => ctx.visits.set_look(&key, at.map(|at| boot_time(at, now))),
         Next::Poll | Next::ReadCode => {
             let jitter = clock::random::<1>().map_or(0, |[byte]| byte);
             ctx.visits.set_poll(&key, now.boot, jitter);
@@ -76,7 +76,7 @@ fn enqueue(
         .as_ref()
         .map_or(now.wall, |at| at.0);
     ctx.visits.queued(key, Some(now.boot));
-    ctx.visits.set_due(key, Some(now.boot + SHOW_QUEUED_AFTER));
+    ctx.visits.set_look(key, Some(now.boot + SHOW_QUEUED_AFTER));
     if !ctx.quota.is_waiting(uid_of(object)) {
         ctx.metrics.workqueue.added();
     }

@@ -14,7 +14,7 @@ use crate::clock::{self, Now};
 use crate::cluster::{ClusterError, Key, Watched};
 use crate::context::Context;
 use crate::crd::PhoneMigration;
-use crate::decide::{Decision, Next, TurnState};
+use crate::decide::{Decision, TurnState};
 use crate::look::{self, key_of, uid_of};
 use crate::metrics::Visited;
 use crate::visits::Due;
@@ -105,7 +105,7 @@ fn next_visit(ctx: &Context, key: &Key, object: &PhoneMigration) -> Action {
     let now = clock::now();
     match ctx.visits.due(key, object, now) {
         Due::At(at) => Action::requeue(at.saturating_sub(now.boot).max(Duration::from_millis(1))),
-        Due::Now | Due::Changed => Action::requeue(Duration::from_millis(1)),
+        Due::Now | Due::Look | Due::Changed => Action::requeue(Duration::from_millis(1)),
         Due::Stale => Action::requeue(ECHO),
         Due::Never => Action::await_change(),
     }
@@ -125,16 +125,14 @@ async fn visit(ctx: &Arc<Context>, key: &Key, object: &PhoneMigration) -> Result
         );
         return Ok(());
     }
+    let lost = has_lost_its_turn(ctx, key, uid);
     match due {
         Due::Stale => return Ok(()),
-        Due::At(_) | Due::Never if !has_lost_its_turn(ctx, key, uid) => return Ok(()),
-        Due::At(_) | Due::Never | Due::Changed | Due::Now => {}
+        Due::At(_) | Due::Never if !lost => return Ok(()),
+        Due::Look if !lost && !ctx.visits.permit_look(key, now.boot) => return Ok(()),
+        Due::At(_) | Due::Never | Due::Changed | Due::Now | Due::Look => {}
     }
-    if let Some(wait) = unpermitted_poll(ctx, key, object, due, now) {
-        ctx.visits.set_due(key, Some(now.boot + wait));
-        return Ok(());
-    }
-    ctx.visits.set_due(key, None);
+    ctx.visits.begin(key);
     look_and_act(ctx, key, object).await?;
     ctx.visits.succeeded(key);
     Ok(())
@@ -144,29 +142,6 @@ async fn visit(ctx: &Arc<Context>, key: &Key, object: &PhoneMigration) -> Result
 /// a visit could take it. Without a look it would wait for ever.
 fn has_lost_its_turn(ctx: &Context, key: &Key, uid: &str) -> bool {
     ctx.visits.queued_at(key).is_some() && !ctx.quota.is_waiting(uid)
-}
-
-/// How long a visit that only looks at a Secret again has to wait for its permission.
-fn unpermitted_poll(
-    ctx: &Context,
-    key: &Key,
-    object: &PhoneMigration,
-    due: Due,
-    now: Now,
-) -> Option<Duration> {
-    if due != Due::Now {
-        return None;
-    }
-    let decision = look::decide_on(
-        ctx,
-        object,
-        None,
-        turn_state(ctx, key, uid_of(object), now),
-        now.wall,
-    );
-    (decision.next == Next::ReadCode)
-        .then(|| ctx.visits.permit_poll(key, now.boot).err())
-        .flatten()
 }
 
 async fn look_and_act(

@@ -15,7 +15,7 @@ use crate::reads::Reads;
 mod delays;
 mod read_log;
 
-pub use delays::{PollPacer, back_off, conflict_back_off, poll_delay};
+pub use delays::{LookPacer, back_off, conflict_back_off, poll_delay};
 pub use read_log::ReadLog;
 
 /// When the newer object has not come by then, there is none: etcd was restored from a snapshot,
@@ -28,6 +28,8 @@ pub enum Due {
     Changed,
     /// The time has come.
     Now,
+    /// The time has come for a look that nothing waits for; it needs [`Visits::permit_look`].
+    Look,
     /// Not before this time.
     At(BootTime),
     /// Not before the object changes.
@@ -41,11 +43,13 @@ struct Visit {
     uid: String,
     handled: u64,
     due: Option<BootTime>,
+    /// What is due is a look that nothing waits for.
+    only_look: bool,
     stale_since: Option<BootTime>,
     changed_at: BootTime,
     secret: Option<SecretVersion>,
     queued_at: Option<BootTime>,
-    poll_at: Option<BootTime>,
+    look_at: Option<BootTime>,
     failures: u32,
     conflicts: u32,
     setbacks: u32,
@@ -57,7 +61,7 @@ struct Visit {
 #[derive(Default)]
 pub struct Visits {
     visits: Mutex<HashMap<Key, Visit>>,
-    polls: Mutex<PollPacer>,
+    looks: Mutex<LookPacer>,
 }
 
 /// resourceVersions of one resource type are ordered (Kubernetes 1.35 says so; etcd revisions
@@ -97,11 +101,12 @@ impl Visits {
             if seen > visit.handled {
                 visit.handled = seen;
                 visit.changed_at = now.boot;
-                (visit.due, visit.poll_at) = (None, None);
+                (visit.due, visit.only_look, visit.look_at) = (None, false, None);
                 return Due::Changed;
             }
             match visit.due {
                 None => Due::Never,
+                Some(at) if at <= now.boot && visit.only_look => Due::Look,
                 Some(at) if at <= now.boot => Due::Now,
                 Some(at) => Due::At(at),
             }
@@ -120,13 +125,25 @@ impl Visits {
 
     /// When the resource is due again; `None`: when it changes.
     pub fn set_due(&self, key: &Key, at: Option<BootTime>) {
-        self.update(key, |visit| visit.due = at);
+        self.update(key, |visit| (visit.due, visit.only_look) = (at, false));
+    }
+
+    /// When the resource is to be looked at again, although nothing waits for that look.
+    pub fn set_look(&self, key: &Key, at: Option<BootTime>) {
+        self.update(key, |visit| (visit.due, visit.only_look) = (at, true));
+    }
+
+    /// What was due is done now; if it fails, the next try is as urgent as this one.
+    pub fn begin(&self, key: &Key) {
+        self.update(key, |visit| visit.due = None);
     }
 
     /// Due now, unless a time was set.
     pub fn due_now_unless_set(&self, key: &Key, now: BootTime) {
         self.update(key, |visit| {
-            visit.due.get_or_insert(now);
+            if visit.due.is_none() {
+                (visit.due, visit.only_look) = (Some(now), false);
+            }
         });
     }
 
@@ -134,26 +151,26 @@ impl Visits {
     pub fn set_poll(&self, key: &Key, now: BootTime, jitter: u8) {
         self.update(key, |visit| {
             let unchanged = now.saturating_sub(visit.changed_at);
-            visit.due = Some(now + poll_delay(unchanged, jitter));
+            let at = now + poll_delay(unchanged, jitter);
+            (visit.due, visit.only_look) = (Some(at), true);
         });
     }
 
-    /// Permission to look at the Secret again, for a resource that is due for nothing else.
-    ///
-    /// # Errors
-    /// The time until the poll that is kept for it.
-    pub fn permit_poll(&self, key: &Key, now: BootTime) -> Result<(), Duration> {
+    /// Whether a look that is due may be made now. If not, it is due at the moment that is kept for
+    /// it: thousands may be due together, and none of them asks twice.
+    pub fn permit_look(&self, key: &Key, now: BootTime) -> bool {
         self.with(|visits| {
             let Some(visit) = visits.get_mut(key) else {
-                return Ok(());
+                return true;
             };
-            let mut polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
-            let at = *visit.poll_at.get_or_insert_with(|| polls.take(now));
+            let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = *visit.look_at.get_or_insert_with(|| looks.take(now));
             if at > now {
-                return Err(at - now);
+                visit.due = Some(at);
+                return false;
             }
-            visit.poll_at = None;
-            Ok(())
+            visit.look_at = None;
+            true
         })
     }
 
@@ -260,11 +277,12 @@ impl Visit {
             uid,
             handled,
             due: None,
+            only_look: false,
             stale_since: None,
             changed_at: now.boot,
             secret: None,
             queued_at: None,
-            poll_at: None,
+            look_at: None,
             failures: 0,
             conflicts: 0,
             setbacks: 0,

@@ -32,21 +32,21 @@ pub fn conflict_back_off(conflicts: u32) -> Duration {
     (Duration::from_millis(10) * 2u32.saturating_pow(conflicts.min(10))).min(SLOWEST_CONFLICT)
 }
 
-/// Between two polls of Secrets, all resources together: 20 a second.
-const BETWEEN_POLLS: Duration = Duration::from_millis(50);
+/// Between two looks that nothing waits for, all resources together: 20 a second.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-/// Gives each poll a time of its own. Whoever is early asks once and comes back then: thousands
-/// that ask again and again for the next free moment would keep the process from everything else.
+/// Gives each look a time of its own. Whoever is early comes back then: thousands that ask again and
+/// again for the next free moment would keep the process from everything else.
 #[derive(Debug, Default)]
-pub struct PollPacer {
+pub struct LookPacer {
     next: BootTime,
 }
 
-impl PollPacer {
-    /// The time of the next poll, not before `now`; it is taken.
+impl LookPacer {
+    /// The time of the next look, not before `now`; it is taken.
     pub fn take(&mut self, now: BootTime) -> BootTime {
         let at = self.next.max(now);
-        self.next = at + BETWEEN_POLLS;
+        self.next = at + BETWEEN_LOOKS;
         at
     }
 }

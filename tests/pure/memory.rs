@@ -192,36 +192,74 @@ fn a_resource_is_due_when_it_changed_or_when_its_time_has_come() {
 /// Thousands that are due together: each asks once, comes back at its own time, and not more than 20
 /// look in any second.
 #[test]
-fn each_poll_is_asked_for_once_and_has_a_time_of_its_own() {
+fn each_look_is_asked_for_once_and_has_a_time_of_its_own() {
     let visits = Visits::default();
     let of = |n: u32| Key {
         name: format!("m-{n}"),
         ..key()
     };
+    let at = |boot: Duration| Now { boot, ..moment(0) };
+    let due = |n: u32, v: &str, boot| visits.due(&of(n), &version(v), at(boot));
     let start = moment(0).boot;
     let mut made = Vec::new();
     for n in 0..5_000 {
-        visits.due(&of(n), &version("1"), moment(0));
-        let Err(wait) = visits.permit_poll(&of(n), start) else {
+        due(n, "1", start);
+        visits.set_look(&of(n), Some(start));
+        assert_eq!(due(n, "1", start), Due::Look);
+        if visits.permit_look(&of(n), start) {
             made.push(start);
             continue;
+        }
+        let Due::At(own) = due(n, "1", start) else {
+            panic!("{n} has no time");
         };
         // Asking again too early gives no other time.
-        let early = wait - Duration::from_millis(1);
-        let left = visits.permit_poll(&of(n), start + early);
-        assert_eq!(left, Err(Duration::from_millis(1)));
-        assert_eq!(visits.permit_poll(&of(n), start + wait), Ok(()));
-        made.push(start + wait);
+        let early = own - Duration::from_millis(1);
+        assert!(!visits.permit_look(&of(n), early));
+        assert_eq!(due(n, "1", early), Due::At(own));
+        assert_eq!(due(n, "1", own), Due::Look);
+        assert!(visits.permit_look(&of(n), own));
+        made.push(own);
     }
+    assert_eq!(made[0], start);
     for pair in made.windows(21) {
         assert!(pair[20] - pair[0] >= Duration::from_secs(1), "{pair:?}");
     }
-    // One that polled has given its time back, and one that changed does not keep it.
-    let after_all = Err(Duration::from_millis(50 * 5_000));
-    assert_eq!(visits.permit_poll(&of(0), start), after_all);
-    assert_eq!(visits.due(&of(0), &version("2"), moment(0)), Due::Changed);
-    let last = Err(Duration::from_millis(50 * 5_001));
-    assert_eq!(visits.permit_poll(&of(0), start), last);
+    // One that looked has given its time back, and one that changed does not keep it.
+    let after_all = start + Duration::from_millis(50 * 5_000);
+    assert!(!visits.permit_look(&of(0), start));
+    assert_eq!(due(0, "1", start), Due::At(after_all));
+    assert_eq!(due(0, "2", start), Due::Changed);
+    assert!(!visits.permit_look(&of(0), start));
+    visits.set_look(&of(0), Some(start));
+    assert!(!visits.permit_look(&of(0), start));
+    let last = after_all + Duration::from_millis(50);
+    assert_eq!(due(0, "2", start), Due::At(last));
+}
+
+/// A code that waits for its next attempt does not stand in line with those that only look.
+#[test]
+fn what_something_waits_for_needs_no_time_of_its_own() {
+    let visits = Visits::default();
+    let due = |s| visits.due(&key(), &version("1"), moment(s));
+    due(0);
+    visits.set_poll(&key(), moment(0).boot, 0);
+    assert_eq!(due(5), Due::Look);
+    // Its attempt ended, or somebody waits for it.
+    visits.set_due(&key(), Some(moment(5).boot));
+    assert_eq!(due(5), Due::Now);
+    visits.begin(&key());
+    assert_eq!(due(5), Due::Never);
+    visits.failed(&key(), moment(5).boot);
+    assert_eq!(due(10), Due::Now);
+    // A look that failed is tried again as a look.
+    visits.set_look(&key(), Some(moment(10).boot));
+    visits.begin(&key());
+    visits.failed(&key(), moment(10).boot);
+    assert_eq!(due(20), Due::Look);
+    visits.begin(&key());
+    visits.due_now_unless_set(&key(), moment(20).boot);
+    assert_eq!(due(20), Due::Now);
 }
 
 /// An etcd that was restored from a snapshot: what is older stays all there is.
