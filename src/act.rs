@@ -102,6 +102,8 @@ pub fn spawn(
         after.visits.due_now_unless_set(&its_key, clock::boot());
         after.trigger(&its_key);
     };
+    // What was due before is the task's now; what follows it, or its failure, is no mere look.
+    ctx.visits.set_due(key, None);
     let number = &object.spec.phone_number;
     if !ctx.tasks.start(uid_of(object), number, task, ended) {
         ctx.visits.set_due(key, Some(clock::boot() + BUSY));

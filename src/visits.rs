@@ -21,6 +21,7 @@ pub use read_log::ReadLog;
 /// When the newer object has not come by then, there is none: etcd was restored from a snapshot,
 /// and its revisions went back.
 const NEVER_CAME: Duration = Duration::from_secs(30);
+
 /// Whether there is anything to do for a resource now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {

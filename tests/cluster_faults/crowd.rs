@@ -1,5 +1,7 @@
 //! A crowd that waits for its codes.
 
+use harness::cams_simulator::{Fault, FaultRule, Refusal, Stage, VERIFIED};
+use harness::expect::reason;
 use harness::{Migration, Operator, World};
 use tokio::time::Instant;
 
@@ -31,28 +33,58 @@ async fn until_at_least(operator: &mut Operator, metric: &str, with: &str, least
     }
 }
 
-/// More are due than may look for their Secrets: each waits for its own moment, instead of asking for
-/// the next free one again and again.
-#[tokio::test]
-async fn a_crowd_without_secrets_is_no_hot_loop() {
-    let world = World::new(OPERATOR, "crowd").await.unwrap();
+/// The answer to a Secret that is not there.
+const ABSENT: &str = "code=\"404\"";
+const ANSWERS: &str = "rest_client_requests_total";
+
+/// An operator, and a crowd that has been looked at once.
+async fn crowd(world: &World) -> Operator {
     let mut operator = world.operator(NEVER_FINAL).await.unwrap();
     for n in 0..RESOURCES {
         let phone = format!("8613861{n:06}");
         world.create(&Migration::new(name(n), phone)).await.unwrap();
     }
     let (objects, waiting) = ("phonemigration_objects", "\"SecretNotFound\"");
-    let crowd = RESOURCES as f64;
-    until_at_least(&mut operator, objects, waiting, crowd).await;
-    let (answers, absent) = ("rest_client_requests_total", "code=\"404\"");
+    until_at_least(&mut operator, objects, waiting, RESOURCES as f64).await;
+    operator
+}
+
+/// More are due than may look for their Secrets: each waits for its own moment, instead of asking for
+/// the next free one again and again.
+#[tokio::test]
+async fn a_crowd_without_secrets_is_no_hot_loop() {
+    let world = World::new(OPERATOR, "crowd").await.unwrap();
+    let mut operator = crowd(&world).await;
     let visits = "controller_runtime_reconcile_total";
-    let asked = sum(&mut operator, answers, absent).await;
+    let asked = sum(&mut operator, ANSWERS, ABSENT).await;
     let visited = sum(&mut operator, visits, "").await;
-    until_at_least(&mut operator, answers, absent, asked + POLLS).await;
-    let polls = sum(&mut operator, answers, absent).await - asked;
+    until_at_least(&mut operator, ANSWERS, ABSENT, asked + POLLS).await;
+    let polls = sum(&mut operator, ANSWERS, ABSENT).await - asked;
     let visits = sum(&mut operator, visits, "").await - visited;
     println!("{visits} visits for {polls} polls");
     // One to be given a moment, one in it, and a few from before.
-    assert!(visits <= 2.0 * polls + 3.0 * crowd);
+    assert!(visits <= 2.0 * polls + 3.0 * RESOURCES as f64);
+    world.finish().await.unwrap();
+}
+
+/// Its next attempt is as soon as its turn comes, and not when the crowd has looked.
+#[tokio::test]
+async fn a_throttled_code_does_not_stand_in_line_with_the_crowd() {
+    let world = World::new(OPERATOR, "urgent").await.unwrap();
+    let mut operator = crowd(&world).await;
+    // Until the line is long: everybody is due after 5 s, and 20 look in a second.
+    let asked = sum(&mut operator, ANSWERS, ABSENT).await;
+    until_at_least(&mut operator, ANSWERS, ABSENT, asked + 100.0).await;
+    let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(1000);
+    let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
+    world.sim.add_fault(rule.once()).unwrap();
+    let ready = world.ready_migration("urgent", "8613862000001", "40718265");
+    ready.await.unwrap();
+    reason(&world, "urgent", "Throttled").await;
+    let asked = sum(&mut operator, ANSWERS, ABSENT).await;
+    reason(&world, "urgent", "Verified").await;
+    let looks = sum(&mut operator, ANSWERS, ABSENT).await - asked;
+    println!("{looks} looks of the crowd meanwhile");
+    assert!(looks < 100.0, "{looks}");
     world.finish().await.unwrap();
 }
