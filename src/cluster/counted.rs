@@ -20,6 +20,7 @@ pub(super) struct Count {
 impl Count {
     /// `host`: the API server of the configuration.
     pub(super) fn new(metrics: Arc<Metrics>, host: String) -> Self {
+        metrics.apiserver.start(&host);
         Self {
             metrics,
             host: host.into(),

@@ -8,10 +8,15 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::start;
+
 /// As in Go's client: up to a minute, which only watches and lists can take here.
 const BUCKETS: [f64; 12] = [
     0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0,
 ];
+
+/// What this operator sends.
+const METHODS: [&str; 4] = ["GET", "POST", "PUT", "PATCH"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -54,17 +59,21 @@ impl ApiserverMetrics {
         metrics
     }
 
+    /// Requests to this host can be told from now on: each method's duration starts at 0.
+    pub fn start(&self, host: &str) {
+        for verb in METHODS {
+            let host = host.to_owned();
+            start(&self.duration, &VerbLabels { host, verb });
+        }
+    }
+
     /// One request was answered with this status (`None`: not at all) after this long. `host` is
     /// the API server of the configuration.
     pub fn request(&self, method: &str, host: &str, status: Option<u16>, took: Duration) {
-        let method = match method {
-            "GET" => "GET",
-            "POST" => "POST",
-            "PUT" => "PUT",
-            "PATCH" => "PATCH",
-            "DELETE" => "DELETE",
-            _ => "other",
-        };
+        let method = METHODS
+            .into_iter()
+            .find(|known| *known == method)
+            .unwrap_or("other");
         let code = status.map_or_else(|| "<error>".to_owned(), |status| status.to_string());
         let host = host.to_owned();
         let labels = VerbLabels {

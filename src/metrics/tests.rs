@@ -52,6 +52,7 @@ fn used() -> Metrics {
     metrics.workqueue.set_depth(7);
     drop(metrics.workqueue.begun(Duration::from_secs(2)));
     let host = "10.96.0.1:443";
+    metrics.apiserver.start(host);
     metrics.apiserver.request("PUT", host, Some(409), took);
     metrics.apiserver.request("BREW", host, None, took);
     metrics.set_leader("phone-migration-operator", true);
@@ -139,6 +140,7 @@ workqueue_longest_running_processor_seconds{CONTROLLER,name="attempts"} 0.0
 rest_client_requests_total{code="409",host="10.96.0.1:443",method="PUT"} 1
 rest_client_requests_total{code="<error>",host="10.96.0.1:443",method="other"} 1
 rest_client_request_duration_seconds_count{host="10.96.0.1:443",verb="PUT"} 1
+rest_client_request_duration_seconds_count{host="10.96.0.1:443",verb="PATCH"} 0
 leader_election_master_status{name="phone-migration-operator"} 1
 phonemigration_build_info{version="VERSION"} 1
 "#;

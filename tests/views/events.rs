@@ -40,7 +40,10 @@ async fn events_that_nobody_takes_delay_nothing() {
     let status = reason(&world, "told", "Verified").await;
     assert_verified(&status, &number);
     assert_eq!(world.calls(&number).len(), 3);
-    assert!(silence.hits() >= 3, "{} Events", silence.hits());
+    // Of the attempts; nobody takes them either.
+    for _ in 1..=3 {
+        silence.hit().await.unwrap();
+    }
     assert!(took < FASTER_THAN, "took {took:?}");
     let stopped = Instant::now();
     assert_eq!(operator.stop().await.unwrap(), Some(0));
