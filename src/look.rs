@@ -165,11 +165,17 @@ pub async fn write(
     let mut next = object.clone();
     next.status = Some(new);
     let stored = ctx.cluster.replace_status(&next).await?;
+    written(ctx, object, &stored, fact);
+    Ok(stored)
+}
+
+/// What follows a write of `fact` over the status of `object` that became `stored`.
+pub fn written(ctx: &Context, object: &PhoneMigration, stored: &PhoneMigration, fact: &Fact) {
     let old = object.status.clone().unwrap_or_default();
     let now = stored.status.clone().unwrap_or_default();
-    note(ctx, &stored);
+    note(ctx, stored);
     tracing::info!(
-        object = %key_of(&stored).map(|k| k.to_string()).unwrap_or_default(),
+        object = %key_of(stored).map(|k| k.to_string()).unwrap_or_default(),
         attempt = now.attempt.as_ref().map(|a| a.id.as_str()),
         request = now.request_id.as_deref(),
         code = now.error_code.as_deref(),
@@ -177,9 +183,8 @@ pub async fn write(
         "Status written"
     );
     if let Some(event) = events::event(&old, &now, fact) {
-        ctx.events.put(event, &stored);
+        ctx.events.put(event, stored);
     }
-    Ok(stored)
 }
 
 /// Takes in an object that was read or written live.

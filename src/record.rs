@@ -63,16 +63,23 @@ pub async fn record(
     let mut fact = fact;
     let mut wait = FIRST_RETRY;
     let mut conflicts = 0;
+    let mut unanswered = None;
     loop {
         let new = match recording(&object, owned, &fact, clock::now().wall) {
             Recording::Orphaned => return orphaned(ctx, owned, &object, &fact),
-            Recording::Stands => return Recorded::Written(Box::new(object)),
+            Recording::Stands => {
+                found(ctx, unanswered, &object, &fact);
+                return Recorded::Written(Box::new(object));
+            }
             Recording::Write(new) => *new,
         };
-        let error = match look::write(ctx, &object, new, &fact).await {
+        let error = match look::write(ctx, &object, new.clone(), &fact).await {
             Ok(stored) => return Recorded::Written(Box::new(stored)),
             Err(error) => error,
         };
+        if matches!(error, ClusterError::Unavailable(_)) {
+            unanswered = Some((object.clone(), new));
+        }
         if error == ClusterError::Conflict {
             tokio::time::sleep(conflict_back_off(conflicts)).await;
             conflicts += 1;
@@ -90,6 +97,21 @@ pub async fn record(
             Some(live) => object = live,
             None => return orphaned(ctx, owned, &object, &fact),
         }
+    }
+}
+
+/// The outcome stands in status. If it came there by a write of ours that had no answer, what
+/// follows a write is made up for; another process that wrote it has told it itself.
+fn found(
+    ctx: &Context,
+    unanswered: Option<(PhoneMigration, PhoneMigrationStatus)>,
+    object: &PhoneMigration,
+    fact: &Fact,
+) {
+    if let Some((before, new)) = unanswered
+        && object.status.as_ref() == Some(&new)
+    {
+        look::written(ctx, &before, object, fact);
     }
 }
 

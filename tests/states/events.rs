@@ -1,11 +1,11 @@
 //! Events: one per change, none for a state that stays, and every documented reason.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use harness::cams_simulator::{
     AccessKey, Fault, FaultRule, Number, READ_STATUS, Refusal, Release, Stage, VERIFIED,
 };
+use harness::expect::{until_event, until_events};
 use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World};
 use serde_json::json;
 
@@ -14,39 +14,6 @@ use crate::expect::*;
 const GOOD: &str = "8613800001301";
 const BAD: &str = "8613800001302";
 const CODE: &str = "40718265";
-
-/// (Event reason, count) of one resource; a series counts as often as it says.
-pub async fn events(world: &World, name: &str) -> BTreeMap<String, i32> {
-    let mut counts = BTreeMap::new();
-    for event in world.events().await.unwrap() {
-        let regarding = event.regarding.unwrap_or_default();
-        if regarding.name.as_deref() == Some(name) {
-            assert_eq!(regarding.kind.as_deref(), Some("PhoneMigration"));
-            let controller = event.reporting_controller.unwrap_or_default();
-            assert_eq!(controller, "phonemigration.dev/phone-migration-operator");
-            assert!(event.note.is_some_and(|note| !note.is_empty()));
-            assert!(event.action.is_some_and(|action| !action.is_empty()));
-            let times = event.series.map_or(1, |series| series.count);
-            *counts.entry(event.reason.unwrap_or_default()).or_default() += times;
-        }
-    }
-    counts
-}
-
-/// Waits for these reasons, each once; an Event follows the status write it is about.
-pub async fn until_events(world: &World, name: &str, reasons: &[&str]) {
-    let wanted: BTreeMap<String, i32> = reasons.iter().map(|r| ((*r).to_owned(), 1)).collect();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-    loop {
-        let seen = events(world, name).await;
-        if seen == wanted {
-            return;
-        }
-        let late = tokio::time::Instant::now() > deadline;
-        assert!(!late, "{name}: {seen:?} instead of {wanted:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 #[tokio::test]
 async fn there_is_one_event_per_change_and_none_for_a_state_that_stays() {
@@ -187,16 +154,7 @@ async fn suspension_a_refused_request_and_a_recognised_code_are_events() {
     world.delete("m").await.unwrap();
     world.create(&Migration::new("m", GOOD)).await.unwrap();
     until(&world, "m", refused).await;
-    let again = async || {
-        events(&world, "m")
-            .await
-            .contains_key("SpentCodeRecognised")
-    };
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-    while !again().await {
-        assert!(tokio::time::Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_event(&world, "m", "SpentCodeRecognised").await;
     assert_eq!(calls(&world, GOOD).len(), 1);
     finish(&world).await;
 }

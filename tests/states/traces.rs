@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use harness::cams_simulator::{Fault, FaultRule, Stage, VERIFIED};
+use harness::expect::until_events;
 use harness::{Migration, Operator, World};
 use serde_json::json;
 
-use crate::events::until_events;
 use crate::expect::*;
 
 const GOOD: &str = "8613800001101";

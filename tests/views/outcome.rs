@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use harness::cams_simulator::{Delivery, Fault, FaultRule, Release, Stage, VERIFIED};
+use harness::expect::until_events;
 use harness::{Then, World, outcome_of};
 use serde_json::json;
 
@@ -109,5 +110,7 @@ async fn an_outcome_whose_reply_is_lost_is_recorded_once() {
     let status = reason(&world, "lost", "Verified").await;
     assert_verified_by_one_call(&world, &status, &number);
     assert_eq!(lost.hits(), 1);
+    // The write was ours, so its Event is ours to publish.
+    until_events(&world, "lost", &["MigrationVerified"]).await;
     world.finish().await.unwrap();
 }

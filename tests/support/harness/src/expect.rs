@@ -1,6 +1,7 @@
 //! What behaviour tests wait for and insist on. Everything here panics, as a test should.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -42,4 +43,51 @@ pub fn assert_verified(status: &Value, phone: &str) {
     assert_eq!(crate::reason(status), "Verified", "{status}");
     assert_eq!(condition(status, "Ready"), "True", "{status}");
     assert_eq!(status["id"], format!("id-{phone}"), "{status}");
+}
+
+/// (Event reason, count) of one resource; a series counts as often as it says.
+pub async fn events(world: &World, name: &str) -> BTreeMap<String, i32> {
+    let mut counts = BTreeMap::new();
+    for event in world.events().await.unwrap() {
+        let regarding = event.regarding.unwrap_or_default();
+        if regarding.name.as_deref() == Some(name) {
+            assert_eq!(regarding.kind.as_deref(), Some("PhoneMigration"));
+            let controller = event.reporting_controller.unwrap_or_default();
+            assert_eq!(controller, "phonemigration.dev/phone-migration-operator");
+            assert!(event.note.is_some_and(|note| !note.is_empty()));
+            assert!(event.action.is_some_and(|action| !action.is_empty()));
+            let times = event.series.map_or(1, |series| series.count);
+            *counts.entry(event.reason.unwrap_or_default()).or_default() += times;
+        }
+    }
+    counts
+}
+
+/// Waits for these reasons, each once; an Event follows the status write it is about.
+pub async fn until_events(world: &World, name: &str, reasons: &[&str]) {
+    let wanted: BTreeMap<String, i32> = reasons.iter().map(|r| ((*r).to_owned(), 1)).collect();
+    until_seen(world, name, reasons, |seen| *seen == wanted).await;
+}
+
+/// Waits for this reason, whatever else is there.
+pub async fn until_event(world: &World, name: &str, reason: &str) {
+    until_seen(world, name, &[reason], |seen| seen.contains_key(reason)).await;
+}
+
+async fn until_seen(
+    world: &World,
+    name: &str,
+    wanted: &[&str],
+    holds: impl Fn(&BTreeMap<String, i32>) -> bool,
+) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let seen = events(world, name).await;
+        if holds(&seen) {
+            return;
+        }
+        let late = tokio::time::Instant::now() > deadline;
+        assert!(!late, "{name}: {seen:?} instead of {wanted:?}");
+        tokio::time::sleep(2 * POLL).await;
+    }
 }
