@@ -64,6 +64,12 @@ pub enum ClusterError {
     /// RBAC refuses it.
     #[error("forbidden (403): check the ClusterRole of the operator")]
     Forbidden,
+    /// The API server does not know who asks.
+    #[error("unauthorized (401): check the token of the operator's ServiceAccount")]
+    Unauthorized,
+    /// It did not succeed, by this HTTP status; the request may have been executed.
+    #[error("the API server failed (HTTP {0})")]
+    Failed(u16),
     /// No definite answer; the request may have been executed.
     #[error("no answer from the API server ({0})")]
     Unavailable(String),
@@ -77,6 +83,8 @@ impl ClusterError {
             ClusterError::NotFound => Some(404),
             ClusterError::Invalid => Some(422),
             ClusterError::Forbidden => Some(403),
+            ClusterError::Unauthorized => Some(401),
+            ClusterError::Failed(status) => Some(*status),
             ClusterError::Unavailable(_) => None,
         }
     }
@@ -86,8 +94,11 @@ impl ClusterError {
             404 => ClusterError::NotFound,
             409 => ClusterError::Conflict,
             422 => ClusterError::Invalid,
-            401 | 403 => ClusterError::Forbidden,
-            other => ClusterError::Unavailable(format!("HTTP {other}")),
+            401 => ClusterError::Unauthorized,
+            403 => ClusterError::Forbidden,
+            // kube takes the status from the reply's JSON; a proxy's error page has none.
+            0 => ClusterError::Unavailable("its answer has no status".into()),
+            other => ClusterError::Failed(other),
         }
     }
 }

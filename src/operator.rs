@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 
-use crate::cams::{Action, Cams, CamsConfig, ClientOptions, CredentialSource, Endpoint};
+use crate::cams::{Cams, CamsConfig, ClientOptions, CredentialSource, Endpoint};
 use crate::clock;
 use crate::cluster::{Cluster, Key};
 use crate::code::FingerprintKey;
@@ -18,7 +18,7 @@ use crate::context::{ACCOUNT, Activity, Context, NeverSent, Tasks};
 use crate::controller::{self, Wiring};
 use crate::event_queue::EventQueue;
 use crate::lease::{self, Leadership};
-use crate::metrics::{Metrics, UnknownKind};
+use crate::metrics::Metrics;
 use crate::quota::{self, Quota, Settings};
 use crate::reason::Reason;
 use crate::server::{Health, Server};
@@ -26,11 +26,12 @@ use crate::siblings::Siblings;
 use crate::spent::SpentCodes;
 use crate::visits::Visits;
 
+mod gauges;
+
 /// Longest time that running attempts get after SIGTERM; below the manifests' grace period.
 const DRAIN: Duration = Duration::from_secs(40);
 /// Longest time that Events get after the last attempt.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
-const GAUGES_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the process cannot run; one line for a person.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +93,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     let mut core = tokio::task::JoinSet::new();
     core.spawn(guard(&health, "dispatcher", dispatcher));
     core.spawn(guard(&health, "turns", turns(Arc::clone(&ctx), woken)));
-    core.spawn(guard(&health, "gauges", gauges(Arc::clone(&ctx))));
+    core.spawn(guard(&health, "gauges", gauges::run(Arc::clone(&ctx))));
     core.spawn(guard(&health, "events", publishing));
     core.spawn(guard(&health, "lease", candidate.run(Arc::clone(&ctx))));
     let (stop, stopped) = watch::channel(false);
@@ -312,37 +313,4 @@ fn listed(health: &Arc<Health>, namespace: Option<&str>) -> watch::Sender<bool> 
         }
     });
     sender
-}
-
-/// Copies what other modules count into the gauges.
-async fn gauges(ctx: Arc<Context>) {
-    loop {
-        account_gauges(&ctx);
-        let metrics = &ctx.metrics.resources;
-        metrics.set_running(ctx.tasks.count());
-        let (provisional, ended) = ctx.siblings.unknown_outcomes();
-        metrics.set_outcome_unknown(UnknownKind::Provisional, provisional);
-        metrics.set_outcome_unknown(UnknownKind::Final, ended);
-        let counts = ctx.siblings.by_reason();
-        metrics.set_objects(counts.into_iter().map(|(reason, n)| (reason.as_str(), n)));
-        tokio::time::sleep(GAUGES_EVERY).await;
-    }
-}
-
-fn account_gauges(ctx: &Context) {
-    let stats = ctx.quota.stats();
-    let metrics = &ctx.metrics.account;
-    let (submission, read) = (
-        Action::ChatappMigrationVerified,
-        Action::GetPhoneNumberVerificationStatus,
-    );
-    metrics.set_queue_depth(submission, stats.queued);
-    metrics.set_queue_depth(read, stats.read_status.waiting);
-    metrics.set_rate(submission, stats.verify.rate);
-    metrics.set_rate(read, stats.read_status.rate);
-    metrics.set_hold(stats.hold.map(|hold| hold.cause));
-    metrics.set_next_expiry(stats.next_expiry, clock::now().wall);
-    ctx.note_pause();
-    ctx.metrics.workqueue.set_depth(stats.queued);
-    ctx.metrics.workqueue.refresh();
 }

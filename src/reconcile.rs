@@ -84,7 +84,11 @@ fn after_error(ctx: &Context, key: &Key, error: &ClusterError) -> (Action, Optio
         }
         // Somebody else wrote: look again soon.
         ClusterError::Conflict => (ctx.visits.conflicted(key, clock::boot()), None),
-        ClusterError::Invalid | ClusterError::Forbidden | ClusterError::Unavailable(_) => {
+        ClusterError::Invalid
+        | ClusterError::Forbidden
+        | ClusterError::Unauthorized
+        | ClusterError::Failed(_)
+        | ClusterError::Unavailable(_) => {
             let delay = ctx.visits.failed(key, clock::boot());
             (delay, Some(Visited::Error))
         }

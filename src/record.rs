@@ -77,7 +77,10 @@ pub async fn record(
             Ok(stored) => return Recorded::Written(Box::new(stored)),
             Err(error) => error,
         };
-        if matches!(error, ClusterError::Unavailable(_)) {
+        if matches!(
+            error,
+            ClusterError::Failed(_) | ClusterError::Unavailable(_)
+        ) {
             unanswered = Some((object.clone(), new));
         }
         if error == ClusterError::Conflict {

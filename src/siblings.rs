@@ -9,8 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 
 use crate::cluster::Key;
-use crate::crd::PhoneMigration;
+use crate::crd::{PhoneMigration, PhoneMigrationStatus, condition};
 use crate::decide::{Owner, is_open, is_verified};
+use crate::metrics::UnknownKind;
 use crate::reason::Reason;
 use crate::status::codes_spent;
 
@@ -37,6 +38,8 @@ pub struct Sibling {
     pub usable_code: bool,
     /// Reason, for the count of resources by state.
     pub reason: Option<Reason>,
+    /// Condition Stalled, for the same.
+    pub stalled: bool,
 }
 
 impl Sibling {
@@ -54,8 +57,26 @@ impl Sibling {
             suspended: object.spec.suspend,
             usable_code: false,
             reason: status.reason.as_deref().and_then(Reason::parse),
+            stalled: is_stalled(&status),
         })
     }
+
+    /// How its outcome is unknown, if it is.
+    fn unknown(&self) -> Option<UnknownKind> {
+        if self.reason != Some(Reason::OutcomeUnknown) {
+            return None;
+        }
+        Some(match (self.open, self.stalled) {
+            (true, false) => UnknownKind::Provisional,
+            (true, true) => UnknownKind::Overdue,
+            (false, _) => UnknownKind::Final,
+        })
+    }
+}
+
+fn is_stalled(status: &PhoneMigrationStatus) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|c| c.type_ == condition::STALLED && c.status == "True")
 }
 
 /// The owner: who is verified, else who has an open attempt, else who spent codes, else who has
@@ -203,13 +224,11 @@ impl Siblings {
         })
     }
 
-    /// How many outcomes are unknown: while the attempt is still open, and finally.
-    pub fn unknown_outcomes(&self) -> (usize, usize) {
+    /// How many outcomes are unknown in this way.
+    pub fn unknown_outcomes(&self, kind: UnknownKind) -> usize {
         self.with(|index| {
             let siblings = index.by_number.values().flat_map(BTreeMap::values);
-            let unknown = siblings.filter(|s| s.reason == Some(Reason::OutcomeUnknown));
-            let (open, ended): (Vec<_>, Vec<_>) = unknown.partition(|s| s.open);
-            (open.len(), ended.len())
+            siblings.filter(|s| s.unknown() == Some(kind)).count()
         })
     }
 }
@@ -242,11 +261,29 @@ mod tests {
             suspended: false,
             usable_code: true,
             reason: None,
+            stalled: false,
         }
     }
 
     fn owner_of(siblings: &[Sibling]) -> Option<&str> {
         owner(siblings).map(|s| s.uid.as_str())
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_provisional_overdue_or_final() {
+        let unknown = |open, stalled| {
+            let sibling = Sibling {
+                reason: Some(Reason::OutcomeUnknown),
+                open,
+                stalled,
+                ..sibling("a", 1)
+            };
+            sibling.unknown()
+        };
+        assert_eq!(unknown(true, false), Some(UnknownKind::Provisional));
+        assert_eq!(unknown(true, true), Some(UnknownKind::Overdue));
+        assert_eq!(unknown(false, true), Some(UnknownKind::Final));
+        assert_eq!(sibling("a", 1).unknown(), None);
     }
 
     #[test]

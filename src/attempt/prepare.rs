@@ -208,7 +208,11 @@ async fn claim(
     let span = super::span(&owned);
     let stored = async {
         match look::write(ctx, &object, new, &fact).await {
-            Err(error @ (ClusterError::Conflict | ClusterError::Unavailable(_))) => {
+            Err(
+                error @ (ClusterError::Conflict
+                | ClusterError::Failed(_)
+                | ClusterError::Unavailable(_)),
+            ) => {
                 let stored = recognise(ctx, &owned, signed).await;
                 stored.ok_or_else(|| {
                     ctx.never_sent.add(&owned.attempt_id);

@@ -20,7 +20,7 @@ const NAMED: usize = 5;
 pub(super) async fn check(config: &Config, cluster: &Cluster) -> Vec<Finding> {
     let mut findings = match cluster.server_version().await {
         Ok(version) => vec![Finding::fine(API_SERVER, format!("{version} answers"))],
-        Err(ClusterError::Forbidden) => {
+        Err(ClusterError::Forbidden | ClusterError::Unauthorized) => {
             return unreachable(
                 "refuses our identity (401 or 403): give the pod its ServiceAccount, or correct the \
                  kubeconfig",

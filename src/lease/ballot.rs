@@ -178,7 +178,10 @@ impl<'a> Ballot<'a> {
                 lease = NAME, status = error.status(), "The Lease cannot be had, so nothing is \
                 sent: check --lease-namespace and that the operator's Role there allows get, \
                 create and update of leases"),
-            ClusterError::Invalid | ClusterError::Unavailable(_) => tracing::warn!(%namespace,
+            ClusterError::Invalid
+            | ClusterError::Unauthorized
+            | ClusterError::Failed(_)
+            | ClusterError::Unavailable(_) => tracing::warn!(%namespace,
                 lease = NAME, %error, "The Lease could not be read or written, trying again"),
         }
         self.failure = Some((error, now));

@@ -87,22 +87,29 @@ pub fn code_label(code: &str) -> &'static str {
     }
 }
 
-/// The two states of an unknown outcome.
+/// The states of an unknown outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownKind {
     /// The signature may still be good.
     Provisional,
+    /// It is not, and the number's status cannot be read.
+    Overdue,
     /// It is not, and the number is not verified.
     Final,
 }
 
 impl UnknownKind {
-    /// Both.
-    pub const ALL: [UnknownKind; 2] = [UnknownKind::Provisional, UnknownKind::Final];
+    /// All.
+    pub const ALL: [UnknownKind; 3] = [
+        UnknownKind::Provisional,
+        UnknownKind::Overdue,
+        UnknownKind::Final,
+    ];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
             UnknownKind::Provisional => "provisional",
+            UnknownKind::Overdue => "overdue",
             UnknownKind::Final => "final",
         }
     }
@@ -138,19 +145,17 @@ impl Task {
 }
 
 /// What [`http_status_label`] gives.
-pub(super) const HTTP_STATUSES: [&str; 10] = [
-    "none", "401", "403", "404", "409", "413", "422", "429", "5xx", "other",
+pub(super) const HTTP_STATUSES: [&str; 9] = [
+    "none", "401", "403", "404", "413", "422", "429", "5xx", "other",
 ];
 
 /// Apiserver statuses that mean something for a status write; the rest by class.
 pub(super) fn http_status_label(status: Option<u16>) -> &'static str {
     match status.unwrap_or(0) {
-        // kube takes the code from the reply's JSON; a proxy's error page gives 0.
         0 => "none",
         401 => "401",
         403 => "403",
         404 => "404",
-        409 => "409",
         413 => "413",
         422 => "422",
         429 => "429",

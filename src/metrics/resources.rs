@@ -70,7 +70,7 @@ impl ResourceMetrics {
         );
         registry.register(
             "outcome_unknown",
-            "PhoneMigrations whose outcome is unknown: provisional while a late arrival is possible, then final",
+            "PhoneMigrations whose outcome is unknown: provisional while a late arrival is possible, overdue when the number cannot be read after that, else final",
             self.outcome_unknown.clone(),
         );
         registry.register(
@@ -80,7 +80,7 @@ impl ResourceMetrics {
         );
         registry.register(
             "record_failures",
-            "Failed requests on the way to writing an outcome, each tried again, by HTTP status of the API server",
+            "Failed requests on the way to writing an outcome, conflicts left out, each tried again, by HTTP status of the API server",
             self.record_failures.clone(),
         );
         registry.register(

@@ -39,7 +39,7 @@ fn used() -> Metrics {
     resources.set_running(3);
     resources.set_objects([("Queued", 4), ("Verified", 5)]);
     resources.set_outcome_unknown(UnknownKind::Provisional, 2);
-    resources.record_failure(Some(409));
+    resources.record_failure(Some(503));
     resources.look_failure();
     resources.task_failure(Task::Observation);
     resources.set_fingerprint_key_ephemeral(true);
@@ -117,7 +117,7 @@ phonemigration_objects{reason="Verifying"} 0
 phonemigration_objects{reason="Verified"} 5
 phonemigration_outcome_unknown{kind="provisional"} 2
 phonemigration_outcome_unknown{kind="final"} 0
-phonemigration_record_failures_total{code="409"} 1
+phonemigration_record_failures_total{code="5xx"} 1
 phonemigration_record_failures_total{code="403"} 0
 phonemigration_look_failures_total 1
 phonemigration_task_failures_total{task="observation"} 1
@@ -284,7 +284,7 @@ fn apiserver_statuses_fall_into_a_closed_set() {
         (None, "none"),
         (Some(0), "none"),
         (Some(403), "403"),
-        (Some(409), "409"),
+        (Some(429), "429"),
         (Some(422), "422"),
         (Some(503), "5xx"),
         (Some(418), "other"),

@@ -274,6 +274,7 @@ impl Account {
     /// Figures at `now`.
     pub fn stats(&self, now: BootTime) -> Stats {
         Stats {
+            active: self.active,
             queued: self.queue.len(),
             granted: self.turns.untaken(),
             outstanding: self.turns.len(),

@@ -166,6 +166,8 @@ pub enum NoSlot {
 /// Figures for metrics and logs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stats {
+    /// Turns are granted: the process leads and is not shutting down.
+    pub active: bool,
     /// Tickets that wait for a turn.
     pub queued: usize,
     /// Turns granted and not yet taken.

@@ -13,7 +13,7 @@ const GOOD: &str = "8613800001101";
 const BAD: &str = "8613800001102";
 const CODE: &str = "40718265";
 
-async fn until_metric(operator: &mut Operator, line: &str) {
+pub async fn until_metric(operator: &mut Operator, line: &str) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     loop {
         let text = operator.http("/metrics").await.unwrap();

@@ -7,6 +7,7 @@ use harness::{Migration, World};
 use serde_json::json;
 
 use crate::expect::*;
+use crate::traces::until_metric;
 
 const PHONE: &str = "8613800000401";
 const CODE: &str = "40718265";
@@ -131,7 +132,7 @@ async fn unreadable_it_stalls_without_being_finished_and_names_the_reads_error()
     let world = world("overdue", Stage::Received).await;
     let broken = FaultRule::new(Fault::internal_error(Stage::Received)).action(READ_STATUS);
     let broken = world.sim.add_fault(broken).unwrap();
-    let _operator = world
+    let mut operator = world
         .operator(&["--signature-validity", "2s"])
         .await
         .unwrap();
@@ -142,6 +143,8 @@ async fn unreadable_it_stalls_without_being_finished_and_names_the_reads_error()
         .unwrap();
     let says = "the number's status cannot be read (InternalError)";
     until(&world, "m", stalled("OutcomeUnknown", false, says)).await;
+    let overdue = "phonemigration_outcome_unknown{kind=\"overdue\"} 1";
+    until_metric(&mut operator, overdue).await;
     put_code(&world, "m", NEXT).await;
     looked(&world, "m").await;
     assert_eq!(

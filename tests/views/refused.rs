@@ -30,12 +30,30 @@ fn kinds() -> [(&'static str, When); 5] {
     ]
 }
 
+/// The labels under which failures to record were counted.
+fn failures_by_status(metrics: &str) -> Vec<&str> {
+    const NAME: &str = "phonemigration_record_failures_total{code=\"";
+    let samples = metrics.lines().filter_map(|line| line.strip_prefix(NAME));
+    let counted = samples.filter_map(|sample| sample.split_once("\"} "));
+    let some = counted.filter(|(_, count)| *count != "0");
+    some.map(|(code, _)| code).collect()
+}
+
+/// A conflict is no failure.
+fn failures_of(status: u16) -> &'static [&'static str] {
+    match status {
+        409 => &[],
+        429 => &["429"],
+        _ => &["5xx"],
+    }
+}
+
 async fn refused_with(status: u16) {
     let world = World::new(OPERATOR, &format!("refused-{status}"))
         .await
         .unwrap();
     let proxy = world.proxy().await.unwrap();
-    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
+    let mut operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     let answer = || Then::Answer(Answer::new(status).retry_after(1));
     let rules: Vec<Rule> = kinds()
         .into_iter()
@@ -59,6 +77,12 @@ async fn refused_with(status: u16) {
         println!("{status} on {name}: {hits} requests in {SPELL:?}");
         assert!(hits <= bound, "{status} on {name}: {hits} requests");
     }
+    let metrics = operator.http("/metrics").await.unwrap();
+    assert_eq!(
+        failures_by_status(&metrics),
+        failures_of(status),
+        "{status}"
+    );
     drop(rules);
     for (n, (name, _)) in kinds().into_iter().enumerate() {
         let status = reason(&world, name, "Verified").await;
