@@ -131,8 +131,8 @@ pub struct RunArgs {
     )]
     pub watch_namespaces: String,
 
-    /// Wake at once when a Secret changes instead of polling. Needs list and watch on
-    /// Secrets, which equals the right to read them all
+    /// Wake at once when a Secret changes, beside looking at it again and again. Needs list
+    /// and watch on Secrets, which equals the right to read them all
     #[arg(
         long,
         env = "PHONEMIG_WATCH_SECRETS",
@@ -146,7 +146,8 @@ pub struct RunArgs {
     )]
     pub watch_secrets: String,
 
-    /// PhoneMigrations that are worked on at the same time: 1 to 1000
+    /// PhoneMigrations that are visited at the same time, in each namespace of
+    /// --watch-namespaces: 1 to 1000
     #[arg(
         long,
         env = "PHONEMIG_MAX_CONCURRENT_RECONCILES",

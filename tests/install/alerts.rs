@@ -6,15 +6,25 @@ use crate::helm::{Helm, chart, ci, only};
 
 const ENABLED: [&str; 2] = ["--set", "prometheusRule.enabled=true"];
 
+/// What is absent has no label but those that are asked for: without the namespace another
+/// installation would keep this alert silent.
+const DOWN: &str = "absent(phonemigration_build_info{namespace=\"phone-migration-operator\"})";
+
 /// `{{ $labels }}` is Prometheus's to fill in, not Helm's.
 #[tokio::test]
-async fn the_rule_holds_the_alerts_as_they_are() {
+async fn the_rule_holds_the_alerts_as_they_are_but_for_the_namespace_of_one() {
     let helm = Helm::without_cluster().await;
     let objects = helm.objects(&ENABLED).await;
     let rule = only(&objects, "PrometheusRule");
     let text = std::fs::read_to_string(chart().join("files/alerts.yaml")).unwrap();
-    let alerts: Value = serde_yaml_ng::from_str(&text).unwrap();
+    let mut alerts: Value = serde_yaml_ng::from_str(&text).unwrap();
+    let down = &mut alerts["groups"][0]["rules"][0];
+    assert_eq!(down["alert"], "PhoneMigrationOperatorDown");
+    assert_eq!(down["expr"], "absent(phonemigration_build_info)");
+    down["expr"] = DOWN.into();
     assert_eq!(rule["spec"], alerts);
+    // No other one asks what is absent.
+    assert_eq!(text.matches("absent").count(), 1);
     assert!(rule["spec"].to_string().contains("{{ $labels.namespace }}"));
 }
 

@@ -98,12 +98,13 @@ async fn each_object_comes_with_its_value() {
         "Service",
         "ServiceMonitor",
         "PrometheusRule",
+        "ConfigMap",
     ] {
         assert!(kinds(&full).contains(kind), "{kind}");
     }
-    // Exists once this version has a dashboard.
-    let dashboard = chart().join("files/dashboard.json").exists();
-    assert_eq!(kinds(&full).contains("ConfigMap"), dashboard);
+    let dashboard = std::fs::read_to_string(chart().join("files/dashboard.json")).unwrap();
+    let data = &only(&full, "ConfigMap")["data"]["phone-migration-operator.json"];
+    assert_eq!(data.as_str().unwrap().trim_end(), dashboard.trim_end());
     let pods = helm.ci("pod-monitor").await;
     assert!(kinds(&pods).contains("PodMonitor"));
     assert!(!kinds(&pods).contains("Service"));
@@ -339,7 +340,10 @@ async fn nothing_gets_out_but_dns_the_api_server_https_and_traces() {
         ports.iter().map(port).collect()
     };
     let tcp = |port| ("TCP".to_owned(), port);
-    assert_eq!(ports(&egress[0]), [("UDP".to_owned(), 53), tcp(53)]);
+    let udp = |port| ("UDP".to_owned(), port);
+    let dns = [udp(53), tcp(53), udp(5353), tcp(5353)];
+    assert_eq!(ports(&egress[0]), dns);
+    assert!(egress[0]["to"].to_string().contains("openshift-dns"));
     assert_eq!(ports(&egress[1]), [tcp(443), tcp(6443)]);
     assert_eq!(
         egress[1]["to"],
@@ -382,6 +386,71 @@ async fn what_is_given_reaches_the_operator() {
     let image = pod(&existing)["containers"][0]["image"].as_str().unwrap();
     assert!(image.starts_with("registry.example.com:5000/platform/phone-migration-operator:"));
     assert!(image.contains("@sha256:0123456789abcdef"), "{image}");
+}
+
+/// YAML reads `off` as a boolean and `42` as a number, where Kubernetes wants texts.
+#[tokio::test]
+async fn names_that_look_like_numbers_or_booleans_stay_texts() {
+    let helm = Helm::without_cluster().await;
+    let chart = chart();
+    let strings = [
+        "logLevel=off",
+        "credentials.existingSecret=41",
+        "fingerprintKey.existingSecret=1e3",
+        "serviceAccount.name=42",
+        "fullnameOverride=43",
+        "nameOverride=44",
+        "priorityClassName=45",
+        "image.repository=46",
+        "image.tag=47",
+        "watchNamespaces={46,true}",
+        "serviceMonitor.interval=30s",
+    ];
+    // The chart's templates of every kind, for a release and a namespace of digits.
+    let mut args = vec!["template", "48", path(&chart), "--namespace", "49"];
+    for string in strings {
+        args.extend(["--set-string", string]);
+    }
+    let on = "networkPolicy.enabled=true,serviceMonitor.enabled=true,\
+              prometheusRule.enabled=true,dashboard.enabled=true,replicaCount=2";
+    args.extend(["--set", on]);
+    let text = helm.ok(&args).await;
+    // `off` is a boolean for Helm and Kubernetes, and a text for the parser of this test.
+    assert!(text.contains("value: \"off\"\n"));
+    let objects = documents(&text);
+    for object in &objects {
+        let what = format!("{} {}", object["kind"], object["metadata"]["name"]);
+        let metadata = &object["metadata"];
+        assert!(metadata["name"].is_string(), "{what}");
+        let namespace = &metadata["namespace"];
+        assert!(namespace.is_null() || namespace.is_string(), "{what}");
+        let labels = metadata["labels"].as_object().unwrap();
+        assert!(labels.values().all(Value::is_string), "{what}");
+        for subject in object["subjects"].as_array().into_iter().flatten() {
+            assert_eq!(subject["name"], "42", "{what}");
+            assert_eq!(subject["namespace"], "49", "{what}");
+        }
+        let role = &object["roleRef"]["name"];
+        assert!(role.is_null() || role.is_string(), "{what}");
+    }
+    let pod = pod(&objects);
+    assert_eq!(pod["serviceAccountName"], "42");
+    assert_eq!(pod["priorityClassName"], "45");
+    assert_eq!(pod["volumes"][0]["secret"]["secretName"], "41");
+    assert_eq!(pod["volumes"][1]["secret"]["secretName"], "1e3");
+    let container = &pod["containers"][0];
+    assert_eq!(container["image"], "46:47");
+    let variables = container["env"].as_array().unwrap();
+    let level = variables.iter().find(|v| v["name"] == "RUST_LOG").unwrap();
+    assert_eq!(level["value"], "off");
+    let labels = &only(&objects, "Deployment")["spec"]["selector"]["matchLabels"];
+    assert_eq!(labels["app.kubernetes.io/name"], "44");
+    assert_eq!(labels["app.kubernetes.io/instance"], "48");
+    let bound = objects.iter().filter(|o| o["kind"] == "RoleBinding");
+    let places: BTreeSet<_> = bound
+        .map(|o| o["metadata"]["namespace"].as_str().unwrap())
+        .collect();
+    assert_eq!(places, BTreeSet::from(["46", "49", "true"]));
 }
 
 /// Commands in the notes name what the release really has.

@@ -18,7 +18,7 @@ async fn lint_finds_nothing_with_any_values_file() {
 }
 
 /// Each with a piece of what Helm must say: the place in the values.
-const REFUSED: [(&str, &str); 26] = [
+const REFUSED: [(&str, &str); 27] = [
     ("replicas=2", "replicas"),
     ("replicaCount=two", "replicaCount"),
     ("replicaCount=-1", "replicaCount"),
@@ -50,6 +50,7 @@ const REFUSED: [(&str, &str); 26] = [
         "tracing.otlpEndpoint=http://user@collector",
         "tracing/otlpEndpoint",
     ),
+    ("networkPolicy.dnsPorts={0}", "networkPolicy/dnsPorts"),
     (
         "prometheusRule.runbookUrl=docs/runbooks",
         "prometheusRule/runbookUrl",

@@ -18,14 +18,16 @@ use crate::release::Site;
 const FIRST: [&str; 3] = ["docs/install.md", "README.md", "docs/first-migration.md"];
 const LAST: [&str; 2] = ["docs/upgrade.md", "docs/uninstall.md"];
 /// Commands that are not run here, by a piece of them.
-const NOT_RUN: [(&str, &str); 7] = [
+const NOT_RUN: [(&str, &str); 9] = [
     ("cargo ", "runs in the gate, and by whoever develops"),
     ("bash .ci/run", "is the gate"),
     (
         "docker build",
         "needs a registry; .ci/image builds the same",
     ),
-    (" logs deployment/", "there is no kubelet"),
+    (" logs ", "there is no kubelet"),
+    (" exec deployment/", "there is no kubelet"),
+    (" debug POD ", "there is no kubelet"),
     ("rollout status", "there is no controller-manager"),
     ("phone-migration-operator check ", "tests/observe/check.rs"),
     ("helm install numbers", "tests/gitops/helm.rs"),

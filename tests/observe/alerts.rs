@@ -4,6 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use phone_migration_operator::cams::Verdict;
+use phone_migration_operator::cams::classify::classify;
+use phone_migration_operator::cams::wire::{ApiBody, Reply};
+use phone_migration_operator::metrics::{Exposition, Metrics};
 use serde_json::Value;
 
 use crate::metrics::documented;
@@ -150,6 +154,68 @@ fn alerts_ask_only_for_metrics_that_exist() {
     {
         let series = series["series"].as_str().unwrap();
         assert_documented("a unit test", series);
+    }
+}
+
+/// Whether a reply with this code ends an attempt as refused.
+fn is_refusal(code: &str) -> bool {
+    let reply = Reply {
+        status: 400,
+        date: None,
+        retry_after: None,
+        api: Some(ApiBody {
+            request_id: None,
+            code: code.to_owned(),
+            message: None,
+            phone_number: None,
+            id: None,
+            code_verification_status: None,
+        }),
+    };
+    matches!(classify(Ok(reply), "1").verdict, Verdict::Refused(_))
+}
+
+/// The other answers spend no code. A label that a metric gets later is asked for here, too.
+#[test]
+fn refused_codes_are_counted_by_the_labels_that_mean_a_refusal() {
+    let rules = rules();
+    let alert = rules
+        .iter()
+        .find(|r| name(r) == "PhoneMigrationCodesRefused");
+    let expression = alert.unwrap()["expr"].as_str().unwrap();
+    let filters: Vec<&str> = expression
+        .split("code=~\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
+    let [refused, judged, enough] = filters.as_slice() else {
+        panic!("{filters:?}");
+    };
+    assert_eq!((*judged, judged), (&*format!("OK|{refused}"), enough));
+    let counts = |label: &str| {
+        refused
+            .split('|')
+            .any(|part| match part.strip_suffix(".*") {
+                Some(stem) => label.starts_with(stem),
+                None => label == part,
+            })
+    };
+    let text = Metrics::new("default", []).render(Exposition::PrometheusText);
+    let labels: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("phonemigration_cams_requests_total{"))
+        .map(|line| line.split("code=\"").nth(1).unwrap())
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
+    assert!(labels.len() > 30, "{labels:?}");
+    for label in labels {
+        let wanted = match label {
+            // No answer of CAMS, and codes that nobody has listed.
+            "NotTheApi" | "NoReply" | "NotSent" => false,
+            "other" => true,
+            code => is_refusal(code),
+        };
+        assert_eq!(counts(label), wanted, "{label}");
     }
 }
 

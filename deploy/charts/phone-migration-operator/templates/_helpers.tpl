@@ -1,3 +1,5 @@
+{{- /* toYaml quotes what YAML would read as a number or a boolean, and nothing else: names such as 42
+     and "off" are names. */ -}}
 {{- define "phone-migration-operator.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
@@ -15,8 +17,8 @@
 {{- end }}
 
 {{- define "phone-migration-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "phone-migration-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "phone-migration-operator.name" . | toYaml }}
+app.kubernetes.io/instance: {{ .Release.Name | toYaml }}
 {{- end }}
 
 {{- define "phone-migration-operator.labels" -}}
@@ -50,8 +52,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- /* Whom the rights are given to. */ -}}
 {{- define "phone-migration-operator.subjects" -}}
 - kind: ServiceAccount
-  name: {{ include "phone-migration-operator.serviceAccountName" . }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ include "phone-migration-operator.serviceAccountName" . | toYaml }}
+  namespace: {{ .Release.Namespace | toYaml }}
 {{- end }}
 
 {{- /* The port of the OTLP collector: that of its URL, or its scheme's. */ -}}
