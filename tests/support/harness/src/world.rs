@@ -36,6 +36,7 @@ pub struct World {
     /// The namespace.
     pub namespace: String,
     pub(crate) watches_secrets: AtomicBool,
+    pub(crate) throttles: AtomicBool,
     pub(crate) events: EventLog,
     binary: PathBuf,
     dir: TempDir,
@@ -80,6 +81,7 @@ impl World {
         let world = Self {
             plane,
             watches_secrets: AtomicBool::new(false),
+            throttles: AtomicBool::new(false),
             events: EventLog::new(&sim),
             sim,
             namespace,
@@ -114,6 +116,11 @@ impl World {
     /// From now on `finish` allows the operator to list and watch Secrets.
     pub fn allow_secret_watches(&self) {
         self.watches_secrets.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on `finish` leaves it to the case how many calls the quota throttled.
+    pub fn expect_throttles(&self) {
+        self.throttles.store(true, Ordering::Relaxed);
     }
 
     /// A folder of this world.
