@@ -14,6 +14,8 @@ use crate::look::{self, key_of, uid_of};
 use crate::observe;
 use crate::quota::Ticket;
 
+/// Times are by the wall clock, which may be set: nothing is left to it for longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Before another look at a resource whose number is busy.
 const BUSY: Duration = Duration::from_secs(1);
 
@@ -115,6 +117,6 @@ fn boot_time(at: Timestamp, now: Now) -> BootTime {
     if wait.is_negative() {
         now.boot
     } else {
-        now.boot + wait.unsigned_abs()
+        now.boot + wait.unsigned_abs().min(LONGEST_WAIT)
     }
 }

@@ -60,7 +60,7 @@ pub struct Context {
 impl Context {
     /// Makes a resource due now and has it looked at.
     pub fn wake(&self, key: &Key) {
-        self.visits.set_due(key, Some(clock::boot()));
+        self.visits.wake(key, clock::boot());
         self.trigger(key);
     }
 

@@ -156,7 +156,7 @@ fn referring(
             .filter(|object| refers(object))
             .filter_map(crate::look::key_of)
             .map(|key| {
-                ctx.visits.set_due(&key, Some(clock::boot()));
+                ctx.visits.wake(&key, clock::boot());
                 ObjectRef::new(&key.name).within(&key.namespace)
             })
             .collect();

@@ -43,7 +43,12 @@ pub enum Elsewhere {
     /// Its outcome is not known yet.
     Open,
     /// How it ended.
-    Ended(SpentCode),
+    Ended {
+        /// What history is to say of it.
+        code: SpentCode,
+        /// When its signature has surely expired, by the service's clock.
+        final_at: Timestamp,
+    },
 }
 
 /// Who owns the phone number.

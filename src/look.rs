@@ -192,5 +192,5 @@ pub fn note(ctx: &Context, object: &PhoneMigration) {
     if let Some(key) = key_of(object) {
         ctx.visits.handled(&key, object);
     }
-    ctx.wake_all(&ctx.siblings.seen(object));
+    ctx.wake_all(&ctx.siblings.updated(object));
 }

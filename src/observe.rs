@@ -59,18 +59,18 @@ async fn observe(ctx: &Context, key: &Key, purpose: Purpose) -> Result<(), Clust
     };
     let result = result(&verdict, &told, date);
     let now = clock::now();
-    ctx.visits.read_made(key, object.status.as_ref(), now.wall);
-    ctx.visits.set_due(
-        key,
-        Some(
-            now.boot
-                + if purpose == Purpose::TakeOver {
-                    PAUSE
-                } else {
-                    Duration::ZERO
-                },
-        ),
-    );
+    let answered = match &result {
+        ReadResult::Verified { .. } | ReadResult::NotVerified { .. } => Some(true),
+        ReadResult::Failed(_) => Some(false),
+        ReadResult::NotMade => None,
+    };
+    if let Some(answered) = answered {
+        let status = object.status.as_ref();
+        ctx.visits.read_made(key, status, answered, now.wall);
+    }
+    let again = purpose == Purpose::TakeOver || answered.is_none();
+    let pause = if again { PAUSE } else { Duration::ZERO };
+    ctx.visits.set_due(key, Some(now.boot + pause));
     conclude(ctx, key, object, purpose, &result).await
 }
 

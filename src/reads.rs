@@ -14,6 +14,8 @@ use crate::status::codes_spent;
 pub const MAX_BACK_OFF: Duration = Duration::from_secs(300);
 /// First reads after an outcome was lost.
 const FIRST_READS: [u64; 3] = [5, 15, 60];
+/// Reads that make up for the one before a refusal, until one is answered.
+const MOST_MAKE_UP: u32 = 5;
 const FIVE_MINUTES: u64 = 300;
 /// How long after the end of a signature the read is made that decides.
 const DECISIVE: Duration = Duration::from_secs(1);
@@ -60,12 +62,22 @@ impl Reads {
         }
     }
 
-    /// One more was made.
-    pub fn made(self, now: Timestamp) -> Self {
+    /// One more was made; one without an answer makes up for nothing.
+    pub fn made(self, answered: bool, now: Timestamp) -> Self {
+        let done = self.done.saturating_add(1);
         Self {
-            done: self.done.saturating_add(1),
+            done,
             last: Some(now),
-            make_up: false,
+            make_up: self.make_up && !answered && done < MOST_MAKE_UP,
+            ..self
+        }
+    }
+
+    /// Nothing was made or discovered later than now.
+    pub fn not_after(self, now: Timestamp) -> Self {
+        Self {
+            since: self.since.min(now),
+            last: self.last.map(|last| last.min(now)),
             ..self
         }
     }
@@ -97,7 +109,11 @@ impl Reads {
         };
         let at = match purpose {
             Purpose::Open | Purpose::TakeOver => now,
-            Purpose::MakeUp => return self.make_up.then(|| after(self.since, MINUTE)),
+            Purpose::MakeUp => {
+                return self
+                    .make_up
+                    .then(|| after(self.last.unwrap_or(self.since), MINUTE));
+            }
             Purpose::MissingId if self.done < FIRST_READS.len() as u32 => {
                 return Some(self.early(self.done));
             }
@@ -132,6 +148,8 @@ pub enum ReadResult {
     NotVerified { date: Option<Timestamp> },
     /// No answer that says either; a word on why.
     Failed(String),
+    /// It was not made: there was no slot for it.
+    NotMade,
 }
 
 /// What a read's result means for a resource; `None` if it is no news.
@@ -167,18 +185,23 @@ pub fn after_read(
     match purpose {
         Purpose::Open => after_observation(status, result, validity, now),
         Purpose::TakeOver => match elsewhere {
-            // What is unknown may have succeeded: only a read that was answered ends it.
-            Some(Elsewhere::Ended(entry))
-                if entry.outcome == Outcome::UnknownFinal
-                    && !matches!(result, ReadResult::NotVerified { .. }) =>
+            // What is unknown may have succeeded, and may still be executed: only a read that was
+            // answered after the end, by the service's own clock, ends it.
+            Some(Elsewhere::Ended { code, final_at })
+                if code.outcome == Outcome::UnknownFinal && !is_after(result, *final_at) =>
             {
                 None
             }
-            Some(Elsewhere::Ended(entry)) => Some(Fact::TookOver(entry.clone())),
+            Some(Elsewhere::Ended { code, .. }) => Some(Fact::TookOver(code.clone())),
             Some(Elsewhere::Open) | None => None,
         },
         Purpose::Late | Purpose::MakeUp | Purpose::MissingId => None,
     }
+}
+
+/// Not verified, by a reply whose own `Date` is after this time.
+fn is_after(result: &ReadResult, at: Timestamp) -> bool {
+    matches!(result, ReadResult::NotVerified { date: Some(date) } if *date > at)
 }
 
 /// A read of a number whose call was accepted only brings the Id: it does not change how the number
@@ -224,9 +247,7 @@ fn after_observation(
     };
     match result {
         // Only the service's own clock proves that a request still under way is too old.
-        ReadResult::NotVerified { date: Some(date) } if *date > final_at => {
-            Some(Fact::UnknownFinal)
-        }
+        result if is_after(result, final_at) => Some(Fact::UnknownFinal),
         ReadResult::NotVerified { date: None } if now > final_at => {
             overdue("the reply carries no Date")
         }
@@ -234,7 +255,9 @@ fn after_observation(
             overdue("the clock of CAMS is behind the operator's")
         }
         ReadResult::Failed(error) if now > final_at => overdue(error),
-        ReadResult::NotVerified { .. } | ReadResult::Failed(_) => provisional(),
+        ReadResult::NotVerified { .. } | ReadResult::Failed(_) | ReadResult::NotMade => {
+            provisional()
+        }
         ReadResult::Verified { .. } => None,
     }
 }

@@ -174,6 +174,9 @@ async fn look_and_act(
     // Never write by the cache: it may be older than our own last write.
     let live = ctx.cluster.get(key).await?;
     look::note(ctx, &live);
+    // What was read is of the Secret that the older one named.
+    let names_the_same = uid_of(&live) == uid_of(cached) && live.spec == cached.spec;
+    let code = code.filter(|_| names_the_same);
     let (decision, _) = look::look(ctx, &live, code, turn).await?;
     carry_out(ctx, &live, decision).await
 }

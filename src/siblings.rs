@@ -118,8 +118,8 @@ impl Siblings {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes in what the watch, or a write of ours, showed. Returns the others that name the
-    /// number if what they depend on changed.
+    /// Takes in what the watch showed. Returns the others that name the number if its owner
+    /// changed.
     pub fn seen(&self, object: &PhoneMigration) -> Vec<Key> {
         let Some(mut new) = Sibling::new(object) else {
             return Vec::new();
@@ -130,16 +130,27 @@ impl Siblings {
             let group = index.by_number.entry(number).or_default();
             let old = group.get(&new.uid);
             new.usable_code = old.is_some_and(|old| old.usable_code);
+            let is_known = old.is_some();
             let uid = new.uid.clone();
-            let claims = |s: &Sibling| (s.verified, s.open, s.spent, s.suspended);
-            let changed = old.is_some_and(|old| claims(old) != claims(&new));
+            let before = owner_uid(group);
             group.insert(uid.clone(), new);
-            if changed {
+            if is_known && owner_uid(group) != before {
                 others(group, &uid)
             } else {
                 Vec::new()
             }
         })
+    }
+
+    /// Takes in what a read or a write showed. Only the watch tells who is there: the reply about
+    /// a resource may come after its deletion, and then nothing would ever take it out again.
+    pub fn updated(&self, object: &PhoneMigration) -> Vec<Key> {
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        if self.with(|index| index.number_of.contains_key(uid)) {
+            self.seen(object)
+        } else {
+            Vec::new()
+        }
     }
 
     /// Forgets a resource that was deleted; returns the others, who may own the number now.
@@ -173,8 +184,8 @@ impl Siblings {
         lost.iter().flat_map(|uid| self.gone(uid)).collect()
     }
 
-    /// Notes whether the last look found a code that can be sent; returns the others if that
-    /// changed.
+    /// Notes whether the last look found a code that can be sent; returns the others if the
+    /// owner changed by that.
     pub fn usable_code(&self, uid: &str, usable: bool) -> Vec<Key> {
         self.with(|index| {
             let group = index
@@ -184,10 +195,12 @@ impl Siblings {
             let Some(group) = group else {
                 return Vec::new();
             };
+            let before = owner_uid(group);
             let Some(sibling) = group.get_mut(uid) else {
                 return Vec::new();
             };
-            if std::mem::replace(&mut sibling.usable_code, usable) == usable {
+            sibling.usable_code = usable;
+            if owner_uid(group) == before {
                 return Vec::new();
             }
             others(group, uid)
@@ -233,6 +246,10 @@ impl Siblings {
     }
 }
 
+fn owner_uid(group: &BTreeMap<String, Sibling>) -> Option<String> {
+    owner(group.values()).map(|owner| owner.uid.clone())
+}
+
 fn others(group: &BTreeMap<String, Sibling>, uid: &str) -> Vec<Key> {
     group
         .values()
@@ -245,83 +262,4 @@ fn others(group: &BTreeMap<String, Sibling>, uid: &str) -> Vec<Key> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn sibling(uid: &str, created: i64) -> Sibling {
-        Sibling {
-            uid: uid.into(),
-            namespace: "n".into(),
-            name: uid.into(),
-            created: Timestamp::from_second(created).unwrap(),
-            verified: false,
-            open: false,
-            spent: false,
-            suspended: false,
-            usable_code: true,
-            reason: None,
-            stalled: false,
-        }
-    }
-
-    fn owner_of(siblings: &[Sibling]) -> Option<&str> {
-        owner(siblings).map(|s| s.uid.as_str())
-    }
-
-    #[test]
-    fn an_unknown_outcome_is_provisional_overdue_or_final() {
-        let unknown = |open, stalled| {
-            let sibling = Sibling {
-                reason: Some(Reason::OutcomeUnknown),
-                open,
-                stalled,
-                ..sibling("a", 1)
-            };
-            sibling.unknown()
-        };
-        assert_eq!(unknown(true, false), Some(UnknownKind::Provisional));
-        assert_eq!(unknown(true, true), Some(UnknownKind::Overdue));
-        assert_eq!(unknown(false, true), Some(UnknownKind::Final));
-        assert_eq!(sibling("a", 1).unknown(), None);
-    }
-
-    #[test]
-    fn the_owner_is_who_is_furthest_then_oldest_then_smallest() {
-        let (a, b, c) = (sibling("a", 2), sibling("b", 1), sibling("c", 1));
-        assert_eq!(owner_of(&[a.clone(), b.clone(), c.clone()]), Some("b"));
-        let spent = Sibling {
-            spent: true,
-            usable_code: false,
-            ..a.clone()
-        };
-        assert_eq!(owner_of(&[spent.clone(), b.clone()]), Some("a"));
-        let open = Sibling {
-            open: true,
-            usable_code: false,
-            ..c.clone()
-        };
-        assert_eq!(owner_of(&[spent, b.clone(), open.clone()]), Some("c"));
-        let verified = Sibling {
-            verified: true,
-            suspended: true,
-            ..sibling("z", 9)
-        };
-        assert_eq!(owner_of(&[open, b, verified]), Some("z"));
-        assert_eq!(owner_of(&[a, c]), Some("c"));
-    }
-
-    #[test]
-    fn nobody_squats_on_a_number() {
-        let squatter = Sibling {
-            usable_code: false,
-            ..sibling("a", 1)
-        };
-        let suspended = Sibling {
-            suspended: true,
-            ..sibling("b", 2)
-        };
-        assert_eq!(owner_of(&[squatter.clone(), suspended.clone()]), None);
-        assert_eq!(owner_of(&[squatter, suspended, sibling("c", 3)]), Some("c"));
-    }
-}
+mod tests;

@@ -108,15 +108,18 @@ impl SpentCodes {
             };
             Some(match entry.outcome_at(now) {
                 None => Elsewhere::Open,
-                Some(outcome) => Elsewhere::Ended(SpentCode {
-                    number: 1,
-                    attempt_id: entry.attempt_id.clone(),
-                    code_fingerprint: Some(fingerprint.to_owned()),
-                    outcome,
-                    error_code: entry.told.code.clone(),
-                    request_id: entry.told.request_id.clone(),
-                    finished_at: Time(entry.at),
-                }),
+                Some(outcome) => Elsewhere::Ended {
+                    code: SpentCode {
+                        number: 1,
+                        attempt_id: entry.attempt_id.clone(),
+                        code_fingerprint: Some(fingerprint.to_owned()),
+                        outcome,
+                        error_code: entry.told.code.clone(),
+                        request_id: entry.told.request_id.clone(),
+                        finished_at: Time(entry.at),
+                    },
+                    final_at: entry.final_at,
+                },
             })
         })
     }

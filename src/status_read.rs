@@ -202,6 +202,7 @@ pub fn result(verdict: &StatusVerdict, told: &Told, date: Option<Timestamp>) -> 
             request_id: told.request_id.clone(),
         },
         StatusVerdict::NotVerified { .. } => ReadResult::NotVerified { date },
+        StatusVerdict::Failed(ReadFailure::NotSent(NotSentCause::Gate)) => ReadResult::NotMade,
         StatusVerdict::Throttled { .. } | StatusVerdict::Blocked(_) | StatusVerdict::Failed(_) => {
             ReadResult::Failed(told.code.clone().unwrap_or_else(|| "no answer".to_owned()))
         }

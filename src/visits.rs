@@ -1,7 +1,7 @@
 //! What this process remembers of its visits to each resource: what it has handled, when it is
 //! due again, and the reads it made. Nothing here is needed to be safe; it saves requests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +46,9 @@ struct Visit {
     due: Option<BootTime>,
     /// What is due is a look that nothing waits for.
     only_look: bool,
+    /// Somebody woke it since its last look began: what that look finds may be old, so whatever
+    /// it arranges, another one is due.
+    woken: bool,
     stale_since: Option<BootTime>,
     changed_at: BootTime,
     secret: Option<SecretVersion>,
@@ -126,17 +129,24 @@ impl Visits {
 
     /// When the resource is due again; `None`: when it changes.
     pub fn set_due(&self, key: &Key, at: Option<BootTime>) {
-        self.update(key, |visit| (visit.due, visit.only_look) = (at, false));
+        self.update(key, |visit| visit.arrange(at, false));
     }
 
     /// When the resource is to be looked at again, although nothing waits for that look.
     pub fn set_look(&self, key: &Key, at: Option<BootTime>) {
-        self.update(key, |visit| (visit.due, visit.only_look) = (at, true));
+        self.update(key, |visit| visit.arrange(at, true));
+    }
+
+    /// What the resource depends on changed: it is due now, whatever a look that runs arranges.
+    pub fn wake(&self, key: &Key, now: BootTime) {
+        self.update(key, |visit| {
+            (visit.due, visit.only_look, visit.woken) = (Some(now), false, true);
+        });
     }
 
     /// What was due is done now; if it fails, the next try is as urgent as this one.
     pub fn begin(&self, key: &Key) {
-        self.update(key, |visit| visit.due = None);
+        self.update(key, |visit| (visit.due, visit.woken) = (None, false));
     }
 
     /// Due now, unless a time was set.
@@ -152,8 +162,7 @@ impl Visits {
     pub fn set_poll(&self, key: &Key, now: BootTime, jitter: u8) {
         self.update(key, |visit| {
             let unchanged = now.saturating_sub(visit.changed_at);
-            let at = now + poll_delay(unchanged, jitter);
-            (visit.due, visit.only_look) = (Some(at), true);
+            visit.arrange(Some(now + poll_delay(unchanged, jitter)), true);
         });
     }
 
@@ -256,14 +265,30 @@ impl Visits {
         })
     }
 
-    /// One more read was made.
-    pub fn read_made(&self, key: &Key, status: Option<&PhoneMigrationStatus>, now: Timestamp) {
-        self.update(key, |visit| visit.reads.made(status, now));
+    /// One more read was made; whether it was answered.
+    pub fn read_made(
+        &self,
+        key: &Key,
+        status: Option<&PhoneMigrationStatus>,
+        answered: bool,
+        now: Timestamp,
+    ) {
+        self.update(key, |visit| visit.reads.made(status, answered, now));
     }
 
     /// The read before a refusal was recorded could not be had: it is made up later.
     pub fn make_up_read(&self, key: &Key, status: Option<&PhoneMigrationStatus>, now: Timestamp) {
         self.update(key, |visit| visit.reads.make_up(status, now));
+    }
+
+    /// Forgets every resource of a namespace (`None`: of all) that a full list no longer shows.
+    pub fn retain(&self, namespace: Option<&str>, listed: &HashSet<Key>) {
+        self.with(|visits| {
+            visits.retain(|key, _| {
+                namespace.is_some_and(|namespace| namespace != key.namespace)
+                    || listed.contains(key)
+            });
+        });
     }
 
     /// Forgets a resource that is gone.
@@ -273,12 +298,19 @@ impl Visits {
 }
 
 impl Visit {
+    fn arrange(&mut self, at: Option<BootTime>, only_look: bool) {
+        if !self.woken {
+            (self.due, self.only_look) = (at, only_look);
+        }
+    }
+
     fn new(uid: String, handled: u64, now: Now) -> Self {
         Self {
             uid,
             handled,
             due: None,
             only_look: false,
+            woken: false,
             stale_since: None,
             changed_at: now.boot,
             secret: None,

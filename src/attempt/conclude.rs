@@ -63,7 +63,9 @@ async fn refused(ctx: &Context, owned: &Owned, object: PhoneMigration, refusal: 
     };
     let fact = rules::after_refusal(refusal, &result, told.request_id);
     let recorded = record(ctx, owned, object, fact).await;
-    if let (ReadResult::Failed(_), Recorded::Written(object)) = (result, &recorded) {
+    if let (ReadResult::Failed(_) | ReadResult::NotMade, Recorded::Written(object)) =
+        (result, &recorded)
+    {
         ctx.visits
             .make_up_read(&owned.key, object.status.as_ref(), clock::now().wall);
     }

@@ -163,7 +163,7 @@ pub fn after_refusal(refusal: Fact, read: &ReadResult, request_id: Option<String
             phone_number: phone_number.clone(),
             request_id,
         },
-        ReadResult::NotVerified { .. } | ReadResult::Failed(_) => refusal,
+        ReadResult::NotVerified { .. } | ReadResult::Failed(_) | ReadResult::NotMade => refusal,
     }
 }
 

@@ -11,7 +11,7 @@ use kube::runtime::watcher::{self, Event};
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::cluster::Watched;
+use crate::cluster::{Key, Watched};
 use crate::context::Context;
 use crate::crd::PhoneMigration;
 use crate::quota::Cause;
@@ -24,9 +24,15 @@ pub struct Listing {
     ctx: Arc<Context>,
     namespace: Option<String>,
     listed: watch::Sender<bool>,
-    /// The uids of the list that is being read.
-    current: Mutex<HashSet<String>>,
+    current: Mutex<Listed>,
     newest: Mutex<Newest>,
+}
+
+/// The list that is being read, or was read last.
+#[derive(Debug, Default)]
+struct Listed {
+    uids: HashSet<String>,
+    keys: HashSet<Key>,
 }
 
 /// What held the account when the last process ended.
@@ -89,22 +95,17 @@ impl Listing {
 
     /// Takes in one event.
     pub fn take_in(&self, event: &Result<Event<Watched>, watcher::Error>) {
-        let mut uids = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Ok(Event::Init) => uids.clear(),
+            Ok(Event::Init) => *current = Listed::default(),
             Ok(Event::InitApply(watched)) => {
                 if let Ok(object) = &watched.0 {
-                    uids.extend(object.metadata.uid.clone());
+                    current.uids.extend(object.metadata.uid.clone());
+                    current.keys.extend(crate::look::key_of(object));
                 }
                 self.seen(watched);
             }
-            Ok(Event::InitDone) => {
-                let gone = self.ctx.siblings.retain(self.namespace.as_deref(), &uids);
-                self.ctx.wake_all(&gone);
-                if !self.listed.send_replace(true) {
-                    self.assume_hold();
-                }
-            }
+            Ok(Event::InitDone) => self.complete(std::mem::take(&mut *current)),
             Ok(Event::Apply(watched)) => self.seen(watched),
             Ok(Event::Delete(watched)) => {
                 if let Some(uid) = &watched.meta().uid {
@@ -119,6 +120,23 @@ impl Listing {
             Err(error) => {
                 tracing::warn!(kind = watch_error(error), "Watch interrupted, trying again")
             }
+        }
+    }
+
+    /// Danger: the store takes the objects of a list in when the list is complete, and tells nobody.
+    /// Who was visited before, when its page came, was visited as the store had it: what the
+    /// list brought of it would not be looked at.
+    fn complete(&self, listed: Listed) {
+        let namespace = self.namespace.as_deref();
+        let gone = self.ctx.siblings.retain(namespace, &listed.uids);
+        self.ctx.visits.retain(namespace, &listed.keys);
+        self.ctx.wake_all(&gone);
+        if self.listed.send_replace(true) {
+            for key in &listed.keys {
+                self.ctx.trigger(key);
+            }
+        } else {
+            self.assume_hold();
         }
     }
 

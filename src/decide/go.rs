@@ -32,7 +32,7 @@ pub(super) fn go(
                 Next::At(now + OTHER_ATTEMPT_RECHECK),
             );
         }
-        Some(Elsewhere::Ended(_)) => return quietly(Next::ReadStatus(Purpose::TakeOver)),
+        Some(Elsewhere::Ended { .. }) => return quietly(Next::ReadStatus(Purpose::TakeOver)),
         None => {}
     }
     if let Some(until) = backing_off(status, now) {

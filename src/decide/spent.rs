@@ -90,7 +90,7 @@ fn with_code(
     if exhausted(status) && !may_raise {
         return stay(Fact::Exhausted);
     }
-    let taken_over = matches!(o.elsewhere, Some(Elsewhere::Ended(_)));
+    let taken_over = matches!(o.elsewhere, Some(Elsewhere::Ended { .. }));
     if may_raise && (code.is_expired(now) || taken_over) {
         return stay(Fact::LimitRaised);
     }

@@ -29,12 +29,14 @@ impl ReadLog {
             self.subject = subject;
             self.reads = Reads::none(now);
         }
+        // A clock that was ahead and is corrected must not put off what follows.
+        self.reads = self.reads.not_after(now);
         self.reads
     }
 
-    /// One more read was made.
-    pub fn made(&mut self, status: Option<&PhoneMigrationStatus>, now: Timestamp) {
-        self.reads = self.about(status, now).made(now);
+    /// One more read was made; whether it was answered.
+    pub fn made(&mut self, status: Option<&PhoneMigrationStatus>, answered: bool, now: Timestamp) {
+        self.reads = self.about(status, now).made(answered, now);
     }
 
     /// The read before a refusal was recorded could not be had: it is made up later.

@@ -72,7 +72,7 @@ impl Protocol {
         let mut make_up = false;
         if matches!(fact, Fact::Refused { .. }) {
             let result = self.read(s, view)?;
-            make_up = matches!(result, ReadResult::Failed(_));
+            make_up = matches!(result, ReadResult::Failed(_) | ReadResult::NotMade);
             fact = rules::after_refusal(fact, &result, told.request_id);
         } else if view != View::Now {
             return None;

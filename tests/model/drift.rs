@@ -69,7 +69,7 @@ fn purpose(purpose: Purpose) -> Word {
 pub fn elsewhere(elsewhere: &Elsewhere) -> Word {
     match elsewhere {
         Elsewhere::Open => Some("elsewhere Open"),
-        Elsewhere::Ended(_) => Some("elsewhere Ended"),
+        Elsewhere::Ended { .. } => Some("elsewhere Ended"),
     }
 }
 

@@ -200,6 +200,7 @@ impl<'a> Writer<'a> {
                         self.age(date.map_or(self.tick, tick_of));
                     }
                     ReadResult::Failed(_) => self.byte(2),
+                    ReadResult::NotMade => self.byte(3),
                 }
             }
         }

@@ -38,7 +38,9 @@ impl Protocol {
         }
         let result = self.read(s, view)?;
         let now = wall(s.tick);
-        s.replicas[r].reads.made(held.status.as_ref(), now);
+        let answered = !matches!(result, ReadResult::Failed(_) | ReadResult::NotMade);
+        let reads = &mut s.replicas[r].reads;
+        reads.made(held.status.as_ref(), answered, now);
         s.replicas[r].task = Task::Observed {
             held,
             purpose,

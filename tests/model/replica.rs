@@ -188,7 +188,7 @@ impl Protocol {
                 let then = None;
                 s.replicas[r].task = Task::Say { held, fact, then };
             }
-            ReadResult::NotVerified { .. } | ReadResult::Failed(_) => {
+            ReadResult::NotVerified { .. } | ReadResult::Failed(_) | ReadResult::NotMade => {
                 self.sign(s, r, held, number, rotation)?;
             }
         }

@@ -211,7 +211,7 @@ pub fn a_world() -> impl Strategy<Value = World> {
     let elsewhere = prop_oneof![
         6 => Just(None),
         1 => Just(Some(Elsewhere::Open)),
-        1 => an_entry().prop_map(|e| Some(Elsewhere::Ended(e))),
+        1 => an_entry().prop_map(|code| Some(Elsewhere::Ended { final_at: code.finished_at.0, code })),
     ];
     let turn = prop_oneof![
         3 => Just(TurnState::Granted),

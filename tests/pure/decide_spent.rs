@@ -150,7 +150,7 @@ fn the_read_before_a_refusal_is_made_up_once() {
             w.now = later(60);
         });
     assert_eq!(world.decide().next, Next::ReadStatus(Purpose::MakeUp));
-    let made = world.with(|w| w.reads = w.reads.made(later(60)));
+    let made = world.with(|w| w.reads = w.reads.made(true, later(60)));
     assert_eq!(made.decide().next, Next::Claim(2));
     assert!(!Reads::none(now()).make_up);
 }

@@ -235,10 +235,12 @@ fn a_code_that_is_known_elsewhere_is_waited_for_or_taken_over() {
         ] {
             let mut known = entry(1, &c, outcome);
             known.attempt_id = "elsewhere".into();
-            let ended = state
-                .clone()
-                .code(&c)
-                .with(|w| w.elsewhere = Some(Elsewhere::Ended(known.clone())));
+            let ended = state.clone().code(&c).with(|w| {
+                w.elsewhere = Some(Elsewhere::Ended {
+                    code: known.clone(),
+                    final_at: now(),
+                })
+            });
             quietly(&ended, Next::ReadStatus(Purpose::TakeOver));
             let after = ended
                 .after(&Fact::TookOver(known))

@@ -137,9 +137,12 @@ fn exhausted_attempts_need_a_changed_token_found_in_that_state() {
         raised.clone().code(&code("100000")),
         raised.clone().code(&expired),
         raised.clone().with(|w| w.owner = Owner::Other(None)),
-        raised
-            .clone()
-            .with(|w| w.elsewhere = Some(Elsewhere::Ended(entry(9, &new, Outcome::Refused)))),
+        raised.clone().with(|w| {
+            w.elsewhere = Some(Elsewhere::Ended {
+                code: entry(9, &new, Outcome::Refused),
+                final_at: now(),
+            })
+        }),
     ] {
         let (decision, after) = unusable.step();
         assert_eq!(decision.fact, Some(Fact::LimitRaised));

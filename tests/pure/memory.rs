@@ -27,7 +27,7 @@ fn nobody() -> PhoneMigrationStatus {
 
 fn ended(codes: &SpentCodes, at: u64) -> Option<Outcome> {
     match codes.elsewhere(CODE, NUMBER, &nobody(), later(at)) {
-        Some(Elsewhere::Ended(entry)) => Some(entry.outcome),
+        Some(Elsewhere::Ended { code, .. }) => Some(code.outcome),
         Some(Elsewhere::Open) | None => None,
     }
 }
@@ -93,7 +93,8 @@ fn an_outcome_is_kept_for_a_day_and_told_to_who_does_not_know_it() {
         request_id: Some("REQ".into()),
     };
     codes.end("a", Outcome::Refused, &told);
-    let Some(Elsewhere::Ended(entry)) = codes.elsewhere(CODE, NUMBER, &nobody(), later(10)) else {
+    let known = codes.elsewhere(CODE, NUMBER, &nobody(), later(10));
+    let Some(Elsewhere::Ended { code: entry, .. }) = known else {
         panic!("forgotten")
     };
     assert_eq!(
@@ -264,6 +265,39 @@ fn what_something_waits_for_needs_no_time_of_its_own() {
 
 /// An etcd that was restored from a snapshot: what is older stays all there is.
 #[test]
+fn a_wake_during_a_look_outlasts_what_the_look_arranges() {
+    let (visits, object) = (Visits::default(), version("1"));
+    assert_eq!(visits.due(&key(), &object, moment(0)), Due::Changed);
+    visits.begin(&key());
+    visits.wake(&key(), moment(1).boot);
+    visits.set_poll(&key(), moment(1).boot, 0);
+    assert_eq!(visits.due(&key(), &object, moment(2)), Due::Now);
+    // The look that follows knows all that the first did not.
+    visits.begin(&key());
+    visits.set_due(&key(), Some(moment(60).boot));
+    let later = Due::At(moment(60).boot);
+    assert_eq!(visits.due(&key(), &object, moment(3)), later);
+}
+
+#[test]
+fn what_a_full_list_no_longer_shows_is_forgotten() {
+    let (visits, object) = (Visits::default(), version("1"));
+    for (namespace, listed, left) in [
+        (None, vec![key()], Due::Never),
+        (Some("elsewhere"), Vec::new(), Due::Never),
+        (Some(key().namespace.as_str()), Vec::new(), Due::Changed),
+    ] {
+        visits.due(&key(), &object, moment(0));
+        visits.retain(namespace, &listed.into_iter().collect());
+        assert_eq!(
+            visits.due(&key(), &object, moment(1)),
+            left,
+            "{namespace:?}"
+        );
+    }
+}
+
+#[test]
 fn a_newer_object_that_never_comes_is_not_waited_for() {
     let visits = Visits::default();
     let due = |v: &str, s| visits.due(&key(), &version(v), moment(s));
@@ -292,7 +326,7 @@ fn reads_are_counted_for_one_attempt_and_one_outcome() {
     visits.due(&key(), &version("1"), moment(0));
     let c = code("111111");
     let open = tried("Verifying", 1, &c, None);
-    visits.read_made(&key(), Some(open.status()), later(5));
+    visits.read_made(&key(), Some(open.status()), true, later(5));
     let provisional = tried("OutcomeUnknown", 1, &c, Some(Outcome::Unknown));
     let reads = visits.reads(&key(), Some(provisional.status()), later(6));
     assert_eq!(

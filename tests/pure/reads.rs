@@ -70,7 +70,7 @@ fn the_whole_schedule_from_the_discovery_to_the_end() {
     for _ in 0..13 {
         let next = reads.next_observation(end());
         at.push(next.duration_since(now()).as_secs());
-        reads = reads.made(next);
+        reads = reads.made(true, next);
     }
     assert_eq!(
         at,
@@ -125,6 +125,8 @@ fn without_a_read_that_can_decide_the_resource_stalls_and_says_why() {
     let failed = ReadResult::Failed("Timeout".into());
     assert_eq!(overdue(&failed, end()), None);
     assert_eq!(overdue(&failed, later(2000)).as_deref(), Some("Timeout"));
+    // That there was no slot for it says nothing of the number.
+    assert_eq!(overdue(&ReadResult::NotMade, later(2000)), None);
     assert!(
         overdue(&not_verified(None), later(2000))
             .unwrap()
@@ -275,13 +277,13 @@ fn reads_after_the_end_are_hourly_for_a_day_and_three_for_a_missing_id() {
     let mut id = none;
     let mut at = Vec::new();
     while let Some(next) = reads.next(Purpose::Late, now(), now()) {
-        reads = reads.made(next);
+        reads = reads.made(true, next);
         at.push(next);
     }
     assert_eq!((at.len(), at[23]), (24, later(24 * 3600)));
     let mut at = Vec::new();
     while let Some(next) = id.next(Purpose::MissingId, now(), now()) {
-        id = id.made(next);
+        id = id.made(true, next);
         at.push(next);
     }
     assert_eq!(at[..4], [later(5), later(15), later(60), later(3660)]);
@@ -304,14 +306,38 @@ fn a_refusal_is_made_up_for_once_and_only_if_its_read_failed() {
         ..none
     };
     assert_eq!(due.next(Purpose::MakeUp, now(), now()), Some(later(60)));
-    assert_eq!(due.made(now()).next(Purpose::MakeUp, now(), now()), None);
+    assert_eq!(
+        due.made(true, now()).next(Purpose::MakeUp, now(), now()),
+        None
+    );
+    // Without an answer it is made again, a minute later each time, five times at most.
+    let mut due = due;
+    for n in 1..5 {
+        due = due.made(false, later(60 * n));
+        let next = due.next(Purpose::MakeUp, now(), now());
+        assert_eq!(next, Some(later(60 * (n + 1))));
+    }
+    let given_up = due.made(false, later(300));
+    assert_eq!(given_up.next(Purpose::MakeUp, now(), now()), None);
+}
+
+#[test]
+fn a_clock_that_is_put_back_does_not_put_off_reads() {
+    let ahead = Reads::none(later(7200)).made(true, later(7300));
+    let put_right = ahead.not_after(now());
+    assert_eq!((put_right.since, put_right.last), (now(), Some(now())));
+    let before = Reads::none(now()).made(true, later(5));
+    assert_eq!(before.not_after(later(10)), before);
 }
 
 #[test]
 fn a_code_spent_by_a_resource_that_is_gone_is_taken_over_after_a_read() {
     let status = seen("Queued");
     let take_over = |outcome, result: &ReadResult| {
-        let known = Elsewhere::Ended(entry(1, &code("111111"), outcome));
+        let known = Elsewhere::Ended {
+            code: entry(1, &code("111111"), outcome),
+            final_at: now(),
+        };
         after_read(
             &status,
             Purpose::TakeOver,
@@ -331,7 +357,14 @@ fn a_code_spent_by_a_resource_that_is_gone_is_taken_over_after_a_read() {
         None,
         "it may have succeeded"
     );
-    let answered = not_verified(Some(now()));
+    for date in [None, Some(now())] {
+        let early = take_over(Outcome::UnknownFinal, &not_verified(date));
+        assert_eq!(
+            early, None,
+            "by the service's clock it may still be executed"
+        );
+    }
+    let answered = not_verified(Some(later(1)));
     assert!(matches!(
         take_over(Outcome::UnknownFinal, &answered),
         Some(Fact::TookOver(_))

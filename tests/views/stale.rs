@@ -58,6 +58,52 @@ async fn c10_after_a_lost_watch_the_newest_code_and_spec_count() {
     for_each_seed("c10", run).await.unwrap();
 }
 
+/// A list comes in pages, and is taken in when its last page is there: what changed while there was
+/// no watch, and came with another page, is looked at all the same.
+#[tokio::test]
+async fn c10_after_a_list_of_two_pages_the_news_of_the_first_count() {
+    const PAGE: usize = 500;
+    let world = World::new(OPERATOR, "v10-pages").await.unwrap();
+    let proxy = world.proxy().await.unwrap();
+    let suspended = |n: usize| {
+        let migration = Migration::new(format!("m-{n:03}"), phone(n));
+        migration.spec(json!({"suspend": true}))
+    };
+    let all: Vec<Migration> = (0..=PAGE).map(suspended).collect();
+    let created = all.iter().map(|migration| world.create(migration));
+    futures::future::try_join_all(created).await.unwrap();
+    world.number(&phone(0), &code(0), &format!("id-{}", phone(0)));
+    world.code("m-000", &code(0)).await.unwrap();
+    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
+    for n in 0..=PAGE {
+        reason(&world, &format!("m-{n:03}"), "Suspended").await;
+    }
+    let away = proxy.rule(When::watch("phonemigrations"), Then::Close);
+    proxy.cut();
+    away.hit().await.unwrap();
+    let resume = json!({"spec": {"suspend": false}});
+    world.patch("m-000", resume).await.unwrap();
+    let (late, its_code) = (phone(PAGE + 1), code(PAGE + 1));
+    let ready = world.ready_migration("a-late", &late, &its_code);
+    ready.await.unwrap();
+    let second_page = When::list("phonemigrations").nth(2).once();
+    let second_page = proxy.rule(second_page, Then::Hold);
+    let gone = Then::ErrorEvent { code: 410 };
+    let expired = proxy.rule(When::watch("phonemigrations"), gone);
+    away.remove();
+    expired.hit().await.unwrap();
+    expired.remove();
+    second_page.hit().await.unwrap();
+    // Long enough for a visit to whatever the first page brought.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    second_page.release();
+    for (name, number) in [("a-late", late), ("m-000", phone(0))] {
+        let status = reason(&world, name, "Verified").await;
+        assert_verified_by_one_call(&world, &status, &number);
+    }
+    world.finish().await.unwrap();
+}
+
 /// Every third change never comes. Some codes come late.
 #[tokio::test]
 async fn c11_resources_whose_changes_are_not_all_shown_settle() {
