@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use harness::cams_simulator::Number;
 use harness::{Migration, condition};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -86,6 +87,8 @@ async fn resources_of_the_first_crd_go_on_under_this_one() {
         attempt("Adopted", &secret("done").await),
     );
     done["id"] = json!("id-8613800000001");
+    let number = Number::new("8613800000001", "12345678", "id-8613800000001");
+    world.sim.add_number(number.verified());
     world.patch_status("done", done).await.unwrap();
     world
         .ready_migration("refused", "8613800000002", "22345678")
