@@ -75,6 +75,8 @@ fn assert_obeys(ledger: &[Entry]) {
 
 async fn shared_account(name: &str, resources: u32, within: Duration) {
     let world = world_with(name, resources).await;
+    // The other client's calls are throttled, too, and it does not care.
+    world.expect_throttles();
     let busy = Refusal::new(429, "Throttling.User", "Request was denied.");
     let asks = busy.retry_after_ms(u64::try_from(RETRY_AFTER.as_millis()).unwrap());
     world
