@@ -113,6 +113,30 @@ struct Index {
     number_of: HashMap<String, String>,
 }
 
+impl Index {
+    /// Puts it in, or in its own place. Returns the others that name the number if its owner
+    /// changed.
+    fn take_in(&mut self, object: &PhoneMigration) -> Vec<Key> {
+        let Some(mut new) = Sibling::new(object) else {
+            return Vec::new();
+        };
+        let number = object.spec.phone_number.clone();
+        self.number_of.insert(new.uid.clone(), number.clone());
+        let group = self.by_number.entry(number).or_default();
+        let old = group.get(&new.uid);
+        new.usable_code = old.is_some_and(|old| old.usable_code);
+        let is_known = old.is_some();
+        let uid = new.uid.clone();
+        let before = owner_uid(group);
+        group.insert(uid.clone(), new);
+        if is_known && owner_uid(group) != before {
+            others(group, &uid)
+        } else {
+            Vec::new()
+        }
+    }
+}
+
 impl Siblings {
     fn with<T>(&self, f: impl FnOnce(&mut Index) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -121,36 +145,20 @@ impl Siblings {
     /// Takes in what the watch showed. Returns the others that name the number if its owner
     /// changed.
     pub fn seen(&self, object: &PhoneMigration) -> Vec<Key> {
-        let Some(mut new) = Sibling::new(object) else {
-            return Vec::new();
-        };
-        self.with(|index| {
-            let number = object.spec.phone_number.clone();
-            index.number_of.insert(new.uid.clone(), number.clone());
-            let group = index.by_number.entry(number).or_default();
-            let old = group.get(&new.uid);
-            new.usable_code = old.is_some_and(|old| old.usable_code);
-            let is_known = old.is_some();
-            let uid = new.uid.clone();
-            let before = owner_uid(group);
-            group.insert(uid.clone(), new);
-            if is_known && owner_uid(group) != before {
-                others(group, &uid)
-            } else {
-                Vec::new()
-            }
-        })
+        self.with(|index| index.take_in(object))
     }
 
     /// Takes in what a read or a write showed. Only the watch tells who is there: the reply about
     /// a resource may come after its deletion, and then nothing would ever take it out again.
     pub fn updated(&self, object: &PhoneMigration) -> Vec<Key> {
         let uid = object.metadata.uid.as_deref().unwrap_or_default();
-        if self.with(|index| index.number_of.contains_key(uid)) {
-            self.seen(object)
-        } else {
-            Vec::new()
-        }
+        self.with(|index| {
+            if index.number_of.contains_key(uid) {
+                index.take_in(object)
+            } else {
+                Vec::new()
+            }
+        })
     }
 
     /// Forgets a resource that was deleted; returns the others, who may own the number now.

@@ -28,7 +28,7 @@ pub struct Listing {
     newest: Mutex<Newest>,
 }
 
-/// The list that is being read, or was read last.
+/// What the list that is being read has shown so far.
 #[derive(Debug, Default)]
 struct Listed {
     uids: HashSet<String>,
