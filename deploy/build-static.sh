@@ -16,7 +16,7 @@ export CARGO_TARGET_DIR="$target_dir"
 export RUSTFLAGS="-C target-feature=+crt-static \
   --remap-path-prefix=$PWD=/src --remap-path-prefix=$cargo_home=/cargo"
 export CFLAGS="-ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$PWD=/src"
-cargo build --release --locked --target "$target" --bin phone-migration-operator
+cargo build --release --locked --target "$target" --package phone-migration-operator --bin phone-migration-operator
 
 mkdir -p "$out"
 install -m 0755 "$target_dir/$target/release/phone-migration-operator" "$out/"

@@ -9,12 +9,12 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Time since boot, suspended time included (`CLOCK_BOOTTIME`).
 ///
-/// `std::time::Instant` stands still while a guest is suspended, which would let a
-/// process that slept for an hour believe that its signature is fresh.
+/// `std::time::Instant` stops while the machine is suspended. With it, a process that was suspended
+/// for an hour would still take its signature for fresh.
 pub type BootTime = Duration;
 
-/// One reading of both clocks. A step of the wall clock does not move `boot`, and a
-/// virtual machine that was paused with its clocks frozen shows it in `wall`.
+/// One reading of both clocks. A step of the wall clock does not move `boot`. If a virtual machine
+/// was paused with its clocks frozen, only `wall` can show the pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// Wall clock, UTC.
@@ -43,7 +43,7 @@ pub fn boot() -> BootTime {
 /// Fills `N` bytes from the operating system's generator.
 ///
 /// # Errors
-/// When the operating system has no randomness to give; nothing may be signed then.
+/// When the operating system supplies no random bytes; the caller must not sign then.
 pub fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut bytes = [0u8; N];
     getrandom::fill(&mut bytes)?;

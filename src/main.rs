@@ -1,33 +1,35 @@
-//! Install the crypto provider, parse, and run until something ends.
+//! Installs the crypto provider, parses the command line, and runs the command.
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use phone_migration_operator::config::{self, Command, Environment};
-use phone_migration_operator::telemetry::Traces;
-use phone_migration_operator::{check, crd, operator, telemetry};
+use phone_migration_operator::api;
+use phone_migration_operator::app::config::{self, Command, Environment};
+use phone_migration_operator::app::{check, operator};
+use phone_migration_operator::telemetry::{self, Traces};
 
 fn main() -> ExitCode {
+    telemetry::withhold_panics();
     match start() {
         Ok(true) => ExitCode::SUCCESS,
-        // What is wrong was said already.
+        // `check` has already printed what is wrong.
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            // stderr may be closed; there is nobody left to tell then.
+            // If stderr is closed, the error cannot be reported.
             let _ = writeln!(std::io::stderr(), "phone-migration-operator: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// True if all is well.
+/// Runs the command. False if `check` found a fault.
 fn start() -> Result<bool, Box<dyn std::error::Error>> {
     telemetry::harden()?;
-    // Before any TLS client: two libraries share one provider, and choose none by themselves.
+    // Before any TLS client: two libraries share one provider, and neither chooses it by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match config::parse(std::env::args_os(), &Environment::read()?)? {
         Command::Print(text) => write!(std::io::stdout(), "{text}")?,
-        Command::Crd => write!(std::io::stdout(), "{}", crd::crd_yaml()?)?,
+        Command::Crd => write!(std::io::stdout(), "{}", api::crds_yaml()?)?,
         Command::Check(config) => {
             let mut out = std::io::stdout();
             return Ok(runtime()?.block_on(check::run(*config, &mut out))?);

@@ -1,4 +1,4 @@
-//! The one newtype that codes, keys and signed bytes live in.
+//! The one newtype that holds codes, keys and signed bytes.
 //!
 //! It is zeroised when dropped and has no `Debug`, `Display` or `Serialize`,
 //! so that a format string cannot print it by accident. PURE.
@@ -11,12 +11,12 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over; the caller keeps no copy.
+    /// Takes the text, so that the caller keeps no copy.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text itself. Danger: whatever receives it must not log, store or format it.
+    /// The text itself. Danger: the receiver must not log, store or format it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,15 +1,15 @@
-//! How this process speaks TLS as a client of the web: one crypto provider, TLS 1.2 or later, the
-//! compiled-in web roots (an empty container image has no others).
+//! TLS settings of this process as a client: one crypto provider, TLS 1.2 or later, the compiled-in
+//! web roots (an empty container image has no others).
 
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
-/// A configuration for HTTP/1.1; `extra_roots` are trusted besides the web's.
+/// A configuration for HTTP/1.1 that trusts `extra_roots` in addition to the web roots.
 ///
 /// # Errors
-/// When the library refuses its own configuration, or a root cannot be parsed.
+/// When the library refuses the configuration, or a root cannot be parsed.
 pub fn client_config(
     extra_roots: Vec<CertificateDer<'static>>,
 ) -> Result<ClientConfig, rustls::Error> {

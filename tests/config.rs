@@ -1,5 +1,5 @@
-//! The configuration contract: every flag, its variable, its default and, for every bad
-//! value, the one line that a person gets to read.
+//! The configuration contract: every flag, its variable, its default and, for every bad value, the
+//! one line that the user reads.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::ffi::OsString;
@@ -8,10 +8,13 @@ use std::process;
 use std::time::Duration;
 
 use clap::Args;
-use phone_migration_operator::cams::SignatureVersion;
-use phone_migration_operator::config::{
-    Command, Config, ConfigError, Environment, LeaderElection, LogFormat, RunArgs, parse,
+use phone_migration_operator::app::config::{
+    CloudVariables, Command, Config, ConfigError, Environment, LeaderElection, LogFormat, RunArgs,
+    parse,
 };
+use phone_migration_operator::cams::sts::{AssumeRole, Identity};
+use phone_migration_operator::cams::{SignIn, SignatureVersion};
+use phone_migration_operator::domain::code::CodeDigits;
 
 fn laptop() -> Environment {
     Environment {
@@ -20,6 +23,10 @@ fn laptop() -> Environment {
         pod_namespace: None,
         host_name: "laptop".to_owned(),
         random: [0, 1, 0xab, 0xff],
+        cloud: CloudVariables {
+            access_key: true,
+            ..CloudVariables::default()
+        },
     }
 }
 
@@ -30,12 +37,39 @@ fn pod() -> Environment {
         pod_namespace: Some("phone-migration-operator".to_owned()),
         host_name: "node-1".to_owned(),
         random: [0; 4],
+        cloud: CloudVariables {
+            access_key: true,
+            ..CloudVariables::default()
+        },
     }
 }
 
-fn command(words: &[&str], environment: &Environment) -> Result<Command, ConfigError> {
+fn signing_in_as(identity: Identity) -> SignIn {
+    SignIn {
+        identity,
+        assume_role: None,
+        session_name: "phone-migration-operator".to_owned(),
+    }
+}
+
+/// Parses exactly these words.
+fn only(words: &[&str], environment: &Environment) -> Result<Command, ConfigError> {
     let argv = ["phone-migration-operator"].iter().chain(words);
     parse(argv.map(OsString::from), environment)
+}
+
+/// The flags without which nothing runs outside a pod.
+const NEEDED: [&str; 2] = ["--fingerprint-key-file=/key", "--ledger-namespace=ledgers"];
+
+/// Parses these words, after the other required ones.
+fn command(words: &[&str], environment: &Environment) -> Result<Command, ConfigError> {
+    let named = |flag: &str| {
+        let name = flag.split('=').next().unwrap();
+        words.iter().any(|word| word.starts_with(name))
+    };
+    let needed = NEEDED.into_iter().filter(|flag| !named(flag));
+    let all: Vec<&str> = needed.chain(words.iter().copied()).collect();
+    only(&all, environment)
 }
 
 fn config_in(words: &[&str], environment: &Environment) -> Config {
@@ -61,8 +95,10 @@ fn refusal(words: &[&str]) -> String {
 fn defaults_are_those_of_the_contract() {
     let expected = Config {
         cams_endpoint: "https://cams.ap-southeast-1.aliyuncs.com".to_owned(),
+        metadata_endpoint: None,
         allow_insecure_endpoint: false,
-        credentials_dir: None,
+        sign_in: signing_in_as(Identity::Environment),
+        sts_endpoint: "https://sts.ap-southeast-1.aliyuncs.com".to_owned(),
         signature: SignatureVersion::V1,
         signature_validity: Duration::from_secs(31 * 60),
         qps: 10.try_into().ok(),
@@ -70,7 +106,9 @@ fn defaults_are_those_of_the_contract() {
         watch_secrets: false,
         max_concurrent_reconciles: 16,
         leader_election: None,
-        fingerprint_key_file: None,
+        ledger_namespace: "ledgers".to_owned(),
+        fingerprint_key_file: PathBuf::from("/key"),
+        code_digits: CodeDigits::default(),
         listen: "0.0.0.0:8080".parse().unwrap(),
         log_format: LogFormat::Json,
         otlp_endpoint: None,
@@ -93,7 +131,12 @@ fn every_flag_sets_its_field() {
     let config = config(&[
         "--cams-endpoint=http://127.0.0.1:9000",
         "--allow-insecure-endpoint",
+        "--credentials=files",
         "--credentials-dir=/credentials",
+        "--assume-role-arn=acs:ram::2:role/x",
+        "--assume-role-external-id=acme-7f3c",
+        "--sts-endpoint=http://127.0.0.1:9001",
+        "--metadata-endpoint=http://127.0.0.1:9002",
         "--signature=v3",
         "--signature-validity=20s",
         "--qps=0",
@@ -103,15 +146,25 @@ fn every_flag_sets_its_field() {
         "--leader-elect=true",
         "--lease-namespace=operators",
         "--lease-identity=me",
-        "--fingerprint-key-file=/key",
+        "--ledger-namespace=records",
+        "--fingerprint-key-file=/own-key",
+        "--code-digits=4-8",
         "--listen=[::1]:0",
         "--log-format=text",
         "--otlp-endpoint=http://collector:4318/",
     ]);
     let expected = Config {
         cams_endpoint: "http://127.0.0.1:9000".to_owned(),
+        metadata_endpoint: Some("http://127.0.0.1:9002".to_owned()),
         allow_insecure_endpoint: true,
-        credentials_dir: Some(PathBuf::from("/credentials")),
+        sign_in: SignIn {
+            assume_role: Some(AssumeRole {
+                role_arn: "acs:ram::2:role/x".to_owned(),
+                external_id: Some("acme-7f3c".to_owned()),
+            }),
+            ..signing_in_as(Identity::Files(PathBuf::from("/credentials")))
+        },
+        sts_endpoint: "http://127.0.0.1:9001".to_owned(),
         signature: SignatureVersion::V3,
         signature_validity: Duration::from_secs(20),
         qps: None,
@@ -122,7 +175,9 @@ fn every_flag_sets_its_field() {
             namespace: "operators".to_owned(),
             identity: "me".to_owned(),
         }),
-        fingerprint_key_file: Some(PathBuf::from("/key")),
+        ledger_namespace: "records".to_owned(),
+        fingerprint_key_file: PathBuf::from("/own-key"),
+        code_digits: CodeDigits::new(4, 8).unwrap(),
         listen: "[::1]:0".parse().unwrap(),
         log_format: LogFormat::Text,
         otlp_endpoint: Some("http://collector:4318".to_owned()),
@@ -158,8 +213,10 @@ fn durations_have_units() {
 #[test]
 fn every_bad_value_gives_one_line_that_says_what_to_do() {
     let url = "write a URL such as https://cams.ap-southeast-1.aliyuncs.com";
+    let sts = "write a URL such as https://sts.ap-southeast-1.aliyuncs.com";
     let unit = "write numbers with a unit h, m or s, such as 31m, 90s or 1h30m";
     let qps = "write a whole number from 1 to 1000";
+    let digits = "write a number from 4 to 8, such as 6, or a range of them, such as 4-8";
     let address = "write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080";
     let namespace =
         "write a namespace name: lower-case letters, digits and dashes, at most 63 characters";
@@ -172,7 +229,24 @@ fn every_bad_value_gives_one_line_that_says_what_to_do() {
         ("--cams-endpoint", "https://cams host", url),
         ("--cams-endpoint", "https://cams\nhost", url),
         ("--allow-insecure-endpoint", "1", "write true or false"),
+        (
+            "--credentials",
+            "aws",
+            "write auto, env, files, oidc or ecs",
+        ),
         ("--credentials-dir", "", "write a path, or leave it out"),
+        (
+            "--assume-role-arn",
+            "x",
+            "write acs:ram::ACCOUNT_ID:role/NAME",
+        ),
+        (
+            "--sts-region",
+            "A.b",
+            "write a region such as ap-southeast-1",
+        ),
+        ("--sts-endpoint", "", sts),
+        ("--sts-endpoint", "a b", sts),
         ("--otlp-endpoint", "collector:4318", collector),
         ("--otlp-endpoint", "grpc://collector:4317", collector),
         ("--otlp-endpoint", "http://a b", collector),
@@ -205,6 +279,14 @@ fn every_bad_value_gives_one_line_that_says_what_to_do() {
             "write a whole number from 1 to 1000; 0 (unlimited) is for tests and needs \
              --allow-insecure-endpoint as well",
         ),
+        ("--code-digits", "", digits),
+        ("--code-digits", "six", digits),
+        ("--code-digits", "3", digits),
+        ("--code-digits", "4-9", digits),
+        ("--code-digits", "8-4", digits),
+        ("--code-digits", "4-", digits),
+        ("--code-digits", "4-6-8", digits),
+        ("--code-digits", "06", digits),
         ("--watch-secrets", "yes", "write true or false"),
         ("--max-concurrent-reconciles", "0", qps),
         ("--max-concurrent-reconciles", "1001", qps),
@@ -217,11 +299,9 @@ fn every_bad_value_gives_one_line_that_says_what_to_do() {
         ("--lease-namespace", &long, namespace),
         ("--lease-identity", "", identity),
         ("--lease-identity", "two words", identity),
-        (
-            "--fingerprint-key-file",
-            "",
-            "write a path, or leave it out",
-        ),
+        ("--ledger-namespace", "", namespace),
+        ("--ledger-namespace", "Ledgers", namespace),
+        ("--fingerprint-key-file", "", "write a path"),
         ("--listen", "8080", address),
         ("--listen", ":8080", address),
         ("--listen", "localhost:8080", address),
@@ -307,6 +387,47 @@ fn leader_election_is_on_in_a_cluster_and_off_outside() {
     );
 }
 
+/// The namespace is the pod's, or that of the Lease; never an unnamed one.
+#[test]
+fn ledgers_are_where_the_lease_is_unless_another_place_is_named() {
+    let key = "--fingerprint-key-file=/key";
+    let place = |words: &[&str], environment: &Environment| {
+        let words: Vec<&str> = words.iter().copied().chain([key]).collect();
+        match only(&words, environment) {
+            Ok(Command::Run(config)) => config.ledger_namespace,
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => error.to_string(),
+        }
+    };
+    assert_eq!(place(&[], &pod()), "phone-migration-operator");
+    assert_eq!(
+        place(&["--leader-elect=false"], &pod()),
+        "phone-migration-operator"
+    );
+    let lease = "--lease-namespace=operators";
+    assert_eq!(place(&[lease], &pod()), "operators");
+    assert_eq!(place(&[lease], &laptop()), "operators");
+    let own = "--ledger-namespace=records";
+    assert_eq!(place(&[lease, own], &pod()), "records");
+    assert_eq!(
+        place(&[], &laptop()),
+        "--ledger-namespace (or PHONEMIG_LEDGER_NAMESPACE) is needed outside a pod: name the \
+         namespace of the CodeLedgers, the same for all operators of one account"
+    );
+}
+
+#[test]
+fn nothing_runs_without_a_fingerprint_key() {
+    let Err(error) = only(&["run"], &pod()) else {
+        panic!("a run without a key");
+    };
+    assert_eq!(
+        error.to_string(),
+        "--fingerprint-key-file (or PHONEMIG_FINGERPRINT_KEY_FILE) is needed, since spent codes \
+         are recognised by this key: make it once with: head -c 32 /dev/urandom > FILE, and keep it"
+    );
+}
+
 #[test]
 fn wrong_words_give_one_line_without_their_values() {
     for (words, expected) in [
@@ -382,7 +503,7 @@ fn every_flag_has_a_variable_of_its_name_and_stands_in_the_help() {
     let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(
         flags().len(),
-        16,
+        24,
         "a new flag belongs into every table here"
     );
     for flag in flags() {
@@ -419,13 +540,13 @@ fn version_is_the_package_version() {
     );
 }
 
-/// Prints what this process's own environment amounts to; the tests below run it again with
+/// Prints the configuration from this process's own environment; the tests below run it again with
 /// variables set.
 #[test]
 fn shows_its_configuration() {
     let environment = Environment::read().unwrap();
     for words in [&[][..], &["--listen=127.0.0.1:7"]] {
-        match command(words, &environment) {
+        match only(words, &environment) {
             Ok(config) => println!("{config:?}"),
             Err(error) => println!("REFUSED {error}"),
         }
@@ -454,7 +575,13 @@ fn variables_set_the_same_values_as_flags_and_flags_win() {
     let shown = with_variables(&[
         ("PHONEMIG_CAMS_ENDPOINT", "http://127.0.0.1:9000"),
         ("PHONEMIG_ALLOW_INSECURE_ENDPOINT", "true"),
+        ("PHONEMIG_CREDENTIALS", "files"),
         ("PHONEMIG_CREDENTIALS_DIR", "/credentials"),
+        ("PHONEMIG_ASSUME_ROLE_ARN", "acs:ram::2:role/x"),
+        ("PHONEMIG_ASSUME_ROLE_EXTERNAL_ID", "acme-7f3c"),
+        ("PHONEMIG_METADATA_ENDPOINT", "http://127.0.0.1:9002"),
+        ("PHONEMIG_STS_REGION", "cn-hangzhou"),
+        ("PHONEMIG_STS_ENDPOINT", "sts.eu-central-1.aliyuncs.com"),
         ("PHONEMIG_SIGNATURE", "v3"),
         ("PHONEMIG_SIGNATURE_VALIDITY", "20s"),
         ("PHONEMIG_QPS", "0"),
@@ -462,9 +589,11 @@ fn variables_set_the_same_values_as_flags_and_flags_win() {
         ("PHONEMIG_WATCH_SECRETS", "true"),
         ("PHONEMIG_MAX_CONCURRENT_RECONCILES", "3"),
         ("PHONEMIG_LEADER_ELECT", "true"),
-        ("PHONEMIG_LEASE_NAMESPACE", "operators"),
+        ("PHONEMIG_LEASE_NAMESPACE", "lease-place"),
         ("PHONEMIG_LEASE_IDENTITY", "me"),
+        ("PHONEMIG_LEDGER_NAMESPACE", "records"),
         ("PHONEMIG_FINGERPRINT_KEY_FILE", "/key"),
+        ("PHONEMIG_CODE_DIGITS", "5"),
         ("PHONEMIG_LISTEN", "127.0.0.1:9"),
         ("PHONEMIG_LOG_FORMAT", "text"),
         ("PHONEMIG_OTLP_ENDPOINT", "https://collector/otlp"),
@@ -472,15 +601,20 @@ fn variables_set_the_same_values_as_flags_and_flags_win() {
     for part in [
         "cams_endpoint: \"http://127.0.0.1:9000\"",
         "allow_insecure_endpoint: true",
-        "credentials_dir: Some(\"/credentials\")",
+        "identity: Files(\"/credentials\")",
+        "role_arn: \"acs:ram::2:role/x\", external_id: Some(\"acme-7f3c\")",
+        "metadata_endpoint: Some(\"http://127.0.0.1:9002\")",
+        "sts_endpoint: \"https://sts.eu-central-1.aliyuncs.com\"",
         "signature: V3",
         "signature_validity: 20s",
         "qps: None",
         "watch_namespaces: [\"tenant-a\"]",
         "watch_secrets: true",
         "max_concurrent_reconciles: 3",
-        "namespace: \"operators\", identity: \"me\"",
-        "fingerprint_key_file: Some(\"/key\")",
+        "namespace: \"lease-place\", identity: \"me\"",
+        "ledger_namespace: \"records\"",
+        "fingerprint_key_file: \"/key\"",
+        "code_digits: CodeDigits { least: 5, most: 5 }",
         "listen: 127.0.0.1:9",
         "listen: 127.0.0.1:7",
         "log_format: Text",
@@ -490,7 +624,7 @@ fn variables_set_the_same_values_as_flags_and_flags_win() {
     }
     let help = shown.split_once("HELP ").unwrap().1;
     assert!(
-        !help.contains("/key") && !help.contains("operators"),
+        !help.contains("/key") && !help.contains("lease-place"),
         "{help}"
     );
 }
@@ -501,6 +635,8 @@ fn a_pod_is_known_by_its_variables_and_a_named_kubeconfig_wins() {
         ("KUBERNETES_SERVICE_HOST", "10.0.0.1"),
         ("POD_NAME", "operator-x"),
         ("POD_NAMESPACE", "operators"),
+        ("ALIBABA_CLOUD_ACCESS_KEY_ID", "id"),
+        ("PHONEMIG_FINGERPRINT_KEY_FILE", "/key"),
     ];
     let shown = with_variables(&in_pod);
     assert!(shown.contains("in_cluster: true"), "{shown}");
@@ -511,6 +647,7 @@ fn a_pod_is_known_by_its_variables_and_a_named_kubeconfig_wins() {
     with_kubeconfig.push(("KUBECONFIG", "/kubeconfig"));
     let shown = with_variables(&with_kubeconfig);
     assert!(shown.contains("leader_election: None"), "{shown}");
+    assert!(shown.contains("ledger_namespace: \"operators\""), "{shown}");
     assert!(shown.contains("in_cluster: false"), "{shown}");
 }
 

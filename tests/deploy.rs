@@ -1,6 +1,6 @@
-//! The shipped manifests: what the operator may do, how its pod is confined, and that the
-//! manifests and the program agree with each other. They are the chart's default output
-//! (`tests/install/kustomize.rs`), so this is said of the chart as well.
+//! The shipped manifests: the operator's rights, the confinement of its pod, and the agreement of
+//! the manifests with the program. They are the chart's default output
+//! (`tests/e2e/install/kustomize.rs`), so this holds for the chart as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -16,12 +16,14 @@ use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use phone_migration_operator::config::{Command, Config, Environment, parse};
+use phone_migration_operator::app::config::{CloudVariables, Command, Config, Environment, parse};
+use phone_migration_operator::cams::sts::Identity;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 const NAME: &str = "phone-migration-operator";
 const ELECTION: &str = "phone-migration-operator-leader-election";
+const LEDGER: &str = "phone-migration-operator-ledger";
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -34,8 +36,8 @@ fn documents(path: &str) -> Vec<Value> {
         .collect()
 }
 
-/// As the Kubernetes type. Misspelt fields would vanish on the way, so what comes back must
-/// be what was written.
+/// As the Kubernetes type. A misspelt field would be lost on the way, so the result must equal the
+/// input.
 fn typed<T: Serialize + DeserializeOwned>(written: &Value) -> T {
     let object: T = serde_json::from_value(written.clone()).unwrap();
     assert_eq!(&serde_json::to_value(&object).unwrap(), written);
@@ -49,12 +51,12 @@ fn only<T: Serialize + DeserializeOwned>(path: &str) -> T {
     typed(&documents[0])
 }
 
-/// The document of this kind in `rbac.yaml`.
-fn rbac<T: Serialize + DeserializeOwned>(kind: &str) -> T {
+/// The document of this kind and name in `rbac.yaml`.
+fn rbac<T: Serialize + DeserializeOwned>(kind: &str, name: &str) -> T {
     let mut found = documents("deploy/rbac.yaml");
-    assert_eq!(found.len(), 4);
-    found.retain(|document| document["kind"] == kind);
-    assert_eq!(found.len(), 1, "{kind}");
+    assert_eq!(found.len(), 6);
+    found.retain(|d| d["kind"] == kind && d["metadata"]["name"] == name);
+    assert_eq!(found.len(), 1, "{kind} {name}");
     typed(&found[0])
 }
 
@@ -72,7 +74,7 @@ fn container() -> Container {
     containers.into_iter().next().unwrap()
 }
 
-/// What the program makes of the manifest's arguments, inside that pod.
+/// The program's configuration from the manifest's arguments, inside that pod.
 fn config() -> Config {
     config_of(container().args.unwrap())
 }
@@ -92,7 +94,13 @@ fn config_of(args: Vec<String>) -> Config {
         pod_namespace: deployment().metadata.namespace,
         host_name: "the-node".to_owned(),
         random: [0; 4],
+        cloud: CloudVariables::default(),
     };
+    // As the kubelet does.
+    let namespace = environment.pod_namespace.clone().unwrap();
+    let args = args
+        .into_iter()
+        .map(|arg| arg.replace("$(POD_NAMESPACE)", &namespace));
     let argv = [NAME.to_owned()].into_iter().chain(args);
     match parse(argv.map(OsString::from), &environment).unwrap() {
         Command::Run(config) => *config,
@@ -123,7 +131,7 @@ fn lines(lines: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn the_cluster_role_holds_exactly_these_rights() {
-    let role: ClusterRole = rbac("ClusterRole");
+    let role: ClusterRole = rbac("ClusterRole", NAME);
     assert_eq!(role.metadata.name.as_deref(), Some(NAME));
     assert_eq!(role.aggregation_rule, None);
     let expected = lines(&[
@@ -140,8 +148,7 @@ fn the_cluster_role_holds_exactly_these_rights() {
 
 #[test]
 fn leases_are_written_in_the_own_namespace_only() {
-    let role: Role = rbac("Role");
-    assert_eq!(role.metadata.name.as_deref(), Some(ELECTION));
+    let role: Role = rbac("Role", ELECTION);
     assert_eq!(role.metadata.namespace.as_deref(), Some(NAME));
     let expected = lines(&[
         "coordination.k8s.io leases create",
@@ -149,6 +156,35 @@ fn leases_are_written_in_the_own_namespace_only() {
         "coordination.k8s.io leases update",
     ]);
     assert_eq!(rights(role.rules), expected);
+}
+
+/// A user who can change the record of submissions could have a code sent again.
+#[test]
+fn ledgers_are_written_in_the_own_namespace_only() {
+    let role: Role = rbac("Role", LEDGER);
+    assert_eq!(role.metadata.namespace.as_deref(), Some(NAME));
+    let verbs = ["create", "delete", "get", "list", "update"];
+    let expected: BTreeSet<String> = verbs
+        .iter()
+        .map(|verb| format!("phonemigration.dev codeledgers {verb}"))
+        .collect();
+    assert_eq!(rights(role.rules), expected);
+    assert_eq!(config().ledger_namespace, NAME);
+    // No other role: no other shipped rule names them.
+    for file in [
+        "deploy/rbac.yaml",
+        "deploy/aggregated-roles.yaml",
+        "deploy/code-desk-role.yaml",
+    ] {
+        for document in documents(file) {
+            let names_them = document["rules"].to_string().contains("codeledgers");
+            assert_eq!(
+                names_them,
+                document["metadata"]["name"] == LEDGER && document["kind"] == "Role",
+                "{document}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -171,13 +207,15 @@ fn only_the_operators_service_account_is_bound() {
         kind: kind.to_owned(),
         name: name.to_owned(),
     };
-    let everywhere: ClusterRoleBinding = rbac("ClusterRoleBinding");
+    let everywhere: ClusterRoleBinding = rbac("ClusterRoleBinding", NAME);
     assert_eq!(everywhere.role_ref, role("ClusterRole", NAME));
     assert_eq!(everywhere.subjects, Some(vec![subject.clone()]));
-    let election: RoleBinding = rbac("RoleBinding");
-    assert_eq!(election.metadata.namespace.as_deref(), Some(NAME));
-    assert_eq!(election.role_ref, role("Role", ELECTION));
-    assert_eq!(election.subjects, Some(vec![subject]));
+    for name in [ELECTION, LEDGER] {
+        let binding: RoleBinding = rbac("RoleBinding", name);
+        assert_eq!(binding.metadata.namespace.as_deref(), Some(NAME));
+        assert_eq!(binding.role_ref, role("Role", name));
+        assert_eq!(binding.subjects, Some(vec![subject.clone()]));
+    }
 }
 
 #[test]
@@ -215,7 +253,7 @@ fn the_pod_meets_the_restricted_standard() {
     assert_eq!(security.allow_privilege_escalation, Some(false));
     assert_eq!(security.read_only_root_filesystem, Some(true));
     assert_ne!(security.privileged, Some(true));
-    // Nothing here may weaken what the pod says.
+    // No setting here may weaken the pod's.
     assert_eq!(security.run_as_non_root, None);
     assert_eq!(security.run_as_user, None);
     assert_eq!(security.seccomp_profile, None);
@@ -248,6 +286,42 @@ fn a_pod_goes_when_the_next_is_ready_and_has_time_to_record() {
     );
     // 10 s for a running call, the rest for writing its outcome.
     assert_eq!(pod().termination_grace_period_seconds, Some(45));
+}
+
+/// `.ci/version X.Y.Z` sets them all.
+#[test]
+fn every_file_names_the_version_of_the_workspace() {
+    let version = env!("CARGO_PKG_VERSION");
+    let chart: Value = only("deploy/charts/phone-migration-operator/Chart.yaml");
+    assert_eq!(chart["version"], version);
+    assert_eq!(chart["appVersion"], version);
+    let images = chart["annotations"]["artifacthub.io/images"]
+        .as_str()
+        .unwrap();
+    assert!(
+        images.contains(&format!("image: {NAME}:{version}")),
+        "{images}"
+    );
+    let plugin: Value = only("deploy/krew/phone-migration.yaml");
+    assert_eq!(plugin["spec"]["version"], format!("v{version}"));
+    for platform in plugin["spec"]["platforms"].as_array().unwrap() {
+        let uri = platform["uri"].as_str().unwrap();
+        assert!(uri.contains(&format!("/v{version}/")), "{uri}");
+    }
+    let dockerfile = fs::read_to_string(repository("deploy/Dockerfile")).unwrap();
+    assert!(dockerfile.contains(&format!("{NAME}:{version}")));
+    for file in [
+        "deploy/rbac.yaml",
+        "deploy/aggregated-roles.yaml",
+        "deploy/code-desk-role.yaml",
+    ] {
+        for document in documents(file) {
+            assert_eq!(
+                document["metadata"]["labels"]["app.kubernetes.io/version"],
+                version
+            );
+        }
+    }
 }
 
 #[test]
@@ -303,7 +377,7 @@ fn mounted(name: &str) -> (PathBuf, Volume) {
 fn secrets_come_as_files_where_the_operator_looks_for_them() {
     let config = config();
     let (directory, volume) = mounted("credentials");
-    assert_eq!(config.credentials_dir, Some(directory));
+    assert_eq!(config.sign_in.identity, Identity::Files(directory));
     let secret = volume.secret.unwrap();
     assert_eq!(
         secret.secret_name.as_deref(),
@@ -313,16 +387,12 @@ fn secrets_come_as_files_where_the_operator_looks_for_them() {
     assert_ne!(secret.optional, Some(true));
 
     let (directory, volume) = mounted("fingerprint-key");
-    assert_eq!(config.fingerprint_key_file, Some(directory.join("key")));
+    assert_eq!(config.fingerprint_key_file, directory.join("key"));
     let secret = volume.secret.unwrap();
     let name = "phone-migration-operator-fingerprint-key";
     assert_eq!(secret.secret_name.as_deref(), Some(name));
     assert_eq!((secret.items, secret.default_mode), (None, Some(0o440)));
-    assert_eq!(
-        secret.optional,
-        Some(true),
-        "the operator starts without it"
-    );
+    assert_ne!(secret.optional, Some(true), "the pod waits for it");
 
     for variable in container().env.unwrap() {
         let secret = variable.value_from.and_then(|from| from.secret_key_ref);
@@ -344,7 +414,7 @@ fn the_manifest_runs_with_leader_election_and_production_settings() {
     assert!(config.qps.is_some());
 }
 
-/// The manifest says what the program would do anyway, so that it can be seen and changed there.
+/// The manifest states the program's defaults, so that they can be seen and changed there.
 #[test]
 fn flags_that_are_spelled_out_repeat_the_programs_defaults() {
     let unspoken = config_of(vec![
@@ -356,7 +426,7 @@ fn flags_that_are_spelled_out_repeat_the_programs_defaults() {
     assert!(container().args.unwrap().len() > 3);
 }
 
-/// For people: what the cluster's own roles view, edit and admin get.
+/// For users: the rights that the cluster's own roles view, edit and admin get.
 #[test]
 fn the_aggregated_roles_give_people_no_more_than_the_resource() {
     let roles: Vec<ClusterRole> = documents("deploy/aggregated-roles.yaml")
@@ -387,8 +457,35 @@ fn the_aggregated_roles_give_people_no_more_than_the_resource() {
     assert_eq!(rights(edit.rules.clone()), expected.into_iter().collect());
 }
 
+/// For the plugin: no list of Secrets, no deletion, and no shipped binding.
 #[test]
-fn kustomize_gets_every_manifest_and_the_crd() {
+fn the_code_desk_hands_in_codes_and_is_bound_by_nothing() {
+    let role: ClusterRole = only("deploy/code-desk-role.yaml");
+    let expected = lines(&[
+        " secrets create",
+        " secrets get",
+        " secrets update",
+        "phonemigration.dev phonemigrations get",
+        "phonemigration.dev phonemigrations list",
+        "phonemigration.dev phonemigrations patch",
+        "phonemigration.dev phonemigrations watch",
+    ]);
+    assert_eq!(rights(role.rules), expected);
+    let labels = role.metadata.labels.unwrap();
+    let aggregated = labels.keys().any(|label| label.contains("aggregate-to"));
+    assert!(!aggregated, "{labels:?}");
+    for file in ["deploy/rbac.yaml", "deploy/code-desk-role.yaml"] {
+        for document in documents(file) {
+            assert_ne!(
+                document["roleRef"]["name"],
+                "phone-migration-operator-code-desk"
+            );
+        }
+    }
+}
+
+#[test]
+fn kustomize_gets_every_manifest_and_the_crds() {
     let resources = |path: &str| -> BTreeSet<String> {
         let kustomization: Value = only(path);
         serde_json::from_value(kustomization["resources"].clone()).unwrap()
@@ -398,12 +495,12 @@ fn kustomize_gets_every_manifest_and_the_crd() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.ends_with(".yaml") && name != "kustomization.yaml")
         .collect();
-    assert_eq!(files.len(), 5);
+    assert_eq!(files.len(), 6);
     files.insert("../crds".to_owned());
     assert_eq!(resources("deploy/kustomization.yaml"), files);
     assert_eq!(
-        resources("crds/kustomization.yaml"),
-        lines(&["phonemigrations.yaml"])
+        resources("crds/Kustomization"),
+        lines(&["codeledgers.yaml", "phonemigrations.yaml"])
     );
 }
 
@@ -422,4 +519,14 @@ fn the_samples_belong_together_and_spend_nothing_as_they_stand() {
         !code.bytes().any(|b| b.is_ascii_digit()),
         "{code} may be sent"
     );
+}
+
+/// Velero leaves status out by default; and ledgers must come before the resources.
+#[test]
+fn the_sample_of_a_restore_brings_ledgers_first_and_then_resources_with_their_status() {
+    let [ledgers, tenants] = documents("deploy/velero/restore.yaml").try_into().unwrap();
+    assert_eq!(ledgers["spec"]["includedNamespaces"][0], NAME);
+    assert_eq!(ledgers["spec"]["includeClusterResources"], true);
+    let with_status = &tenants["spec"]["restoreStatus"]["includedResources"];
+    assert_eq!(with_status[0], "phonemigrations.phonemigration.dev");
 }

@@ -1,4 +1,4 @@
-//! What the README names as proof exists, and every reference case has its test.
+//! Every proof that docs/guarantees.md names exists, and every reference case has its test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ fn tests() -> Vec<String> {
     texts.flat_map(|text| tests_in(&text)).collect()
 }
 
-/// What the last column of the table below a heading holds in backquotes.
+/// The texts in backquotes in the last column of the table below a heading.
 fn named(text: &str, heading: &str) -> Vec<String> {
     let section = text.split(heading).nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
@@ -61,10 +61,10 @@ fn named(text: &str, heading: &str) -> Vec<String> {
         .collect()
 }
 
-/// Those of `names` that are neither part of a test's name nor a folder of tests.
+/// Those of `names` that are neither part of a test's name nor a file or folder of tests.
 fn missing(names: &[String], tests: &[String]) -> Vec<String> {
     let exists = |name: &String| {
-        root().join(name).is_dir() || tests.iter().any(|test| test.contains(name.as_str()))
+        root().join(name).exists() || tests.iter().any(|test| test.contains(name.as_str()))
     };
     names.iter().filter(|name| !exists(name)).cloned().collect()
 }
@@ -85,10 +85,22 @@ fn every_reference_case_has_a_test() {
 
 #[test]
 fn every_test_that_the_guarantees_name_exists() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let named = named(&readme, "\n## Guarantees\n");
+    let page = std::fs::read_to_string(root().join("docs/guarantees.md")).unwrap();
+    let named = named(&page, "\n## Faults\n");
     assert!(named.len() > 40, "{named:?}");
     assert_eq!(missing(&named, &tests()), [""; 0]);
+}
+
+#[test]
+fn every_test_that_the_page_of_interleavings_names_exists() {
+    let page = std::fs::read_to_string(root().join("docs/interleavings.md")).unwrap();
+    let headings = page.lines().filter(|line| line.starts_with("## "));
+    let sections = headings.map(|heading| named(&page, &format!("\n{heading}\n")));
+    let tests = tests();
+    for named in sections {
+        assert!(named.len() >= 4, "{named:?}");
+        assert_eq!(missing(&named, &tests), [""; 0]);
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! What a reply means, as a closed set. PURE.
+//! Classifies a reply into a closed set of verdicts. PURE.
 //!
-//! The direction of every doubt: an answer that is not certainly the API's, or not certainly
-//! about this attempt, is [`Verdict::Unknown`]. Releasing an attempt that was executed would
-//! send its code twice; recording a refusal of one that succeeded would lose it.
+//! Every doubt goes in one direction: an answer that is not certainly the API's, or not certainly
+//! about this attempt, is [`Verdict::Unknown`]. If the operator released an attempt that was
+//! executed, it would send the code twice. If it recorded a refusal of an attempt that succeeded,
+//! the success would be lost.
 //!
-//! Codes are compared without regard to case (the documents spell some both ways), except
-//! `OK`: another spelling of success is not success, and not a refusal either.
+//! Codes are compared without regard to case (the documents spell some both ways), except `OK`:
+//! another spelling of success is neither a success nor a refusal.
 
 use std::time::Duration;
 
@@ -13,15 +14,17 @@ use jiff::Timestamp;
 
 use super::scrub::mask_phone;
 use super::wire::{ApiBody, Reply};
+use crate::api::shown_number::ShownNumber;
 
 mod meaning;
 
 use meaning::{Meaning, meaning};
 
-/// What came of one request.
+/// Result of one request.
 pub type Sent = Result<Reply, SendError>;
 
-/// A request without a complete reply. The texts are ours and hold neither URL nor secret.
+/// A request without a complete reply. The operator writes the texts; they hold neither URL nor
+/// secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// No byte of the request left.
@@ -30,12 +33,12 @@ pub enum SendError {
     Unknown(UnknownCause, String),
 }
 
-/// Why nothing was sent.
+/// Why the client sent nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSentCause {
     /// The name has no usable address.
     Dns,
-    /// No TCP connection.
+    /// No TCP connection came about.
     Connect,
     /// The TLS handshake failed.
     Tls,
@@ -43,35 +46,60 @@ pub enum NotSentCause {
     Gate,
 }
 
-/// Why the outcome is not known.
+impl NotSentCause {
+    /// The word in `status.errorCode`. It is API: never rename it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "NotSent.Dns",
+            Self::Connect => "NotSent.Connect",
+            Self::Tls => "NotSent.Tls",
+            Self::Gate => "NotSent",
+        }
+    }
+}
+
+/// Why the outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownCause {
     /// No complete reply before the deadline.
     Timeout,
-    /// The connection ended first.
+    /// The connection ended before the complete reply.
     ConnectionLost,
-    /// A reply that was too large to read.
+    /// The reply was too large to read.
     ReplyTooLarge,
-    /// A reply that is not in the API's shape.
+    /// The reply is not in the API's shape.
     NotTheApi,
-    /// `SignatureNonceUsed`: an earlier copy of this very request reached the gateway.
+    /// `SignatureNonceUsed`: an earlier copy of this request reached the gateway.
     NonceUsed,
     /// The API reports its own failure or timeout.
     ServerFailure,
-    /// The reply is about another phone number.
-    OtherNumber,
     /// A success that is not `OK` with HTTP 200.
     UnclearSuccess,
 }
 
-/// What holds the whole account back.
+impl UnknownCause {
+    /// The word in `status.errorCode`. It is API: never rename it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "Timeout",
+            Self::ConnectionLost => "ConnectionLost",
+            Self::ReplyTooLarge => "ReplyTooLarge",
+            Self::NotTheApi => "NotTheApi",
+            Self::NonceUsed => "NonceUsed",
+            Self::ServerFailure => "ServerFailure",
+            Self::UnclearSuccess => "UnclearSuccess",
+        }
+    }
+}
+
+/// Why the API rejects all requests of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockCause {
     /// Key, secret, token or signature.
     Credentials,
     /// Subscription, permission, risk control, endpoint.
     Account,
-    /// Our clock, or the server's.
+    /// The local clock or the server's clock is wrong.
     Clock,
 }
 
@@ -80,29 +108,24 @@ pub enum BlockCause {
 pub struct Refusal {
     /// The API's `Code`.
     pub code: String,
-    /// Who can do something about it.
+    /// The rejected part of the request.
     pub kind: RefusalKind,
 }
 
-/// What was refused.
+/// The part of a request that the API rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
-    /// The code, or anything that is not known better.
+    /// The code, or a part that is not known.
     Code,
     /// The request's other parameters, or the ownership of the number.
     Request,
 }
 
-/// What came of a submission.
+/// Result of a call. `T`: the content of an `OK` reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Executed and accepted.
-    Accepted {
-        /// `Data.Id`; read it later when absent.
-        id: Option<String>,
-        /// `Data.PhoneNumber`, masked.
-        phone_number: Option<String>,
-    },
+pub enum Verdict<T = VerifiedNumber> {
+    /// Executed, and answered with `OK`.
+    Accepted(T),
     /// Executed and refused.
     Refused(Refusal),
     /// Not executed: over quota.
@@ -110,106 +133,102 @@ pub enum Verdict {
         /// The pause that the server asks for.
         after: Option<Duration>,
     },
-    /// Nothing left this process.
+    /// No byte left this process.
     NotSent(NotSentCause),
-    /// Not executed, and no other request of the account would be.
+    /// Not executed; the API would reject every other request of the account too.
     Blocked(BlockCause),
-    /// May have been executed.
+    /// CAMS may have executed it.
     Unknown(UnknownCause),
 }
 
-/// A verdict with what is shown and recorded beside it. `code`, `message` and `request_id`
-/// are as received until the facade scrubs them.
+/// A number that CAMS says is verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// What came of it.
-    pub verdict: Verdict,
-    /// The API's `Code`.
-    pub code: Option<String>,
-    /// The API's message, or ours when there was no reply.
-    pub message: Option<String>,
-    /// The API's request id.
-    pub request_id: Option<String>,
-    /// The server's clock.
-    pub date: Option<Timestamp>,
-    /// HTTP status of a reply in the API's shape.
-    pub api_status: Option<u16>,
+pub struct VerifiedNumber {
+    /// `Data.Id`; read it later when absent.
+    pub id: Option<String>,
+    /// `Data.PhoneNumber`.
+    pub phone_number: Option<ShownNumber>,
 }
 
-/// What a status read says.
+/// Result of a status read that the API answered with `OK`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StatusVerdict {
+pub enum NumberStatus {
     /// `VERIFIED`.
-    Verified {
-        /// `Data.Id`.
-        id: Option<String>,
-        /// `Data.PhoneNumber`, masked.
-        phone_number: Option<String>,
-    },
-    /// Read, and something other than `VERIFIED`.
+    Verified(VerifiedNumber),
+    /// Anything else.
     NotVerified {
         /// `Data.CodeVerificationStatus`.
         status: String,
     },
-    /// Over the read quota.
-    Throttled {
-        /// The pause that the server asks for.
-        after: Option<Duration>,
-    },
-    /// Nothing can be read with this account now.
-    Blocked(BlockCause),
-    /// The read itself failed; it says nothing about the number.
-    Failed(ReadFailure),
-}
-
-/// Why a read says nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReadFailure {
-    /// It did not leave.
-    NotSent(NotSentCause),
-    /// No usable reply.
-    Unknown(UnknownCause),
-    /// The API refuses to read this number.
-    Refused(Refusal),
     /// `OK`, without a verification status.
-    NoStatus,
+    Missing,
 }
 
-/// A status read with what is shown beside it; the fields are [`Answer`]'s.
+/// A verdict with the texts that the operator shows and records. `code`, `message` and `request_id`
+/// are as received until [`super::Cams`] scrubs them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusAnswer {
-    /// What it says.
-    pub verdict: StatusVerdict,
+pub struct Answer<T = VerifiedNumber> {
+    /// Result of the call.
+    pub verdict: Verdict<T>,
     /// The API's `Code`.
     pub code: Option<String>,
-    /// The API's message, or ours when there was no reply.
+    /// The API's message, or the operator's when there was no reply.
     pub message: Option<String>,
     /// The API's request id.
     pub request_id: Option<String>,
-    /// The server's clock.
+    /// The server's clock. From [`super::Cams`]: only if it believes the clock.
     pub date: Option<Timestamp>,
     /// HTTP status of a reply in the API's shape.
     pub api_status: Option<u16>,
 }
 
+/// The answer to a status read.
+pub type StatusAnswer = Answer<NumberStatus>;
+
+impl<T> Verdict<T> {
+    /// The same, with another content.
+    fn map<U>(self, f: impl FnOnce(T) -> U) -> Verdict<U> {
+        match self {
+            Self::Accepted(content) => Verdict::Accepted(f(content)),
+            Self::Refused(refusal) => Verdict::Refused(refusal),
+            Self::Throttled { after } => Verdict::Throttled { after },
+            Self::NotSent(cause) => Verdict::NotSent(cause),
+            Self::Blocked(cause) => Verdict::Blocked(cause),
+            Self::Unknown(cause) => Verdict::Unknown(cause),
+        }
+    }
+
+    /// The operator's word for an answer that carries no `Code`. These words are API: they stand in
+    /// status.errorCode.
+    pub fn own_code(&self) -> Option<&'static str> {
+        match self {
+            Self::Unknown(cause) => Some(cause.as_str()),
+            Self::NotSent(cause) => Some(cause.as_str()),
+            Self::Throttled { .. } => Some("Throttled"),
+            Self::Accepted(_) | Self::Refused(_) | Self::Blocked(_) => None,
+        }
+    }
+}
+
 impl StatusAnswer {
-    /// Whether this read ends a transport, credentials or clock hold: a reply in the API's
-    /// shape that is neither a credentials or clock error nor a 5xx.
+    /// True if this read ends a transport, credentials or clock hold: a reply in the API's shape
+    /// that is neither a credentials or clock error nor a 5xx.
     pub fn ends_hold(&self) -> bool {
         let served = self.api_status.is_some_and(|status| status < 500);
         let blocked = match &self.verdict {
-            StatusVerdict::Blocked(BlockCause::Credentials | BlockCause::Clock) => true,
-            StatusVerdict::Blocked(BlockCause::Account)
-            | StatusVerdict::Verified { .. }
-            | StatusVerdict::NotVerified { .. }
-            | StatusVerdict::Throttled { .. }
-            | StatusVerdict::Failed(_) => false,
+            Verdict::Blocked(BlockCause::Credentials | BlockCause::Clock) => true,
+            Verdict::Blocked(BlockCause::Account)
+            | Verdict::Accepted(_)
+            | Verdict::Refused(_)
+            | Verdict::Throttled { .. }
+            | Verdict::NotSent(_)
+            | Verdict::Unknown(_) => false,
         };
         served && !blocked
     }
 }
 
-/// Decides what came of a submission for `phone_number` (digits).
+/// Classifies the result of a submission for `phone_number` (digits).
 pub fn classify(sent: Sent, phone_number: &str) -> Answer {
     let reply = match sent {
         Ok(reply) => reply,
@@ -227,13 +246,10 @@ pub fn classify(sent: Sent, phone_number: &str) -> Answer {
         };
     };
     let verdict = match meaning(status, &body.code) {
-        Meaning::Ok if !same_number(body.phone_number.as_deref(), phone_number) => {
-            Verdict::Unknown(UnknownCause::OtherNumber)
-        }
-        Meaning::Ok => Verdict::Accepted {
+        Meaning::Ok => Verdict::Accepted(VerifiedNumber {
             id: body.id,
-            phone_number: masked(body.phone_number.as_deref()),
-        },
+            phone_number: shown(body.phone_number.as_deref(), phone_number),
+        }),
         Meaning::Blocked(cause) => Verdict::Blocked(cause),
         Meaning::Throttled => Verdict::Throttled { after },
         Meaning::Refused(kind) => Verdict::Refused(Refusal {
@@ -271,30 +287,20 @@ fn not_the_api(status: u16) -> String {
     format!("HTTP {status} with a body that is not the API's")
 }
 
-/// Decides what a status read of `phone_number` (digits) says.
+/// Classifies the result of a status read of `phone_number` (digits). The rules are those of a
+/// submission; only the content of an `OK` reply differs.
 pub fn classify_status(sent: Sent, phone_number: &str) -> StatusAnswer {
-    // The same rules decide; only what `OK` brings along is different.
-    let read = match &sent {
-        Ok(Reply {
-            api: Some(body), ..
-        }) => ReadBody::of(body),
-        Ok(_) | Err(_) => ReadBody::default(),
+    let status = match &sent {
+        Ok(reply) => reply.api.as_ref().and_then(verification_status),
+        Err(_) => None,
     };
     let answer = classify(sent, phone_number);
-    let verdict = match answer.verdict {
-        Verdict::Accepted { id, phone_number } => match read.status {
-            Some(status) if status == "VERIFIED" => StatusVerdict::Verified { id, phone_number },
-            Some(status) => StatusVerdict::NotVerified { status },
-            None => StatusVerdict::Failed(ReadFailure::NoStatus),
-        },
-        Verdict::Refused(refusal) => StatusVerdict::Failed(ReadFailure::Refused(refusal)),
-        Verdict::Throttled { after } => StatusVerdict::Throttled { after },
-        Verdict::NotSent(cause) => StatusVerdict::Failed(ReadFailure::NotSent(cause)),
-        Verdict::Blocked(cause) => StatusVerdict::Blocked(cause),
-        Verdict::Unknown(cause) => StatusVerdict::Failed(ReadFailure::Unknown(cause)),
-    };
-    StatusAnswer {
-        verdict,
+    Answer {
+        verdict: answer.verdict.map(|number| match status {
+            Some(status) if status == "VERIFIED" => NumberStatus::Verified(number),
+            Some(status) => NumberStatus::NotVerified { status },
+            None => NumberStatus::Missing,
+        }),
         code: answer.code,
         message: answer.message,
         request_id: answer.request_id,
@@ -303,42 +309,34 @@ pub fn classify_status(sent: Sent, phone_number: &str) -> StatusAnswer {
     }
 }
 
-#[derive(Default)]
-struct ReadBody {
-    status: Option<String>,
+fn verification_status(body: &ApiBody) -> Option<String> {
+    let status = body.code_verification_status.clone();
+    status.filter(|status| !status.trim().is_empty())
 }
 
-impl ReadBody {
-    fn of(body: &ApiBody) -> Self {
-        Self {
-            status: body
-                .code_verification_status
-                .clone()
-                .filter(|status| !status.trim().is_empty()),
-        }
-    }
-}
-
-/// Whether a returned number can be the one that was sent: digits only, `*` matches one digit,
-/// absent is fine.
-fn same_number(returned: Option<&str>, sent: &str) -> bool {
-    let Some(returned) = returned else {
-        return true;
+/// The number of a reply, for display only. It decides nothing: the connection ties the reply to
+/// its request, and the service may spell a number differently (52 1 55…, 55 11 9…) or mask it.
+fn shown(returned: Option<&str>, sent: &str) -> Option<ShownNumber> {
+    let shown = ShownNumber {
+        masked: mask_phone(returned?),
+        is_other: !same_number(returned?, sent),
     };
+    (shown.is_other || !shown.masked.is_empty()).then_some(shown)
+}
+
+/// True if the returned number can be the sent one: only digits count, and `*` matches one digit.
+fn same_number(returned: &str, sent: &str) -> bool {
     let shown: Vec<char> = returned
         .chars()
         .filter(|c| c.is_ascii_digit() || *c == '*')
         .collect();
     if shown.is_empty() {
-        // "", "None": no number at all. Digits of another script are one that we cannot read.
+        // "", "None": not a number. Digits of another script are a number that this function cannot
+        // read.
         return !returned.chars().any(char::is_numeric);
     }
     let sent: Vec<char> = sent.chars().filter(char::is_ascii_digit).collect();
     shown.len() == sent.len() && shown.iter().zip(&sent).all(|(a, b)| *a == '*' || a == b)
-}
-
-fn masked(returned: Option<&str>) -> Option<String> {
-    returned.map(mask_phone).filter(|number| !number.is_empty())
 }
 
 #[cfg(test)]

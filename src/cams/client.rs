@@ -1,16 +1,15 @@
-//! The only HTTP user of the operator: exactly one send per call, gated at the socket.
+//! The HTTP client of CAMS: exactly one send per call, gated at the socket.
 //!
-//! Order of one call: connect (DNS, TCP, TLS: [`CONNECT_TIMEOUT`]), then the caller's gate,
-//! then the request, then the reply ([`REPLY_DEADLINE`], counted from the gate). Whatever
-//! fails before the gate opens is [`SendError::NotSent`], and provably so: the connection is
-//! held by a turnstile, which lets one connection through, once. Whatever
-//! fails after it is [`SendError::Unknown`].
+//! Order of one call: connect (DNS, TCP, TLS: [`CONNECT_TIMEOUT`]), then the caller's gate, then
+//! the request, then the reply ([`REPLY_DEADLINE`], counted from the gate). Any failure before the
+//! gate opens is provably [`SendError::NotSent`]: the turnstile holds the connection and lets one
+//! connection through, once. Any failure after that is [`SendError::Unknown`].
 //!
 //! HTTP/1.1, a fresh connection for every call, no redirect, no retry layer, no proxy from the
-//! environment, TLS as [`tls`] has it.
+//! environment, TLS as in [`tls`].
 //!
-//! Limits: the HTTP library's own copies of the URL are not zeroised; they are freed with the
-//! call.
+//! Limits: the HTTP library's own copies of the URL are not zeroised; the library frees them with
+//! the call.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -25,6 +24,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::REPLY_DEADLINE;
 use super::classify::{NotSentCause, SendError, Sent, UnknownCause};
 use super::endpoint::Endpoint;
 use super::sign::SignedRequest;
@@ -32,9 +32,9 @@ use super::wire::{MAX_BODY, Reply, ReplyHeaders, parse_reply};
 use crate::clock::{self, Now};
 use crate::tls;
 
-mod faults;
+pub(super) mod faults;
 mod handover;
-mod resolver;
+pub(super) mod resolver;
 #[cfg(test)]
 mod tests;
 mod turnstile;
@@ -46,39 +46,40 @@ use turnstile::Turnstile;
 /// Time for DNS, TCP and TLS together.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Time from the opened gate to the end of the reply.
-pub const REPLY_DEADLINE: Duration = Duration::from_secs(10);
+/// Reason of a gate that the client closes without calling it.
+const KEY_ENDS: &str = "the key that signed the request ends too soon";
 
-const USER_AGENT: &str = concat!("phone-migration-operator/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("phone-migration-operator/", env!("CARGO_PKG_VERSION"));
 
-/// What differs between the product and its tests.
+/// Options that tests set and the product does not.
 #[derive(Default)]
 pub struct ClientOptions {
-    /// Authorities to trust besides the web's; only with a loopback endpoint.
+    /// Trusted certificate authorities in addition to the public ones; only with a loopback
+    /// endpoint.
     pub extra_roots: Vec<CertificateDer<'static>>,
 }
 
-/// Why there is no client.
+/// Why the client cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The TLS library refuses its own configuration.
     #[error("the TLS configuration cannot be built: {0}")]
     Tls(#[from] rustls::Error),
-    /// Extra roots for the real service.
+    /// Extra roots together with the real service.
     #[error("extra root certificates are for tests with a loopback endpoint only")]
     ExtraRoots,
 }
 
-/// The caller decided at the gate that nothing is to be sent.
+/// The caller decided at the gate to send nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct GateClosed {
-    /// Why, for the message: stable, no secrets.
+    /// Reason, for the message: a fixed text without secrets.
     pub reason: &'static str,
 }
 
-/// What an opened gate returns: it is told at once when the request is handed to the socket,
-/// since until then a pacer must take the call for not yet sent.
+/// The value that an opened gate returns. The client calls [`Permit::written`] at once when it
+/// hands the request to the socket: until then a pacer must assume that the call has not left.
 pub trait Permit {
     /// The HTTP stack took the request to write it.
     fn written(&mut self, at: Now);
@@ -88,10 +89,10 @@ impl Permit for () {
     fn written(&mut self, _at: Now) {}
 }
 
-/// When things happened; absent where they did not.
+/// Times of the steps of a call; `None` for a step that did not happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
-    /// The gate opened; from here the request may leave.
+    /// The gate opened; from now on the request may leave.
     pub opened: Option<Now>,
     /// The HTTP stack took the request to write it to the socket, right before the write.
     pub written: Option<Now>,
@@ -101,16 +102,16 @@ pub struct Timing {
 
 /// One call.
 pub struct Exchange<T> {
-    /// What came of it.
+    /// Result of the call.
     pub sent: Sent,
-    /// What the gate returned when it opened.
+    /// The value that the gate returned when it opened.
     pub admitted: Option<T>,
-    /// When.
+    /// Times of the steps.
     pub timing: Timing,
 }
 
 impl<T> Exchange<T> {
-    /// It ended before the gate opened.
+    /// The call ended before the gate opened.
     fn failed(error: SendError) -> Self {
         Self {
             sent: Err(error),
@@ -143,8 +144,9 @@ impl Client {
         })
     }
 
-    /// Connects, asks the gate, and sends if it opens. The request is consumed: it cannot be
-    /// sent twice. Dropping the future before the gate opened sends nothing.
+    /// Connects, calls the gate, and sends if the gate opens. The request is consumed, so it cannot
+    /// be sent twice. Dropping the future before the gate opens sends nothing. If the key that
+    /// signed the request ends too soon, the client sends nothing and does not call the gate.
     pub async fn send<G, F, T>(&self, request: SignedRequest, gate: G) -> Exchange<T>
     where
         G: FnOnce() -> F,
@@ -152,20 +154,28 @@ impl Client {
         T: Permit,
     {
         let (turnstile, handle) = Turnstile::new();
-        let looking = Arc::new(AtomicBool::new(false));
+        let lookup_running = Arc::new(AtomicBool::new(false));
         let (handover, mut written) = oneshot::channel();
-        let Some(exchange) = self.prepare(&request, turnstile, &looking, handover) else {
-            // Our own mistake; said as a failure to connect so that it is seen and holds.
+        let Some(exchange) = self.prepare(&request, turnstile, &lookup_running, handover) else {
+            // A defect of the operator. It counts as a failure to connect, so that it is visible
+            // and starts a hold.
             let text = "the HTTP client could not be built".to_owned();
             return Exchange::failed(SendError::NotSent(NotSentCause::Connect, text));
         };
+        let send_until = request.send_until;
         drop(request);
         let mut exchange = pin!(exchange);
-        if let Err(error) = connect(exchange.as_mut(), handle.connected, &looking).await {
+        let connected = handle.connected;
+        let service = self.endpoint.service();
+        if let Err(error) = connect(service, exchange.as_mut(), connected, &lookup_running).await {
             return Exchange::failed(error);
         }
-        // The connection stands and holds still: nothing polls it while the gate decides.
-        let mut admitted = match gate().await {
+        // The connection is established and idle: nothing polls it while the gate decides.
+        let decided = match send_until.is_some_and(|until| until <= clock::boot()) {
+            true => Err(GateClosed { reason: KEY_ENDS }),
+            false => gate().await,
+        };
+        let mut admitted = match decided {
             Ok(admitted) => admitted,
             Err(closed) => {
                 let text = closed.to_string();
@@ -209,31 +219,22 @@ impl Client {
         }
     }
 
-    /// A client for this one call, and its request. Built per call since the connector's
-    /// layer, which is the gate, belongs to a client; it costs about a tenth of a
-    /// millisecond, before the gate.
+    /// A client for this one call, and its request. A client belongs to one call, because the gate
+    /// is a layer of its connector. Building it takes about a tenth of a millisecond, before the
+    /// gate.
     fn prepare(
         &self,
         request: &SignedRequest,
         turnstile: Turnstile,
-        looking: &Arc<AtomicBool>,
+        lookup_running: &Arc<AtomicBool>,
         handover: oneshot::Sender<Now>,
     ) -> Option<impl Future<Output = reqwest::Result<reqwest::Response>> + use<>> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(self.tls.clone())
-            .https_only(self.endpoint.is_tls())
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            // No pool: a request on a dead idle connection would be sent again on another.
-            .pool_max_idle_per_host(0)
-            .dns_resolver(GuardedResolver {
-                endpoint: self.endpoint.clone(),
-                lookup: Arc::clone(&self.lookup),
-                looking: Arc::clone(looking),
-            })
+        let resolver = GuardedResolver {
+            endpoint: self.endpoint.clone(),
+            lookup: Arc::clone(&self.lookup),
+            lookup_running: Arc::clone(lookup_running),
+        };
+        let client = one_shot(&self.endpoint, self.tls.clone(), resolver)
             .connector_layer(turnstile)
             .build()
             .ok()?;
@@ -248,10 +249,30 @@ impl Client {
     }
 }
 
+/// A client for one request to one endpoint, without retries, redirects or settings from the
+/// environment.
+pub(super) fn one_shot(
+    endpoint: &Endpoint,
+    tls: ClientConfig,
+    resolver: GuardedResolver,
+) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .https_only(endpoint.is_tls())
+        .http1_only()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        // No pool: the client would resend a request on a dead idle connection on another one.
+        .pool_max_idle_per_host(0)
+        .dns_resolver(resolver)
+}
+
 fn headers(request: &SignedRequest) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    // An empty body gets no length of its own, and a gateway may insist on one for POST.
+    // The library sends no length for an empty body, and a gateway may require one for POST.
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     for (name, value) in &request.headers {
         let mut value = HeaderValue::from_str(value.expose()).ok()?;
@@ -263,9 +284,10 @@ fn headers(request: &SignedRequest) -> Option<HeaderMap> {
 
 /// Drives the exchange until its connection waits at the turnstile.
 async fn connect(
+    service: &str,
     exchange: Pin<&mut impl Future<Output = reqwest::Result<reqwest::Response>>>,
     connected: oneshot::Receiver<()>,
-    looking: &AtomicBool,
+    lookup_running: &AtomicBool,
 ) -> Result<(), SendError> {
     let connecting = async {
         tokio::select! {
@@ -277,21 +299,22 @@ async fn connect(
     match timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(Err(error))) => {
-            let (cause, text) = faults::connect_fault(&error);
+            let (cause, text) = faults::connect_fault(service, &error);
             Err(SendError::NotSent(cause, text))
         }
         Ok(Err(Ok(_))) => {
-            // A reply without a connection cannot be; if it is, it is not "not sent".
+            // A reply before the gate should be impossible. If one comes, the call must not count
+            // as not sent.
             let text = "a reply came before the request was let through".to_owned();
             Err(SendError::Unknown(UnknownCause::ConnectionLost, text))
         }
         Err(_) => {
-            let (cause, what) = if looking.load(Ordering::Relaxed) {
+            let (cause, what) = if lookup_running.load(Ordering::Relaxed) {
                 (NotSentCause::Dns, "its name did not resolve")
             } else {
                 (NotSentCause::Connect, "no connection")
             };
-            let text = format!("the CAMS endpoint: {what} within {CONNECT_TIMEOUT:?}");
+            let text = format!("the {service} endpoint: {what} within {CONNECT_TIMEOUT:?}");
             Err(SendError::NotSent(cause, text))
         }
     }
@@ -308,14 +331,10 @@ async fn read_reply(
     };
     let mut response = exchange.await.map_err(lost)?;
     *replied = Some(clock::now());
-    let mut body = Zeroizing::new(Vec::new());
-    while let Some(chunk) = response.chunk().await.map_err(lost)? {
-        if body.len() + chunk.len() > MAX_BODY {
-            let text = format!("the reply is larger than {MAX_BODY} bytes");
-            return Err(SendError::Unknown(UnknownCause::ReplyTooLarge, text));
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let Some(body) = read_body(&mut response).await.map_err(lost)? else {
+        let text = format!("the reply is larger than {MAX_BODY} bytes");
+        return Err(SendError::Unknown(UnknownCause::ReplyTooLarge, text));
+    };
     let text = |name: &str| {
         let value = response.headers().get(name)?;
         value.to_str().ok()
@@ -326,4 +345,18 @@ async fn read_reply(
         content_type: text("content-type"),
     };
     Ok(parse_reply(response.status().as_u16(), &headers, &body))
+}
+
+/// The whole body, or nothing if it is larger than [`MAX_BODY`].
+pub(super) async fn read_body(
+    response: &mut reqwest::Response,
+) -> reqwest::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
 }

@@ -1,24 +1,27 @@
-//! Client of Alibaba Cloud's Chat App Message Service (CAMS), as far as the operator needs it:
+//! Client of Alibaba Cloud's Chat App Message Service (CAMS). It covers what the operator needs:
 //! submit a code once, and read a number's verification status.
 //!
-//! [`Cams`] is what the rest of the operator calls. Below it, one concern each:
+//! The rest of the operator calls [`Cams`]. The modules below it have one concern each:
 //!
-//! - [`credentials`]: where the AccessKey comes from;
-//! - [`endpoint`]: which hosts and addresses may be called (PURE);
+//! - [`credentials`]: sources of the AccessKey;
+//! - [`sts`]: temporary keys in exchange for an identity;
+//! - [`endpoint`]: allowed hosts and addresses (PURE);
 //! - [`sign`]: RPC v1 and V3 signatures (PURE);
 //! - [`wire`]: percent encoding and the reply (PURE);
-//! - [`classify`]: what a reply means (PURE);
-//! - [`scrub`]: secrets out of texts (PURE);
-//! - [`client`]: the only HTTP user.
+//! - [`classify`]: classification of a reply (PURE);
+//! - [`server_clock`]: decides which `Date` to believe (PURE);
+//! - [`scrub`]: removes secrets from texts (PURE);
+//! - [`client`]: the HTTP client of CAMS; STS has its own.
 //!
-//! Nothing here knows about Kubernetes, quotas or attempts, and nothing here retries.
+//! No module here knows about Kubernetes, quotas or attempts, and none retries.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::clock::Now;
+use crate::clock::{self, BootTime, Now};
 use crate::secret::Secret;
 
 pub mod classify;
@@ -26,28 +29,44 @@ pub mod client;
 pub mod credentials;
 pub mod endpoint;
 pub mod scrub;
+pub mod server_clock;
 pub mod sign;
+pub mod sts;
 pub mod wire;
 
 pub use classify::{
-    Answer, BlockCause, NotSentCause, ReadFailure, Refusal, RefusalKind, StatusAnswer,
-    StatusVerdict, UnknownCause, Verdict,
+    Answer, BlockCause, NotSentCause, NumberStatus, Refusal, RefusalKind, StatusAnswer,
+    UnknownCause, Verdict, VerifiedNumber,
 };
 pub use client::{ClientError, ClientOptions, GateClosed, Permit, Timing};
-pub use credentials::{CredentialSource, Credentials, CredentialsError};
-pub use endpoint::{DEFAULT_ENDPOINT, Endpoint, EndpointError};
+pub use credentials::{CredentialSource, Credentials, CredentialsError, KeySource};
+pub use endpoint::{DEFAULT_ENDPOINT, Destination, Endpoint, EndpointError};
 pub use scrub::mask_phone;
+pub use server_clock::MOST_SKEW;
 pub use sign::{SignatureVersion, SignedRequest};
+pub use sts::SignIn;
 
+use classify::Sent;
 use client::Client;
-use credentials::CredentialStore;
+use credentials::Keys;
+use server_clock::ServerClock;
 use sign::Unsigned;
 
 /// API version of every operation.
 pub const VERSION: &str = "2020-06-06";
 
-/// The operations that the operator calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Time from the opened gate to the end of the reply.
+///
+/// Danger: the pacer relies on it. A call without a reply counts as arrived at this time after its
+/// send, so a client that waited longer could exceed the quota.
+pub const REPLY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The word in place of a `Code` when the operator does not call CAMS because it has no key to sign
+/// with. It is API: never rename it.
+pub const NOT_SIGNED_IN: &str = "NotSignedIn";
+
+/// The operations that the operator calls. CAMS counts each by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
     /// Submits a code. Not idempotent.
     ChatappMigrationVerified,
@@ -71,7 +90,7 @@ impl Action {
     }
 }
 
-/// Which number of which customer.
+/// A number of a customer.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
     /// Digits or `cams-…`.
@@ -80,36 +99,36 @@ pub struct Target<'a> {
     pub phone_number: &'a str,
 }
 
-/// What a [`Cams`] is made of.
+/// Parameters of [`Cams::new`].
 pub struct CamsConfig {
-    /// Where to call.
+    /// The endpoint to call.
     pub endpoint: Endpoint,
-    /// How to sign.
+    /// The signature algorithm.
     pub signature: SignatureVersion,
-    /// Whose key.
-    pub credentials: CredentialSource,
-    /// For tests.
+    /// The source of the key.
+    pub credentials: KeySource,
+    /// Extra roots, for tests.
     pub options: ClientOptions,
 }
 
-/// Why the API cannot be called at all; for the start of the process.
+/// Why the operator cannot call the API at all; reported at the start of the process.
 #[derive(Debug, thiserror::Error)]
 pub enum CamsConfigError {
-    /// No usable key.
+    /// There is no usable key.
     #[error("no CAMS credentials: {0}")]
     Credentials(#[from] CredentialsError),
-    /// No HTTP client.
+    /// The HTTP client cannot be built.
     #[error("no CAMS client: {0}")]
     Client(#[from] ClientError),
 }
 
 /// A finished call.
 pub struct Call<A, T> {
-    /// What came of it, its texts scrubbed.
+    /// Result of the call, with scrubbed texts.
     pub answer: A,
-    /// What the gate returned, if it opened.
+    /// The value that the gate returned, if it opened.
     pub admitted: Option<T>,
-    /// When it was let through, written and answered.
+    /// When the gate opened, the request was written and the reply came.
     pub timing: Timing,
 }
 
@@ -121,34 +140,27 @@ struct Inner {
     endpoint: Endpoint,
     client: Client,
     signature: SignatureVersion,
-    credentials: CredentialStore,
-    server_clock: Mutex<Option<ServerClock>>,
-}
-
-/// The server's time beside ours when a reply arrived.
-#[derive(Clone, Copy)]
-struct ServerClock {
-    date: Timestamp,
-    at: Now,
+    keys: Keys,
+    server_clock: Mutex<ServerClock>,
 }
 
 impl Cams {
     /// Reads the credentials for the first time and builds the TLS configuration.
     ///
     /// # Errors
-    /// When there are no usable credentials, or the options do not fit the endpoint.
+    /// If there are no usable credentials, or the options do not fit the endpoint.
     pub fn new(config: CamsConfig) -> Result<Self, CamsConfigError> {
         Ok(Self(Arc::new(Inner {
             client: Client::new(config.endpoint.clone(), config.options)?,
             endpoint: config.endpoint,
             signature: config.signature,
-            credentials: CredentialStore::new(config.credentials)?,
-            server_clock: Mutex::new(None),
+            keys: Keys::new(config.credentials)?,
+            server_clock: Mutex::default(),
         })))
     }
 
-    /// Signs a submission, once. `nonce`: 128 random bits in hex, the attempt's id; `at`: the
-    /// time of signing, cut to whole seconds.
+    /// Signs a submission, once. Without a key it returns a request that is never sent. `nonce`:
+    /// 128 random bits in hex, the attempt's id. `at`: the time of signing, cut to whole seconds.
     pub fn sign_verified(
         &self,
         target: Target<'_>,
@@ -165,7 +177,7 @@ impl Cams {
         )
     }
 
-    /// Signs a status read, once. `nonce`: 128 random bits in hex, of its own.
+    /// Signs a status read, once. `nonce`: 128 random bits in hex, new for this read.
     pub fn sign_status(&self, target: Target<'_>, nonce: &str, at: Timestamp) -> SignedRequest {
         self.sign(
             Action::GetPhoneNumberVerificationStatus,
@@ -184,53 +196,61 @@ impl Cams {
         nonce: &str,
         at: Timestamp,
     ) -> SignedRequest {
-        self.0.signature.signer().sign(&Unsigned {
-            credentials: &self.credentials(),
+        let Some(key) = self.0.keys.in_use() else {
+            return SignedRequest::without_key(target);
+        };
+        let mut request = self.0.signature.signer().sign(&Unsigned {
+            credentials: &key.credentials,
             host: &self.0.endpoint.authority(),
             action,
             target,
             code,
             nonce,
             timestamp: at,
-        })
+        });
+        request.send_until = key.until;
+        request
     }
 
-    fn credentials(&self) -> Arc<Credentials> {
-        let current = self.0.credentials.current();
-        if let Some(error) = current.reload_error {
-            tracing::warn!(%error, "CAMS credentials not reloaded; the previous ones stay in use");
-        }
-        current.credentials
+    /// Reads the credentials again, if their source is read.
+    pub fn reload_credentials(&self) {
+        self.0.keys.in_use();
     }
 
-    /// Sends a submission, once: connects, awaits `gate`, and sends only if it opens. `gate`
-    /// runs in this task and is not called when no connection came about.
+    /// The key in use; `None` if there is none.
+    pub fn credentials(&self) -> Option<Arc<Credentials>> {
+        self.0.keys.in_use().map(|key| key.credentials)
+    }
+
+    /// When the use of a temporary key ends, in the past if there is none; `None` for a permanent
+    /// key. Reads nothing.
+    pub fn key_good_until(&self) -> Option<BootTime> {
+        self.0.keys.good_until()
+    }
+
+    /// Number of changes of the credentials since the start that a signature or
+    /// [`Cams::reload_credentials`] has seen.
+    pub fn credential_changes(&self) -> u64 {
+        self.0.keys.changes()
+    }
+
+    /// Sends a submission, once: connects, awaits `gate`, and sends only if it opens. `gate` runs
+    /// in this task; it is not called if no connection came about.
     ///
-    /// The connection is held open while the gate waits, so it should answer within seconds.
+    /// The client holds the connection open while the gate waits, so the gate should decide within
+    /// seconds. If the key's use has ended meanwhile, the client sends nothing and does not call
+    /// the gate.
     pub async fn submit<G, F, T>(&self, request: SignedRequest, gate: G) -> Call<Answer, T>
     where
         G: FnOnce() -> F,
         F: Future<Output = Result<T, GateClosed>>,
         T: Permit,
     {
-        let subject = Arc::clone(&request.subject);
-        let exchange = self.0.client.send(request, gate).await;
-        let mut answer = classify::classify(exchange.sent, subject.phone_number.expose());
-        subject.scrub_option(&mut answer.code);
-        subject.scrub_option(&mut answer.message);
-        subject.scrub_option(&mut answer.request_id);
-        if let Verdict::Refused(refusal) = &mut answer.verdict {
-            subject.scrub(&mut refusal.code);
-        }
-        self.note_date(answer.api_status, answer.date, exchange.timing);
-        Call {
-            answer,
-            admitted: exchange.admitted,
-            timing: exchange.timing,
-        }
+        self.call(request, gate, classify::classify).await
     }
 
-    /// Reads a status, once; gated like a submission, since reads have a quota of their own.
+    /// Reads a status, once. Gated like a submission, since reads have a quota of their own.
+    /// Without a usable key it calls nothing, and the answer is [`NOT_SIGNED_IN`].
     pub async fn read_status<G, F, T>(
         &self,
         request: SignedRequest,
@@ -241,25 +261,43 @@ impl Cams {
         F: Future<Output = Result<T, GateClosed>>,
         T: Permit,
     {
+        if request.key_has_ended(clock::boot()) {
+            return Call {
+                answer: not_signed_in(),
+                admitted: None,
+                timing: Timing::default(),
+            };
+        }
+        let subject = Arc::clone(&request.subject);
+        let mut call = self.call(request, gate, classify::classify_status).await;
+        if let Verdict::Accepted(NumberStatus::NotVerified { status }) = &mut call.answer.verdict {
+            subject.scrub(status);
+        }
+        call
+    }
+
+    /// One call: sent, classified, and its texts scrubbed.
+    async fn call<G, F, T, A>(
+        &self,
+        request: SignedRequest,
+        gate: G,
+        classify: fn(Sent, &str) -> Answer<A>,
+    ) -> Call<Answer<A>, T>
+    where
+        G: FnOnce() -> F,
+        F: Future<Output = Result<T, GateClosed>>,
+        T: Permit,
+    {
         let subject = Arc::clone(&request.subject);
         let exchange = self.0.client.send(request, gate).await;
-        let mut answer = classify::classify_status(exchange.sent, subject.phone_number.expose());
+        let mut answer = classify(exchange.sent, subject.phone_number.expose());
         subject.scrub_option(&mut answer.code);
         subject.scrub_option(&mut answer.message);
         subject.scrub_option(&mut answer.request_id);
-        match &mut answer.verdict {
-            StatusVerdict::NotVerified { status } => subject.scrub(status),
-            StatusVerdict::Failed(ReadFailure::Refused(refusal)) => {
-                subject.scrub(&mut refusal.code);
-            }
-            StatusVerdict::Verified { .. }
-            | StatusVerdict::Throttled { .. }
-            | StatusVerdict::Blocked(_)
-            | StatusVerdict::Failed(
-                ReadFailure::NotSent(_) | ReadFailure::Unknown(_) | ReadFailure::NoStatus,
-            ) => {}
+        if let Verdict::Refused(refusal) = &mut answer.verdict {
+            subject.scrub(&mut refusal.code);
         }
-        self.note_date(answer.api_status, answer.date, exchange.timing);
+        answer.date = self.believed(answer.api_status, answer.date, exchange.timing);
         Call {
             answer,
             admitted: exchange.admitted,
@@ -267,34 +305,47 @@ impl Cams {
         }
     }
 
-    /// The AccessKey id in use: names the account in the identity (account, number).
-    pub fn account_key(&self) -> String {
-        self.credentials().access_key_id.clone()
-    }
-
-    /// How far the server's clock is ahead of ours (negative: behind), by its last reply in
-    /// the API's shape; `None` before the first.
-    ///
-    /// The server's time is carried forward by the boot clock, so a step of our wall clock
-    /// shows at once, and its correction too, without another reply. Good to about a second.
+    /// How far the server's clock is ahead of the local clock (negative: behind), by the last
+    /// believed `Date`; `None` before the first.
     pub fn clock_skew(&self, now: Now) -> Option<SignedDuration> {
-        let known = (*self.server_clock())?;
-        let passed = now.boot.saturating_sub(known.at.boot);
-        let server = known.date.checked_add(passed).ok()?;
-        Some(server.duration_since(now.wall))
+        self.server_clock().skew(now)
     }
 
-    fn note_date(&self, api_status: Option<u16>, date: Option<Timestamp>, timing: Timing) {
-        // Only the API's own replies: a proxy's clock judges no signature.
-        if let (Some(_), Some(date), Some(at)) = (api_status, date, timing.replied) {
-            *self.server_clock() = Some(ServerClock { date, at });
-        }
+    /// True while the `Date` of the last reply waits for another reply to confirm it.
+    pub fn clock_is_in_doubt(&self) -> bool {
+        self.server_clock().is_in_doubt()
     }
 
-    fn server_clock(&self) -> std::sync::MutexGuard<'_, Option<ServerClock>> {
+    /// The `Date` of a reply, if it is believed. Only replies of the API count: the clock of a
+    /// proxy does not check signatures.
+    fn believed(
+        &self,
+        api_status: Option<u16>,
+        date: Option<Timestamp>,
+        timing: Timing,
+    ) -> Option<Timestamp> {
+        let (Some(_), Some(date), Some(at)) = (api_status, date, timing.replied) else {
+            return None;
+        };
+        self.server_clock().note(date, at).then_some(date)
+    }
+
+    fn server_clock(&self) -> std::sync::MutexGuard<'_, ServerClock> {
         self.0
             .server_clock
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Replaces the answer of CAMS when there is no key to call it with.
+fn not_signed_in() -> StatusAnswer {
+    StatusAnswer {
+        verdict: Verdict::Blocked(BlockCause::Credentials),
+        code: Some(NOT_SIGNED_IN.to_owned()),
+        message: None,
+        request_id: None,
+        date: None,
+        api_status: None,
     }
 }

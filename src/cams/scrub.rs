@@ -1,42 +1,44 @@
-//! Takes secrets out of texts that come from outside. PURE.
+//! Removes secrets from texts that come from outside. PURE.
 //!
-//! The `SignatureDoesNotMatch` reply repeats the server's whole string to sign: the code,
-//! the key id, the token and the number, percent-encoded twice. So every message from the
-//! API passes here before anything else sees it.
+//! The `SignatureDoesNotMatch` reply repeats the server's whole string to sign: the code, the key
+//! id, the token and the number, percent-encoded twice. So every message from the API passes here
+//! before any other code sees it.
 //!
-//! Order matters: control and invisible characters go first (they could split a secret and
-//! hide it), then the secrets, then the cut to [`MAX_CHARS`] (a cut first would leave halves).
+//! Order matters: control and invisible characters go first (they could split a secret and hide
+//! it), then the secrets, then the cut to [`MAX_CHARS`] (an earlier cut would leave halves of
+//! secrets).
 //!
-//! Limits: an encoding that is not listed at `needles` is not found, nor is a secret that
-//! visible characters split. Base64 is searched for secrets of four bytes and more.
+//! Limits: this module does not find an encoding that is not listed at `needles`, nor a secret that
+//! visible characters split. It searches base64 for secrets of four bytes and more.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use super::wire::{percent_encode, push_hex};
+use super::wire::percent_encode;
+use crate::hex::hex;
 
-/// Longest text that leaves this module, in characters (the schema's `maxLength`).
+/// Longest text that leaves this module, in characters. The schema allows more: 512.
 pub const MAX_CHARS: usize = 256;
 
-/// What stands where a secret stood.
+/// Replacement of a secret.
 pub const HIDDEN: &str = "***";
 
-/// Digits that are never shown of a phone number: the last four.
+/// Number of hidden digits at the end of a phone number.
 const MASKED_DIGITS: usize = 4;
 
-/// Shortest secret whose base64 form is searched; below, the needle would be one to three
-/// characters and match anything.
+/// Shortest secret whose base64 form is searched. Below this length the needle would have one to
+/// three characters and match any text.
 const MIN_BASE64_SECRET: usize = 4;
 
-/// Removes every secret in every known encoding, strips control characters, collapses white
-/// space and clamps to [`MAX_CHARS`]. Empty secrets are ignored.
+/// Removes every secret in every known encoding, strips control characters, collapses white space
+/// and cuts to [`MAX_CHARS`]. Ignores empty secrets.
 pub fn scrub(message: &str, secrets: &[&str]) -> String {
     scrub_with_phone(message, secrets, None)
 }
 
-/// As [`scrub`]; the phone number (digits) is also replaced, by its masked form where it
-/// stands in plain, with or without its country code.
+/// As [`scrub`], and also replaces the phone number (digits): by its masked form where it stands in
+/// plain text, with or without its country code.
 pub fn scrub_with_phone(message: &str, secrets: &[&str], phone: Option<&str>) -> String {
     let mut rules = Vec::new();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
@@ -47,20 +49,20 @@ pub fn scrub_with_phone(message: &str, secrets: &[&str], phone: Option<&str>) ->
     if let Some(number) = phone.filter(|number| number.len() > MASKED_DIGITS) {
         phone_rules(number, &mut rules);
     }
-    // Longest first: where one needle begins with another, the longer one must win.
+    // Longest first: if one needle begins with another, the longer one must win.
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.needle.text.len()));
     let visible = Zeroizing::new(strip(message));
     let mut clean = replace(&visible, &rules);
     if phone.is_some() {
-        // A masked number still shows digits, and those can contain a short code.
+        // A masked number still shows digits, which can contain a short code.
         rules.retain(|rule| rule.replacement == HIDDEN);
         clean = replace(&clean, &rules);
     }
     clamp(&clean)
 }
 
-/// Digits and `*` of a phone number with the last four digits masked: `861380000****`.
-/// Anything else is dropped and at most 20 characters are kept.
+/// Digits and `*` of a phone number with the last four digits masked: `861380000****`. Drops all
+/// other characters and keeps at most 20.
 pub fn mask_phone(number: &str) -> String {
     let kept: Vec<char> = number
         .chars()
@@ -77,7 +79,7 @@ pub fn mask_phone(number: &str) -> String {
 /// One form of one secret.
 struct Needle {
     text: Zeroizing<String>,
-    /// Base64 only: folding the case would match foreign text.
+    /// Base64 only: ignoring the case would match foreign text.
     exact_case: bool,
 }
 
@@ -102,18 +104,15 @@ fn folded(text: String) -> Needle {
     }
 }
 
-/// The forms of a secret that are searched: raw, percent-encoded once and twice, form-encoded,
-/// hex, and base64 (standard and URL-safe) at each of the three alignments.
+/// The searched forms of a secret: raw, percent-encoded once and twice, form-encoded, hex, and
+/// base64 (standard and URL-safe) at each of the three alignments.
 fn needles(secret: &str) -> Vec<Needle> {
     let once = percent_encode(secret);
     let twice = percent_encode(&once);
     let form = once.replace("%20", "+");
-    let mut hex = String::with_capacity(secret.len() * 2);
-    for byte in secret.bytes() {
-        push_hex(&mut hex, byte);
-    }
-    // A stripped text holds no control characters and single spaces, so look for the secret
-    // in that form too.
+    let hex = hex(secret.as_bytes());
+    // A stripped text holds no control characters and only single spaces, so search the secret in
+    // that form too.
     let mut all = vec![
         folded(secret.to_owned()),
         folded(strip(secret)),
@@ -131,8 +130,8 @@ fn needles(secret: &str) -> Vec<Needle> {
     all
 }
 
-/// The base64 characters that depend on the secret alone when it begins `offset` bytes into
-/// a group of three; the characters at both ends mix with the neighbours and are left out.
+/// The base64 characters that depend on the secret alone when it begins `offset` bytes into a group
+/// of three. The characters at both ends mix with the neighbours and are left out.
 fn base64_needles(secret: &[u8], offset: usize) -> Vec<Needle> {
     let mut padded = Zeroizing::new(vec![0u8; offset]);
     padded.extend_from_slice(secret);
@@ -152,8 +151,8 @@ fn base64_needles(secret: &[u8], offset: usize) -> Vec<Needle> {
     .collect()
 }
 
-/// The number whole, and without a country code of one to three digits when that leaves at
-/// least seven; its encoded forms are hidden like any secret.
+/// The whole number, and the number without a country code of one to three digits if at least seven
+/// digits remain. Its encoded forms are hidden like any secret.
 fn phone_rules(number: &str, rules: &mut Vec<Rule>) {
     for skip in 0..=3 {
         let Some(plain) = number
@@ -202,8 +201,8 @@ fn strip_needle<'a>(text: &'a str, needle: &Needle) -> Option<&'a str> {
     same.then(|| text.get(needle.text.len()..).unwrap_or_default())
 }
 
-/// Drops control, format and other invisible characters and ANSI sequences; white space,
-/// line ends included, becomes one space.
+/// Drops control, format and other invisible characters and ANSI sequences. White space, including
+/// line ends, becomes one space.
 fn strip(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -233,7 +232,7 @@ fn strip(text: &str) -> String {
     out
 }
 
-/// Format characters (general category Cf and kin): they reorder or hide what is shown.
+/// Format characters (general category Cf and similar): they reorder or hide the visible text.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
@@ -245,7 +244,7 @@ fn is_invisible(c: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Cuts to [`MAX_CHARS`] characters, the last one an ellipsis where something was cut.
+/// Cuts to [`MAX_CHARS`] characters; a cut text ends in an ellipsis.
 fn clamp(text: &str) -> String {
     if text.chars().count() <= MAX_CHARS {
         return text.to_owned();

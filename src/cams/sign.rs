@@ -1,10 +1,10 @@
 //! Signs a request: RPC v1 (HMAC-SHA1) and V3 (ACS3-HMAC-SHA256) behind one trait. PURE.
 //!
-//! As the official SDKs send it: POST, everything in the URL's query, empty body. Time and
-//! nonce come in as values. A [`SignedRequest`] is frozen: it cannot be cloned, printed or
-//! signed again, and is consumed by sending, so one signature is at most one send.
+//! As in the official SDKs: POST, everything in the URL's query, empty body. The caller passes in
+//! time and nonce. A [`SignedRequest`] is frozen: it cannot be cloned, printed or signed again, and
+//! the send consumes it, so one signature is at most one send.
 //!
-//! Both are pinned by `tests/vectors`.
+//! `tests/vectors` pins both algorithms.
 
 use std::sync::Arc;
 
@@ -18,11 +18,13 @@ use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
 use super::scrub::scrub_with_phone;
-use super::wire::{percent_encode, push_hex};
+use super::wire::percent_encode;
 use super::{Action, Target, VERSION};
+use crate::clock::BootTime;
+use crate::hex::hex;
 use crate::secret::Secret;
 
-/// Which signature is sent.
+/// The signature algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureVersion {
     /// RPC v1: HMAC-SHA1, everything in the query.
@@ -41,17 +43,17 @@ impl SignatureVersion {
     }
 }
 
-/// What is signed.
+/// The input of a signature.
 pub struct Unsigned<'a> {
     /// The account's key.
     pub credentials: &'a Credentials,
-    /// The `Host` header, as it will be sent.
+    /// The `Host` header, as the client will send it.
     pub host: &'a str,
     /// The operation.
     pub action: Action,
-    /// The number.
+    /// The number and its customer.
     pub target: Target<'a>,
-    /// The code, for the operation that takes one.
+    /// The code, for the operation that needs one.
     pub code: Option<&'a Secret>,
     /// 128 random bits in hex, new for every attempt.
     pub nonce: &'a str,
@@ -86,9 +88,9 @@ impl Unsigned<'_> {
         hidden.extend(self.credentials.security_token.clone());
         hidden.extend(self.code.cloned());
         SignedRequest {
-            action: self.action,
             query: Secret::new(query),
             headers,
+            send_until: None,
             subject: Arc::new(Subject {
                 phone_number: Secret::new(self.target.phone_number.to_owned()),
                 hidden,
@@ -103,8 +105,8 @@ pub trait Signer: Sync {
     fn sign(&self, unsigned: &Unsigned<'_>) -> SignedRequest;
 }
 
-/// A POST to the endpoint's root with an empty body. Its texts are zeroised, and it can be
-/// neither printed nor copied:
+/// A POST to the endpoint's root with an empty body. Its texts are zeroised, and it can be neither
+/// printed nor copied:
 ///
 /// ```compile_fail
 /// fn print(request: phone_migration_operator::cams::SignedRequest) -> String {
@@ -117,16 +119,38 @@ pub trait Signer: Sync {
 /// }
 /// ```
 pub struct SignedRequest {
-    pub(super) action: Action,
     /// The URL's query, without `?`.
     pub(super) query: Secret,
-    /// Header names (lower case) and values, `host` excepted.
+    /// Header names (lower case) and values, without `host`.
     pub(super) headers: Vec<(&'static str, Secret)>,
+    /// From this time on the client does not send the request, since its key ends; `None` for a
+    /// permanent key.
+    pub(super) send_until: Option<BootTime>,
     pub(super) subject: Arc<Subject>,
 }
 
-/// Whom a request is about, and what a reply to it must not repeat: the code, the key, the
-/// signature. Outlives the request, which the send consumes.
+impl SignedRequest {
+    /// True if the use of its key has ended.
+    pub(super) fn key_has_ended(&self, now: BootTime) -> bool {
+        self.send_until.is_some_and(|until| until <= now)
+    }
+
+    /// Replaces a request when there is no key to sign it with: it is never sent.
+    pub(super) fn without_key(target: Target<'_>) -> Self {
+        Self {
+            query: Secret::new(String::new()),
+            headers: Vec::new(),
+            send_until: Some(BootTime::ZERO),
+            subject: Arc::new(Subject {
+                phone_number: Secret::new(target.phone_number.to_owned()),
+                hidden: Vec::new(),
+            }),
+        }
+    }
+}
+
+/// The phone number of a request, and the secrets that a reply must not repeat: the code, the key,
+/// the signature. Outlives the request, which the send consumes.
 pub(super) struct Subject {
     pub(super) phone_number: Secret,
     hidden: Vec<Secret>,
@@ -139,18 +163,11 @@ impl Subject {
         *text = scrub_with_phone(text, &hidden, Some(self.phone_number.expose()));
     }
 
-    /// The same for a text that may be absent.
+    /// As [`Subject::scrub`], for a text that may be absent.
     pub(super) fn scrub_option(&self, text: &mut Option<String>) {
         if let Some(text) = text {
             self.scrub(text);
         }
-    }
-}
-
-impl SignedRequest {
-    /// The operation.
-    pub fn action(&self) -> Action {
-        self.action
     }
 }
 
@@ -224,12 +241,12 @@ impl Signer for Acs3 {
 }
 
 /// `YYYY-MM-DDThh:mm:ssZ`.
-fn whole_seconds(timestamp: Timestamp) -> String {
+pub(super) fn whole_seconds(timestamp: Timestamp) -> String {
     timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// `name=value` pairs, encoded, joined by `&`, in the order given.
-fn query(params: &[(&str, &str)]) -> String {
+pub(super) fn query(params: &[(&str, &str)]) -> String {
     let mut out = String::new();
     for (name, value) in params {
         if !out.is_empty() {
@@ -242,20 +259,20 @@ fn query(params: &[(&str, &str)]) -> String {
     out
 }
 
-/// The same, sorted by raw name in byte order.
-fn canonical_query(params: &[(&str, &str)]) -> Zeroizing<String> {
+/// As [`query`], but sorted by raw name in byte order.
+pub(super) fn canonical_query(params: &[(&str, &str)]) -> Zeroizing<String> {
     let mut sorted = params.to_vec();
     sorted.sort_unstable();
     Zeroizing::new(query(&sorted))
 }
 
-fn rpc_string_to_sign(method: &str, canonical_query: &str) -> Zeroizing<String> {
+pub(super) fn rpc_string_to_sign(method: &str, canonical_query: &str) -> Zeroizing<String> {
     let encoded = Zeroizing::new(percent_encode(canonical_query));
     Zeroizing::new(format!("{method}&%2F&{}", *encoded))
 }
 
 /// Base64 of HMAC-SHA1; the key is the secret followed by `&`.
-fn rpc_signature(access_key_secret: &str, to_sign: &str) -> Zeroizing<String> {
+pub(super) fn rpc_signature(access_key_secret: &str, to_sign: &str) -> Zeroizing<String> {
     let key = Zeroizing::new(format!("{access_key_secret}&"));
     let mut block = Zeroizing::new([0u8; BLOCK]);
     if key.len() > BLOCK {
@@ -325,7 +342,8 @@ fn authorization(access_key_id: &str, signed: &[(&str, &str)], signature: &str) 
 }
 
 /// Block size of SHA-1 and SHA-256: HMAC pads a shorter key with zeros and hashes a longer one.
-/// Done here, since the crate's constructor for any length returns an error that cannot occur.
+/// This module does it itself, since the crate's constructor for any length returns an error that
+/// cannot occur.
 const BLOCK: usize = 64;
 
 fn fill(block: &mut [u8; BLOCK], key: &[u8]) {
@@ -336,14 +354,6 @@ fn fill(block: &mut [u8; BLOCK], key: &[u8]) {
 
 fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        push_hex(&mut out, *byte);
-    }
-    out
 }
 
 #[cfg(test)]

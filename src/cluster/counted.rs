@@ -1,4 +1,4 @@
-//! Counts every request to the API server, those of the watches and the lease included.
+//! Counts every request to the API server, including those of the watches and the Lease.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use http::{Method, Request, Response};
 use tower::{Layer, Service};
 
 use crate::clock::{self, BootTime};
-use crate::metrics::Metrics;
+use crate::telemetry::metrics::Metrics;
 
-/// The layer around the whole client.
+/// The layer that counts the requests of the whole client.
 #[derive(Clone)]
 pub(super) struct Count {
     metrics: Arc<Metrics>,
@@ -18,7 +18,7 @@ pub(super) struct Count {
 }
 
 impl Count {
-    /// `host`: the API server of the configuration.
+    /// `host`: the API server in the configuration.
     pub(super) fn new(metrics: Arc<Metrics>, host: String) -> Self {
         metrics.apiserver.start(&host);
         Self {
@@ -39,7 +39,7 @@ impl<S> Layer<S> for Count {
     }
 }
 
-/// A client whose requests are counted.
+/// A client that counts its requests.
 #[derive(Clone)]
 pub(super) struct Counted<S> {
     inner: S,
@@ -75,8 +75,8 @@ where
     }
 }
 
-/// A request that has not ended. Counted when dropped, so that one that was given up at its
-/// deadline counts as one without a reply.
+/// A request in flight. `drop` counts it, so a request cancelled at its deadline counts as one
+/// without a reply.
 struct Pending {
     count: Count,
     method: Method,
@@ -85,7 +85,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// A method, so that the future holds all of it: a field alone would be copied into it.
+    /// A method makes the future capture the whole struct; an assignment would copy only the field.
     fn ended(&mut self, status: Option<u16>) {
         self.status = status;
     }

@@ -1,31 +1,31 @@
-//! How long a wait may last, for people. PURE.
+//! Upper bounds of the wait, shown to users. PURE.
 //!
-//! Bounds from above, in coarse steps: a bound stays true while the queue moves on, so status need
-//! not be rewritten with every turn. A pause or a hold makes a wait longer than it says.
+//! The bounds come in coarse steps. A bound stays true while the queue moves on, so the operator
+//! need not rewrite status with every turn. A pause or a hold makes the wait longer than the bound.
 
 use std::time::Duration;
 
 /// The steps, in minutes.
 const STEPS: [u32; 12] = [1, 2, 5, 10, 20, 30, 60, 120, 240, 480, 720, 1440];
-/// Never sooner than this again.
+/// Shortest interval between two updates of an estimate.
 const SHORTEST: Duration = Duration::from_secs(30);
-/// Estimates brought up to date per second, all waiting resources together.
+/// Updates of estimates per second, for all waiting resources together.
 const MOST_PER_SECOND: u32 = 5;
 
-/// What can be said of a wait.
+/// Bounds of one wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
     /// The turn comes in less than this many minutes.
     pub minutes: u32,
     /// Fewer than this many turns come before it.
     pub before: u32,
-    /// When to look whether a lower step is reached; `None`: it is the lowest.
+    /// When to check again for a lower step; `None` if this is the lowest.
     pub again_in: Option<Duration>,
 }
 
 impl Estimate {
-    /// Of a ticket with `ahead` turns before it, one of `queued`, at `qps` turns a second. `None`
-    /// when nothing limits them.
+    /// The estimate for an entry with `ahead` turns before it, in a queue of `queued`, at `qps`
+    /// turns a second. `None` if the quota is unlimited.
     pub fn new(ahead: usize, queued: usize, qps: u32) -> Option<Self> {
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
         let queued = u32::try_from(queued).unwrap_or(u32::MAX);
@@ -85,7 +85,7 @@ mod tests {
             None,
             "the lowest step says all there is to say"
         );
-        // Ten thousand may not look more than five times a second together.
+        // Ten thousand resources may not check more than five times a second together.
         assert_eq!(again(9_999, 10_000, 10), Some(Duration::from_secs(2000)));
     }
 

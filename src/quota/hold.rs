@@ -1,74 +1,80 @@
-//! Causes that stop the whole account, so that one cause does not burn or churn every
-//! resource. PURE.
+//! The hold is the circuit breaker of the whole account: it stops all submissions for one cause, so
+//! that this cause does not spend a code of every resource. PURE.
 //!
 //! | Cause | Starts with | Probed by | Ends with |
 //! |---|---|---|---|
 //! | `Credentials`, `Clock` | that answer, to any call | a status read | a read answered otherwise |
 //! | `Transport` | a submission not sent (DNS, connect, TLS), or three in a row without an answer | a status read | a read answered at all |
 //! | `Account` | that answer to a submission | one submission at a time | a submission answered otherwise |
+//! | `Ledger` | claims cannot be stored | a dry run, outside of this module | a dry run that passes |
 //!
-//! A status read that is refused for lack of a right says nothing about submissions,
-//! so it neither starts an `Account` hold nor fails the probe of another. An `Account`
-//! hold waits underneath while one of the others stands, and goes on after it.
+//! A status read that is refused for a missing right says nothing about submissions. So it neither
+//! starts an `Account` hold nor fails the probe of another hold. If another hold starts, an
+//! `Account` hold is suspended and resumes afterwards.
 //!
-//! Any status read counts, not only the probe's own: the reads that observe open
-//! attempts go on during a hold. Only a probe's failure makes the back-off grow.
+//! Any status read counts, not only the probe's: the reads that observe open attempts go on during
+//! a hold. Only a failed probe makes the back-off grow.
 //!
-//! After a hold that a read ended, the back-off is remembered until a submission is
-//! answered: if reads pass and submissions do not, the next hold waits longer.
+//! After a hold that a read ended, the hold remembers its back-off until a submission is answered:
+//! if reads pass and submissions do not, the next hold waits longer.
+//!
+//! A user who believes that the cause is gone may request a probe; changed credentials request one
+//! by themselves. A probe that is under way then may have left before the repair, so another one
+//! follows it.
 
-mod episode;
+mod outage;
 
 use std::time::Duration;
 
 use super::{Action, BlockCause, Report};
+use crate::back_off;
 use crate::clock::BootTime;
-use episode::Episode;
+use outage::Outage;
 
-/// First back-off.
-pub const FIRST_BACK_OFF: Duration = Duration::from_secs(5);
-/// Longest back-off, and the furthest that a hold may be assumed ahead.
-pub const MAX_BACK_OFF: Duration = Duration::from_secs(300);
-/// Submissions in a row without an answer that make a transport hold.
+/// Submissions in a row without an answer that start a `Transport` hold.
 const UNKNOWNS: u8 = 3;
-/// A probe that nobody reported on counts as lost. Longer than any that goes its way:
-/// taken, looked, prepared, sent and answered, each at its own deadline.
-const PROBE_LIFETIME: Duration = Duration::from_secs(60);
-/// Pause after a probe turn that was given back unused.
-const UNUSED_PROBE_DELAY: Duration = Duration::from_secs(1);
-/// A remembered back-off is worth nothing after this.
+/// A probe without a report counts as lost after this time. It is longer than the deadlines of all
+/// steps together: take the turn, pre-read, prepare, send and reply.
+pub(super) const PROBE_LIFETIME: Duration = Duration::from_secs(60);
+/// Pause after a probe turn that came back unused.
+pub(super) const UNUSED_PROBE_DELAY: Duration = Duration::from_secs(1);
+/// A probe that a user requests leaves this long after the previous probe at the earliest.
+pub const ASKED_EVERY: Duration = Duration::from_secs(5);
+/// A remembered back-off expires after this time.
 const MEMORY: Duration = Duration::from_secs(600);
 
-pub use crate::fact::HoldCause as Cause;
+pub use crate::domain::fact::HoldCause as Cause;
 
-/// What others may know of a hold.
+/// Public view of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HoldView {
-    /// Why.
+    /// Cause of the hold.
     pub cause: Cause,
-    /// When the next probe is due. In the past: it is due or out.
+    /// When it began.
+    pub since: BootTime,
+    /// When the next probe is due. If it is in the past, the probe is due or under way.
     pub next_probe: BootTime,
 }
 
-/// How a hold is probed.
+/// How the account probes a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeKind {
-    /// By a status read, without a claim.
+    /// With a status read, without a claim.
     Read,
-    /// By a real submission.
+    /// With a real submission.
     Attempt,
 }
 
-/// What a report did.
+/// Effect of a report on the hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing that concerns turns.
+    /// No effect on turns.
     None,
     /// A hold began, or another cause took over: turns granted before are void.
     Started,
     /// The probe failed: its turn is void.
     ProbeFailed,
-    /// A read ended the hold that reads probe. An `Account` hold may go on under it.
+    /// A read ended the hold that reads probe. An `Account` hold may resume now.
     ReadsPass,
     /// A submission ended the `Account` hold.
     SubmissionsPass,
@@ -78,43 +84,79 @@ pub enum Change {
 struct Probe {
     kind: ProbeKind,
     lost_at: BootTime,
+    /// Another probe was requested meanwhile, for this time.
+    owed_at: Option<BootTime>,
 }
 
 /// The hold state of one account.
 #[derive(Debug, Default)]
 pub struct Hold {
+    /// Ledger: no call to CAMS can end it, so the account makes no other probe meanwhile.
+    ledger: Option<Outage>,
     /// Credentials, Clock or Transport.
-    by_read: Option<Episode>,
+    by_read: Option<Outage>,
     /// Account.
-    by_attempt: Option<Episode>,
+    by_attempt: Option<Outage>,
     probe: Option<Probe>,
+    /// When the last probe of any kind left.
+    probed_at: Option<BootTime>,
     unknowns: u8,
-    /// Back-off of the last hold that a read ended, and when.
-    memory: Option<(Duration, BootTime)>,
+    /// The last hold that a read ended, and when it ended.
+    memory: Option<(Outage, BootTime)>,
 }
 
 impl Hold {
-    /// Not held.
+    /// No hold.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Cause and next probe, if held.
     pub fn view(&self) -> Option<HoldView> {
-        self.episode().map(|episode| HoldView {
-            cause: episode.cause,
-            next_probe: episode.next_probe,
+        self.outage().map(|outage| HoldView {
+            cause: outage.cause,
+            since: outage.since,
+            next_probe: outage.next_probe,
         })
     }
 
-    fn episode(&self) -> Option<&Episode> {
-        self.by_read.as_ref().or(self.by_attempt.as_ref())
+    fn outage(&self) -> Option<&Outage> {
+        let by_call = self.by_read.as_ref().or(self.by_attempt.as_ref());
+        self.ledger.as_ref().or(by_call)
     }
 
-    /// The probe to make now, if one is due and none is out.
+    /// The API server does not store ledgers.
+    pub fn ledger_blocked(&mut self, now: BootTime) -> Change {
+        if self.ledger.is_some() {
+            return Change::None;
+        }
+        self.ledger = Some(Outage::new(Cause::Ledger, now, back_off::FIRST));
+        self.probe = None;
+        Change::Started
+    }
+
+    /// Result of a dry run that checks whether the API server stores ledgers again.
+    pub fn ledger_probed(&mut self, passed: bool, now: BootTime) {
+        self.probed_at = Some(now);
+        match &mut self.ledger {
+            Some(_) if passed => self.ledger = None,
+            Some(outage) => outage.fail(now),
+            None => {}
+        }
+    }
+
+    /// When the next dry run is due; `None` if ledgers can be stored.
+    pub fn ledger_probe_at(&self) -> Option<BootTime> {
+        self.ledger.as_ref().map(|outage| outage.next_probe)
+    }
+
+    /// The probe to make now; `None` if none is due or one is under way.
     pub fn probe_due(&self, now: BootTime) -> Option<ProbeKind> {
-        let episode = self.episode()?;
-        if self.probe.is_some() || now < episode.next_probe {
+        if self.ledger.is_some() {
+            return None;
+        }
+        let outage = self.outage()?;
+        if self.probe.is_some() || now < outage.next_probe {
             return None;
         }
         Some(match self.by_read {
@@ -123,70 +165,104 @@ impl Hold {
         })
     }
 
-    /// When something changes by itself.
+    /// When the state changes without an event.
     pub fn next_event(&self) -> Option<BootTime> {
         match self.probe {
             Some(probe) => Some(probe.lost_at),
-            None => self.episode().map(|episode| episode.next_probe),
+            None => self.outage().map(|outage| outage.next_probe),
         }
     }
 
-    /// A probe's turn was granted.
+    /// The account granted a probe's turn.
     pub fn probe_started(&mut self, kind: ProbeKind, now: BootTime) {
         self.probe = Some(Probe {
             kind,
             lost_at: now + PROBE_LIFETIME,
+            owed_at: None,
         });
+        self.probed_at = Some(now);
     }
 
-    /// The probe's turn came back unused: somebody else may try.
+    /// The probe's turn came back unused: another resource may probe.
     pub fn probe_unused(&mut self, now: BootTime) {
-        if self.probe.take().is_some() {
+        if let Some(probe) = self.probe.take() {
             let soon = now + UNUSED_PROBE_DELAY;
-            if let Some(episode) = self.current_mut() {
-                episode.next_probe = soon;
+            if let Some(outage) = self.current_mut() {
+                outage.next_probe = soon;
             }
+            self.pay_owed(probe);
         }
     }
 
-    /// Gives up a probe that was never reported on. True if there was one.
+    /// Gives up a probe without a report. True if there was one.
     pub fn expire(&mut self, now: BootTime) -> bool {
-        let lost = self.probe.is_some_and(|probe| probe.lost_at <= now);
-        if lost {
-            self.probe = None;
-            if let Some(episode) = self.current_mut() {
-                episode.again(now);
-            }
+        let Some(probe) = self.probe.take_if(|probe| probe.lost_at <= now) else {
+            return false;
+        };
+        if let Some(outage) = self.current_mut() {
+            outage.again(now);
         }
-        lost
+        self.pay_owed(probe);
+        true
     }
 
-    /// A hold taken over from an earlier process: probed at `until`, but never later
-    /// than five minutes from `now`, since what it is read from can be forged.
+    /// Takes over a hold from an earlier process. The probe is due at `until`, but never later than
+    /// five minutes from `now`: the hold is read from status, which can be forged.
     pub fn assume(&mut self, cause: Cause, until: BootTime, now: BootTime) {
-        let mut episode = Episode::new(cause, now, FIRST_BACK_OFF);
-        episode.next_probe = until.min(now + MAX_BACK_OFF).max(now);
+        let mut outage = Outage::new(cause, now, back_off::FIRST);
+        outage.next_probe = until.min(now + back_off::LONGEST).max(now);
         match cause {
-            Cause::Account => self.by_attempt = Some(episode),
-            Cause::Credentials | Cause::Clock | Cause::Transport => self.by_read = Some(episode),
+            Cause::Account => self.by_attempt = Some(outage),
+            Cause::Credentials | Cause::Clock | Cause::Transport => self.by_read = Some(outage),
+            Cause::Ledger => self.ledger = Some(outage),
+            // Another process does not know the refusals that opened the brake.
+            Cause::Brake => return,
         }
         self.probe = None;
     }
 
-    /// The cause may have changed (new credentials): the next probe is due at once.
-    pub fn probe_now(&mut self, now: BootTime) {
+    /// A user believes that the cause is gone: one probe is due at once, but at least
+    /// [`ASKED_EVERY`] after the previous one. Does nothing if nothing is held.
+    pub fn request_probe(&mut self, now: BootTime) {
+        let earliest = self.probed_at.map_or(now, |last| last + ASKED_EVERY);
+        self.probe_by(now.max(earliest));
+    }
+
+    /// The credentials changed: a probe is due at once, and the back-off starts again.
+    pub fn credentials_changed(&mut self, now: BootTime) {
         self.memory = None;
-        if let Some(episode) = self.current_mut() {
-            episode.back_off = FIRST_BACK_OFF;
-            episode.next_probe = episode.next_probe.min(now);
+        self.probe_by(now);
+        if let Some(outage) = self.current_mut() {
+            outage.back_off = back_off::FIRST;
+            outage.asked = false;
         }
     }
 
-    /// Takes in what became of a call.
+    /// Makes a probe due at `at`, unless one is due earlier. This module never counts a dry run as
+    /// under way.
+    fn probe_by(&mut self, at: BootTime) {
+        if let Some(probe) = &mut self.probe {
+            probe.owed_at = Some(probe.owed_at.map_or(at, |owed| owed.min(at)));
+        } else if let Some(outage) = self.current_mut() {
+            outage.ask(at);
+        }
+        if let Some(outage) = &mut self.ledger {
+            outage.ask(at);
+        }
+    }
+
+    /// This probe ended and the hold continues: a probe requested meanwhile is due.
+    fn pay_owed(&mut self, ended: Probe) {
+        if let Some(at) = ended.owed_at {
+            self.probe_by(at);
+        }
+    }
+
+    /// Processes the result of a call.
     pub fn report(&mut self, action: Action, report: Report, now: BootTime) -> Change {
         match action {
-            Action::Verify => self.submission(report, now),
-            Action::ReadStatus => self.read(report, now),
+            Action::ChatappMigrationVerified => self.submission(report, now),
+            Action::GetPhoneNumberVerificationStatus => self.read(report, now),
         }
     }
 
@@ -221,11 +297,11 @@ impl Hold {
         }
     }
 
-    /// Credentials or clock, by a definite answer: it overrides a transport hold.
+    /// Credentials or clock, by a definite answer, which overrides a `Transport` hold.
     fn blocked(&mut self, cause: Cause, now: BootTime, by_read: bool) -> Change {
         match &mut self.by_read {
-            Some(episode) => {
-                episode.cause = cause;
+            Some(outage) => {
+                outage.now_by(cause, now);
                 if by_read {
                     self.probe_failed(ProbeKind::Read, now)
                 } else {
@@ -248,12 +324,11 @@ impl Hold {
             .memory
             .take()
             .filter(|(_, ended)| now.saturating_sub(*ended) <= MEMORY);
-        let back_off = match remembered {
-            Some((last, _)) => last.saturating_mul(2).min(MAX_BACK_OFF),
-            None => FIRST_BACK_OFF,
-        };
-        self.by_read = Some(Episode::new(cause, now, back_off));
-        // A probe by submission that is out is one of the calls that fail now.
+        self.by_read = Some(match remembered {
+            Some((last, _)) => last.followed_by(cause, now),
+            None => Outage::new(cause, now, back_off::FIRST),
+        });
+        // A probe by submission that is under way is one of the calls that fail now.
         self.probe = None;
         if let Some(under) = &mut self.by_attempt {
             under.again(now);
@@ -269,17 +344,17 @@ impl Hold {
                     Some(_) => Change::None,
                     None => Change::Started,
                 };
-                self.by_attempt = Some(Episode::new(Cause::Account, now, FIRST_BACK_OFF));
+                self.by_attempt = Some(Outage::new(Cause::Account, now, back_off::FIRST));
                 change
             }
         }
     }
 
     fn reads_pass(&mut self, now: BootTime) -> Change {
-        let Some(episode) = self.by_read.take() else {
+        let Some(outage) = self.by_read.take() else {
             return Change::None;
         };
-        self.memory = Some((episode.back_off, now));
+        self.memory = Some((outage, now));
         self.probe = None;
         Change::ReadsPass
     }
@@ -298,27 +373,28 @@ impl Hold {
         }
     }
 
-    /// The cause stands: the back-off grows, if it was a probe that found out.
+    /// The cause persists. The back-off grows if a probe found that out.
     fn probe_failed(&mut self, kind: ProbeKind, now: BootTime) -> Change {
-        if !self.is_probed_by(kind) {
+        let Some(probe) = self.probe.take_if(|probe| probe.kind == kind) else {
             return Change::None;
+        };
+        if let Some(outage) = self.current_mut() {
+            outage.fail(now);
         }
-        self.probe = None;
-        if let Some(episode) = self.current_mut() {
-            episode.fail(now);
-        }
+        self.pay_owed(probe);
         Change::ProbeFailed
     }
 
-    /// A probe by submission ended without saying anything about the account.
+    /// A probe by submission ended without a result about the account.
     fn probe_missed(&mut self, now: BootTime) -> Change {
-        if !self.is_probed_by(ProbeKind::Attempt) {
+        let by_attempt = |probe: &mut Probe| probe.kind == ProbeKind::Attempt;
+        let Some(probe) = self.probe.take_if(by_attempt) else {
             return Change::None;
+        };
+        if let Some(outage) = &mut self.by_attempt {
+            outage.again(now);
         }
-        self.probe = None;
-        if let Some(episode) = &mut self.by_attempt {
-            episode.again(now);
-        }
+        self.pay_owed(probe);
         Change::ProbeFailed
     }
 
@@ -326,7 +402,7 @@ impl Hold {
         self.probe.is_some_and(|probe| probe.kind == kind)
     }
 
-    fn current_mut(&mut self) -> Option<&mut Episode> {
+    fn current_mut(&mut self) -> Option<&mut Outage> {
         self.by_read.as_mut().or(self.by_attempt.as_mut())
     }
 }

@@ -1,26 +1,39 @@
-//! When the next call of one action may leave. PURE: time is passed in.
+//! When the next call of one action may leave. PURE: the caller passes the time in.
 //!
 //! For a quota of N calls per second, whatever shape the server's window has:
 //!
 //! - **Spacing**: sends are 0.8/N apart at full rate, 1/rate apart when reduced.
-//! - **The ten-back rule** (N-back): `s[i+N] >= min(r[i], s[i] + J) + 1 s`, with s the
-//!   send time, r the reply time (a reply proves the arrival) and J the allowance for
-//!   late arrival. A call without a reply counts as replied at its deadline. Plus 1 ms,
-//!   so that a closed window `[t, t + 1 s]` holds no more than N either.
-//! - A request that is handed to its connection late (a starved process) arrives late:
-//!   half of the J that was learned counts from there. One that is not handed over yet
-//!   has not left, and its second has not begun.
+//! - **The ten-back rule** (N-back): `s[i+N] >= min(r[i], s[i] + J) + 1 s`, with s the send time, r
+//!   the reply time (a reply proves the arrival) and J the allowance for late arrival. A call
+//!   without a reply counts as replied at its deadline. Plus 1 ms, so that a closed window `[t, t +
+//!   1 s]` holds no more than N either.
+//! - If a request is handed to its connection late (a starved process), it arrives late: half of
+//!   the learned J counts from the handover. A request that is not handed over yet has not left,
+//!   and its second has not begun.
 //!
-//! Subtracting a round trip would not be safe: most of it can be the server's work
-//! after it counted. With J at its maximum the rule is anchored on the reply and holds
-//! for every answered call, whatever the network does.
+//! Subtracting a round trip would not be safe: most of it can be the server's work after it
+//! counted. With J at its maximum the rule is anchored on the reply and holds for every answered
+//! call, whatever the network does.
 //!
-//! On a throttle: pause, halve the rate, one probe at a time, then recover. With
-//! unlimited quota there is no spacing and no window, but throttles still pause.
+//! The late arrival that round trips show counts before any throttle teaches J. A call counts as
+//! late by the difference between its round trip and the shortest one; a call without a reply
+//! counts as late as the slowest, up to 100 ms (`round_trips`).
+//!
+//! After a throttle: pause, one probe at a time, then recover (`phase`):
+//!
+//! - If the probe passes after other probes were throttled, the server was throttling at any rate.
+//!   The rate and J go back at once to their values before the throttle.
+//! - If the first probe passes, the rate halves and gains 0.5 a second. Exception, once in 30 s: if
+//!   our own late arrival may explain the throttle, J doubles and the rate does not halve.
+//! - If calls passed for less than 30 s since the last phase, the rate halves in any case.
+//!
+//! With unlimited quota there is no spacing and no window, but throttles still pause.
 
 mod ahead;
 mod allowance;
+mod phase;
 mod rate;
+mod round_trips;
 mod spacing;
 mod window;
 
@@ -29,47 +42,43 @@ use std::time::Duration;
 
 use crate::clock::BootTime;
 use allowance::Allowance;
+use phase::{Before, Phase, Probe};
 use rate::Rate;
+use round_trips::RoundTrips;
 use spacing::Spacing;
-use window::{CLOSED_WINDOW, Window};
+use window::{CLOSED_WINDOW, Lateness, Window};
 
+pub use allowance::MOST as MOST_BY_ROUND_TRIPS;
 pub use window::WINDOW;
 
-/// A call has ended this long after its send, one way or the other.
-pub const DEADLINE: Duration = Duration::from_secs(10);
-/// No pause is longer, whatever the server asks for.
+/// After this time a call has ended: the client gives it up.
+pub use crate::cams::REPLY_DEADLINE as DEADLINE;
+/// Longest pause, whatever the server asks for.
 pub const MAX_PAUSE: Duration = Duration::from_secs(120);
-/// Names one send of one pacer.
+/// Identifies one send of one pacer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SendId(u64);
 
-/// The probe after a throttle.
-#[derive(Debug, PartialEq, Eq)]
-enum Probe {
-    /// The next send is the probe.
-    Due,
-    /// It is out; nothing else may leave before `until`.
-    Out { id: SendId, until: BootTime },
-    /// It has ended; the report on it is due.
-    Ended { until: BootTime },
-}
+/// If a new phase of throttling begins within this time after the last one, its throttle always
+/// reduces the rate.
+const RELAPSE: Duration = Duration::from_secs(30);
 
-/// What throttles left behind.
+/// State after a throttle.
 #[derive(Debug)]
 enum Trust {
-    /// The rate may be used.
+    /// The pacer may use the rate.
     Full,
-    /// One send at a time until one is answered. `throttles` in a row, 0 if something
-    /// else than a throttle asked for proof.
-    Probing { probe: Probe, throttles: u32 },
+    /// One send at a time until one is answered.
+    Probing(Phase),
 }
 
-/// What an unlimited quota does without.
+/// State that an unlimited quota does not need.
 #[derive(Debug)]
 struct Limits {
     rate: Rate,
     spacing: Spacing,
     window: Window,
+    round_trips: RoundTrips,
 }
 
 /// The pacer of one action.
@@ -78,21 +87,24 @@ pub struct Pacer {
     limits: Option<Limits>,
     allowance: Allowance,
     trust: Trust,
-    /// End of the silent window or the pause.
+    /// End of the last phase of throttling.
+    recovered_at: Option<BootTime>,
+    /// End of the silent window.
     silent_until: BootTime,
     paused_until: BootTime,
     next_id: u64,
 }
 
 impl Pacer {
-    /// A pacer for `qps` calls per second, 0 for unlimited, that starts with a silent
-    /// window: an earlier process may have used the quota until now.
+    /// A pacer for `qps` calls per second, 0 for unlimited. It starts with a silent window: an
+    /// earlier process may have used the quota until now.
     pub fn new(qps: u32, now: BootTime) -> Self {
         let limits = NonZeroU32::new(qps).map(|quota| {
             let rate = Rate::new(quota);
             Limits {
                 spacing: Spacing::new(rate.period(now)),
                 window: Window::new(quota),
+                round_trips: RoundTrips::new(),
                 rate,
             }
         });
@@ -100,6 +112,7 @@ impl Pacer {
             limits,
             allowance: Allowance::new(now),
             trust: Trust::Full,
+            recovered_at: None,
             silent_until: BootTime::ZERO,
             paused_until: BootTime::ZERO,
             next_id: 0,
@@ -108,7 +121,7 @@ impl Pacer {
         pacer
     }
 
-    /// Nothing leaves for a full window from `now`: another process used the quota.
+    /// No call leaves for a full window from `now`: another process used the quota.
     pub fn silent_window(&mut self, now: BootTime) {
         if self.limits.is_some() {
             let end = now + WINDOW + CLOSED_WINDOW + self.allowance(now);
@@ -119,13 +132,17 @@ impl Pacer {
     /// Takes the send at `now`.
     ///
     /// # Errors
-    /// The earliest moment, later than `now`, at which it is worth asking again; an
-    /// event (a reply, a report) may make it earlier.
+    /// The earliest time, later than `now`, at which to ask again. An event (a reply, a report) may
+    /// make it earlier.
     pub fn try_send(&mut self, now: BootTime) -> Result<SendId, BootTime> {
         self.may_send(now)?;
         let id = SendId(self.next_id);
         if let Some(limits) = &mut self.limits {
-            let free_at = limits.window.free_at(now, &self.allowance);
+            let lateness = Lateness {
+                allowance: &self.allowance,
+                round_trips: &limits.round_trips,
+            };
+            let free_at = limits.window.free_at(now, lateness);
             if free_at > now {
                 return Err(free_at);
             }
@@ -133,8 +150,8 @@ impl Pacer {
             limits.window.send(id, now);
         }
         self.next_id += 1;
-        if let Trust::Probing { probe, .. } = &mut self.trust {
-            *probe = Probe::Out {
+        if let Trust::Probing(phase) = &mut self.trust {
+            phase.probe = Probe::Out {
                 id,
                 until: now + DEADLINE,
             };
@@ -142,145 +159,189 @@ impl Pacer {
         Ok(id)
     }
 
-    /// Silence, pause, and the one probe.
+    /// Checks the silent window, the pause, and the one probe.
     fn may_send(&mut self, now: BootTime) -> Result<(), BootTime> {
         let quiet_until = self.silent_until.max(self.paused_until);
         if now < quiet_until {
             return Err(quiet_until);
         }
-        match &mut self.trust {
-            Trust::Full
-            | Trust::Probing {
-                probe: Probe::Due, ..
-            } => Ok(()),
-            Trust::Probing {
-                probe: Probe::Out { until, .. } | Probe::Ended { until },
-                ..
-            } if now < *until => Err(*until),
-            Trust::Probing { .. } => Ok(()),
+        match &self.trust {
+            Trust::Full => Ok(()),
+            Trust::Probing(phase) => match phase.probe {
+                Probe::Out { until, .. } | Probe::Ended { until } if now < until => Err(until),
+                Probe::Due | Probe::Out { .. } | Probe::Ended { .. } => Ok(()),
+            },
         }
     }
 
-    /// The request of `id` was handed to its connection.
+    /// The client handed the request of `id` to its connection.
     pub fn handed(&mut self, id: SendId, at: BootTime) {
-        let lateness = self.window_mut().and_then(|window| window.handed(id, at));
-        if let Some(lateness) = lateness {
-            self.allowance.late(at, lateness);
+        if let Some(limits) = &mut self.limits {
+            limits.round_trips.handed(id, at);
+            if let Some(lateness) = limits.window.handed(id, at) {
+                self.allowance.late(at, lateness);
+            }
         }
     }
 
-    /// The reply to `id` has been read.
+    /// The client read the reply to `id`: an answer to a call that the server counted.
     pub fn replied(&mut self, id: SendId, at: BootTime) {
-        if let Some(window) = self.window_mut() {
-            window.replied(id, at);
+        if let Some(limits) = &mut self.limits {
+            limits.round_trips.replied(id, at);
+            limits.window.replied(id, at);
         }
         self.probe_ended(id);
     }
 
-    /// No reply to `id` will be read: it counts as replied at its deadline.
+    /// The client read the reply to `id`; it is a throttle. The server did no work for it, so its
+    /// round trip is not comparable with others.
+    pub fn replied_throttled(&mut self, id: SendId, at: BootTime) {
+        if let Some(limits) = &mut self.limits {
+            limits.round_trips.forget(id);
+            limits.window.replied(id, at);
+        }
+        self.probe_ended(id);
+    }
+
+    /// The client will read no reply to `id`: the call counts as replied at its deadline.
     pub fn given_up(&mut self, id: SendId, at: BootTime) {
-        if let Some(window) = self.window_mut() {
-            window.given_up(id, at);
+        if let Some(limits) = &mut self.limits {
+            limits.round_trips.forget(id);
+            limits.window.given_up(id, at);
         }
         self.probe_ended(id);
     }
 
-    /// No byte of `id` was handed to anybody: it never counted.
+    /// No byte of `id` reached the connection: the call never counted.
     pub fn unsent(&mut self, id: SendId) {
-        if let Some(window) = self.window_mut() {
-            window.forget(id);
+        if let Some(limits) = &mut self.limits {
+            limits.round_trips.forget(id);
+            limits.window.forget(id);
         }
-        if let Trust::Probing { probe, .. } = &mut self.trust
-            && matches!(probe, Probe::Out { id: out, .. } if *out == id)
+        if let Trust::Probing(phase) = &mut self.trust
+            && matches!(phase.probe, Probe::Out { id: out, .. } if out == id)
         {
-            *probe = Probe::Due;
+            phase.probe = Probe::Due;
         }
-    }
-
-    fn window_mut(&mut self) -> Option<&mut Window> {
-        self.limits.as_mut().map(|limits| &mut limits.window)
     }
 
     fn probe_ended(&mut self, ended: SendId) {
-        if let Trust::Probing { probe, .. } = &mut self.trust
-            && let Probe::Out { id, until } = *probe
+        if let Trust::Probing(phase) = &mut self.trust
+            && let Probe::Out { id, until } = phase.probe
             && id == ended
         {
-            *probe = Probe::Ended { until };
+            phase.probe = Probe::Ended { until };
         }
     }
 
-    /// A call was answered with something else than a throttle. It passes the probe
-    /// only if the probe has ended: calls sent before the throttle prove nothing.
+    /// A call had an answer other than a throttle. The probe passes only if the probe has ended:
+    /// calls sent before the throttle prove nothing.
     pub fn answered(&mut self, now: BootTime) {
-        if matches!(
-            self.trust,
-            Trust::Probing {
-                probe: Probe::Ended { .. },
-                ..
-            }
-        ) {
-            self.trust = Trust::Full;
-            if let Some(limits) = &mut self.limits {
-                limits.rate.recover(now);
+        let Trust::Probing(phase) = &self.trust else {
+            return;
+        };
+        if !matches!(phase.probe, Probe::Ended { .. }) {
+            return;
+        }
+        let forgiven = phase.before.filter(|_| phase.shut);
+        if phase.throttles > 0 {
+            self.recovered_at = Some(now);
+        }
+        self.trust = Trust::Full;
+        if let Some(before) = forgiven {
+            self.allowance.unlearn(now, before.learned);
+        }
+        if let Some(limits) = &mut self.limits {
+            match forgiven {
+                Some(before) => limits.rate.resume(before.rate, now),
+                None => limits.rate.recover(now),
             }
         }
     }
 
-    /// A call ended without an answer of the API's: another probe may leave.
+    /// A call ended without an answer of the API: another probe may leave.
     pub fn unanswered(&mut self) {
-        if let Trust::Probing { probe, .. } = &mut self.trust
-            && matches!(probe, Probe::Ended { .. })
+        if let Trust::Probing(phase) = &mut self.trust
+            && matches!(phase.probe, Probe::Ended { .. })
         {
-            *probe = Probe::Due;
+            phase.probe = Probe::Due;
         }
     }
 
-    /// A call was throttled. Gives the end of the pause, which goes for the account.
+    /// A call was throttled. Returns the end of the pause, which applies to the whole account.
     ///
-    /// Throttles of calls that were out when the pause began belong to it: they make
-    /// it longer if the server asks so, and change nothing else.
+    /// Throttles of calls that were under way when the pause began belong to this pause: they make
+    /// it longer if the server asks for that, and change nothing else.
     pub fn throttled(&mut self, now: BootTime, retry_after: Option<Duration>) -> BootTime {
         let asked = retry_after.unwrap_or_default().min(MAX_PAUSE);
-        let throttles = match &self.trust {
-            Trust::Full => 0,
-            Trust::Probing { probe, throttles } => {
-                if *probe == Probe::Due && *throttles > 0 {
-                    self.allowance.not_quiet(now);
-                    self.paused_until = self.paused_until.max(now + asked);
-                    return self.paused_until;
+        let j = self.allowance(now);
+        let own = match &mut self.trust {
+            Trust::Probing(phase) if phase.throttles > 0 => match phase.probe {
+                Probe::Ended { .. } => {
+                    phase.probe_throttled();
+                    phase.pause(j)
                 }
-                *throttles
+                Probe::Due | Probe::Out { .. } => Duration::ZERO,
+            },
+            Trust::Full | Trust::Probing(_) => {
+                let phase = self.first_throttle(now);
+                let pause = phase.pause(self.allowance(now));
+                self.trust = Trust::Probing(phase);
+                pause
             }
         };
-        self.allowance.double(now);
-        if let Some(limits) = &mut self.limits {
-            limits.rate.halve(now);
-        }
-        let first = WINDOW + CLOSED_WINDOW + self.allowance(now);
-        let factor = 1u32.checked_shl(throttles).unwrap_or(u32::MAX);
-        let own = first.saturating_mul(factor).min(MAX_PAUSE);
-        self.trust = Trust::Probing {
-            probe: Probe::Due,
-            throttles: throttles.saturating_add(1),
-        };
+        self.allowance.not_quiet(now);
         self.pause(now + own.max(asked));
         self.paused_until
     }
 
-    /// Nothing leaves before `until`: another action of the account was throttled.
+    /// Learns from the throttle that begins a phase.
+    fn first_throttle(&mut self, now: BootTime) -> Phase {
+        let Some(limits) = &mut self.limits else {
+            return Phase::throttled(None);
+        };
+        let is_relapse = self
+            .recovered_at
+            .is_some_and(|at| now.saturating_sub(at) < RELAPSE);
+        let before = Before {
+            rate: limits.rate.aimed_at(now),
+            learned: self.allowance.learned(now),
+        };
+        let may_be_ours = limits.window.left_on_trust(now);
+        if may_be_ours {
+            let spread = limits.round_trips.spread(now).unwrap_or_default();
+            self.allowance.double(now, spread);
+        }
+        if may_be_ours && !is_relapse {
+            limits.rate.stand_still(now);
+        } else {
+            limits.rate.halve(now);
+        }
+        Phase::throttled((!is_relapse).then_some(before))
+    }
+
+    /// True once a probe was throttled too, see [`Pacer::server_is_shut`].
+    pub fn found_shut(&self) -> bool {
+        matches!(&self.trust, Trust::Probing(phase) if phase.shut)
+    }
+
+    /// A probe of the account's other action was throttled after a silent second. So the rate did
+    /// not cause the throttle that began this action's phase either.
+    pub fn server_is_shut(&mut self) {
+        if let Trust::Probing(phase) = &mut self.trust {
+            phase.shut = true;
+        }
+    }
+
+    /// No call leaves before `until`: a call of the account was throttled.
     pub fn pause(&mut self, until: BootTime) {
         self.paused_until = self.paused_until.max(until);
     }
 
-    /// One send at a time until one is answered: something else than a throttle has
-    /// shaken the trust.
+    /// One send at a time until one is answered, for a reason other than a throttle.
     pub fn prove(&mut self) {
         if matches!(self.trust, Trust::Full) {
-            self.trust = Trust::Probing {
-                probe: Probe::Due,
-                throttles: 0,
-            };
+            self.trust = Trust::Probing(Phase::to_prove());
         }
     }
 
@@ -289,34 +350,31 @@ impl Pacer {
         self.allowance.current(now)
     }
 
-    /// Calls per second that are aimed at; `None` is unlimited.
+    /// Target rate in calls per second; `None` is unlimited.
     pub fn rate(&self, now: BootTime) -> Option<f64> {
         self.limits
             .as_ref()
             .map(|limits| limits.rate.per_second(now))
     }
 
-    /// End of the pause after a throttle, while it lasts.
+    /// End of the pause after a throttle; `None` when no pause runs.
     pub fn paused_until(&self, now: BootTime) -> Option<BootTime> {
         (now < self.paused_until).then_some(self.paused_until)
     }
 
-    /// True while one call at a time may leave.
+    /// True while calls may leave only one at a time.
     pub fn is_probing(&self) -> bool {
-        matches!(self.trust, Trust::Probing { .. })
+        matches!(self.trust, Trust::Probing(_))
     }
 
-    /// When the probe that is out counts as lost, if one is.
+    /// When the probe that is under way counts as lost, if there is one.
     pub fn probe_until(&self) -> Option<BootTime> {
-        match self.trust {
-            Trust::Probing {
-                probe: Probe::Out { until, .. } | Probe::Ended { until },
-                ..
-            } => Some(until),
-            Trust::Probing {
-                probe: Probe::Due, ..
-            }
-            | Trust::Full => None,
+        match &self.trust {
+            Trust::Probing(phase) => match phase.probe {
+                Probe::Out { until, .. } | Probe::Ended { until } => Some(until),
+                Probe::Due => None,
+            },
+            Trust::Full => None,
         }
     }
 }

@@ -1,29 +1,31 @@
 //! Fair order of the resources that wait for a turn. PURE.
 //!
-//! Round robin over namespaces; inside a namespace the earliest expiry first (none
-//! comes last), then the oldest, then the smallest uid.
+//! Round robin over namespaces; inside a namespace the earliest expiry first (no expiry comes
+//! last), then the oldest, then the smallest uid.
 //!
-//! Fairness: a namespace that joins goes behind those that wait already and is served
-//! once before any of them is served twice. So with `k` namespaces waiting, the best
-//! ticket of each is out within the next `k` turns, however many tickets the others
-//! have; and inside a namespace only tickets that are more urgent go first.
+//! Fairness: a namespace that joins goes behind the waiting namespaces and is served once before
+//! any of them is served twice. So with `k` namespaces waiting, the first entry of each gets one of
+//! the next `k` turns, however many entries the others have. Inside a namespace only more urgent
+//! entries go first.
 //!
-//! Every operation is O(log n) except [`FairQueue::position`] (for people and tests)
-//! and [`FairQueue::pop_avoiding`], which also steps over the avoided tickets.
+//! A step over one namespace costs its pairs (namespace, custSpaceId), which are few. Apart from
+//! that every operation is O(log n), except [`FairQueue::position`] (for users and tests),
+//! [`FairQueue::pairs`], and [`FairQueue::pop_where`], which also steps over the entries and pairs
+//! that are not wanted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::Ticket;
+use super::{Pair, QueueEntry};
 use crate::clock::BootTime;
 
-/// A ticket and since when it waits.
+/// A queue entry and the time since when it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Who waits.
-    pub ticket: Ticket,
-    /// When it was first enqueued.
+    /// The waiting resource.
+    pub queue_entry: QueueEntry,
+    /// When the resource was first enqueued.
     pub since: BootTime,
 }
 
@@ -37,12 +39,12 @@ struct Urgency {
 }
 
 impl Urgency {
-    fn of(ticket: &Ticket) -> Self {
+    fn of(queue_entry: &QueueEntry) -> Self {
         Self {
-            never_expires: ticket.expires_at.is_none(),
-            expires_at: ticket.expires_at,
-            created_at: ticket.created_at,
-            uid: ticket.uid.clone(),
+            never_expires: queue_entry.expires_at.is_none(),
+            expires_at: queue_entry.expires_at,
+            created_at: queue_entry.created_at,
+            uid: queue_entry.uid.clone(),
         }
     }
 }
@@ -51,16 +53,43 @@ impl Urgency {
 struct Namespace {
     /// Its place in `FairQueue::round`.
     place: i64,
-    tickets: BTreeSet<Urgency>,
+    /// Without empty pairs.
+    queue_entries: BTreeMap<Pair, BTreeSet<Urgency>>,
+}
+
+impl Namespace {
+    fn len(&self) -> usize {
+        self.queue_entries.values().map(BTreeSet::len).sum()
+    }
+
+    fn most_urgent(&self) -> Option<&Urgency> {
+        let first = self.queue_entries.values().filter_map(BTreeSet::first);
+        first.min()
+    }
+
+    fn add(&mut self, queue_entry: &QueueEntry) {
+        let queue_entries = self.queue_entries.entry(queue_entry.pair()).or_default();
+        queue_entries.insert(Urgency::of(queue_entry));
+    }
+
+    fn remove(&mut self, queue_entry: &QueueEntry) {
+        let pair = queue_entry.pair();
+        if let Some(queue_entries) = self.queue_entries.get_mut(&pair) {
+            queue_entries.remove(&Urgency::of(queue_entry));
+            if queue_entries.is_empty() {
+                self.queue_entries.remove(&pair);
+            }
+        }
+    }
 }
 
 /// The queue of one account.
 #[derive(Debug, Default)]
 pub struct FairQueue {
     waiting: HashMap<String, Waiting>,
-    /// Namespaces with at least one ticket; an empty one leaves.
+    /// Namespaces with at least one entry; an empty one is removed.
     namespaces: HashMap<String, Namespace>,
-    /// The order of service. Places only ever grow at the back and shrink at the front.
+    /// The order of service. Places only grow at the back and shrink at the front.
     round: BTreeMap<i64, String>,
 }
 
@@ -70,64 +99,90 @@ impl FairQueue {
         Self::default()
     }
 
-    /// Adds a ticket, or takes over its new expiry. Asking again neither gains nor
-    /// loses: the namespace keeps its place and `since` stays.
-    pub fn enqueue(&mut self, ticket: Ticket, now: BootTime) {
-        let since = match self.waiting.get(&ticket.uid) {
-            Some(known) if known.ticket == ticket => return,
+    /// Adds an entry, or updates it. Asking again neither gains nor loses: the namespace keeps its
+    /// place and `since` stays.
+    pub fn enqueue(&mut self, queue_entry: QueueEntry, now: BootTime) {
+        let since = match self.waiting.get(&queue_entry.uid) {
+            Some(known) if known.queue_entry == queue_entry => return,
             Some(known) => known.since,
             None => now,
         };
-        if let Some(known) = self.waiting.get(&ticket.uid)
-            && known.ticket.namespace == ticket.namespace
+        if let Some(known) = self.waiting.get(&queue_entry.uid)
+            && known.queue_entry.namespace == queue_entry.namespace
         {
-            self.reorder(ticket);
+            self.reorder(queue_entry);
             return;
         }
-        self.leave(&ticket.uid);
+        self.leave(&queue_entry.uid);
         let back = self
             .round
             .last_key_value()
             .map_or(0, |(place, _)| place + 1);
-        self.insert(Waiting { ticket, since }, back);
+        self.insert(Waiting { queue_entry, since }, back);
     }
 
-    /// Puts back a ticket whose turn was withdrawn: its namespace is served next.
+    /// Puts back an entry whose turn was withdrawn: its namespace is served next.
     pub fn put_back(&mut self, waiting: Waiting) {
-        self.leave(&waiting.ticket.uid);
+        self.leave(&waiting.queue_entry.uid);
         let front = self
             .round
             .first_key_value()
             .map_or(0, |(place, _)| place - 1);
-        if let Some(namespace) = self.namespaces.get_mut(&waiting.ticket.namespace) {
+        if let Some(namespace) = self.namespaces.get_mut(&waiting.queue_entry.namespace) {
             self.round.remove(&namespace.place);
             namespace.place = front;
-            self.round.insert(front, waiting.ticket.namespace.clone());
+            self.round
+                .insert(front, waiting.queue_entry.namespace.clone());
         }
         self.insert(waiting, front);
     }
 
-    /// Removes a ticket. True if it was there.
+    /// Removes an entry. True if it was there.
     pub fn leave(&mut self, uid: &str) -> bool {
         self.take(uid).is_some()
     }
 
-    /// Takes the next ticket.
+    /// Takes the next entry.
     pub fn pop(&mut self) -> Option<Waiting> {
         let name = self.round.first_key_value()?.1;
-        let uid = self.namespaces.get(name)?.tickets.first()?.uid.clone();
+        let uid = self.namespaces.get(name)?.most_urgent()?.uid.clone();
         self.serve(&uid)
     }
 
-    /// Takes the next ticket whose uid is not in `avoided`. `None` if there is none,
-    /// although others may wait.
-    pub fn pop_avoiding(&mut self, avoided: &HashSet<String>) -> Option<Waiting> {
+    /// Takes the next entry of a wanted pair whose uid is not in `avoided`. `None` if no entry
+    /// matches.
+    pub fn pop_where(
+        &mut self,
+        wanted: impl Fn(&Pair) -> bool,
+        avoided: &HashSet<String>,
+    ) -> Option<Waiting> {
         let uid = self.round.values().find_map(|name| {
-            let tickets = &self.namespaces.get(name)?.tickets;
-            let free = tickets.iter().find(|t| !avoided.contains(&t.uid))?;
-            Some(free.uid.clone())
+            let pairs = self.namespaces.get(name)?.queue_entries.iter();
+            let wanted = pairs.filter(|(pair, _)| wanted(pair));
+            let free = wanted.filter_map(|(_, queue_entries)| {
+                let mut queue_entries = queue_entries.iter();
+                queue_entries.find(|queue_entry| !avoided.contains(&queue_entry.uid))
+            });
+            free.min().map(|urgency| urgency.uid.clone())
         })?;
         self.serve(&uid)
+    }
+
+    /// Takes this entry, whatever its place.
+    pub fn pop_uid(&mut self, uid: &str) -> Option<Waiting> {
+        self.serve(uid)
+    }
+
+    /// The pairs that wait, in the order of their namespaces' turns.
+    pub fn pairs(&self) -> impl Iterator<Item = &Pair> {
+        let namespaces = self.round.values();
+        let waiting = namespaces.filter_map(|name| self.namespaces.get(name));
+        waiting.flat_map(|namespace| namespace.queue_entries.keys())
+    }
+
+    /// A waiting entry.
+    pub fn queue_entry(&self, uid: &str) -> Option<&QueueEntry> {
+        self.waiting.get(uid).map(|waiting| &waiting.queue_entry)
     }
 
     /// True while the uid waits here.
@@ -135,36 +190,39 @@ impl FairQueue {
         self.waiting.contains_key(uid)
     }
 
-    /// How many wait.
+    /// Number of waiting entries.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// True when nobody waits.
+    /// True when no entry waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
     /// When the first code in the queue expires. O(namespaces).
     pub fn next_expiry(&self) -> Option<Timestamp> {
-        let most_urgent = self.namespaces.values().filter_map(|n| n.tickets.first());
-        most_urgent.filter_map(|ticket| ticket.expires_at).min()
+        let most_urgent = self.namespaces.values().filter_map(Namespace::most_urgent);
+        most_urgent
+            .filter_map(|queue_entry| queue_entry.expires_at)
+            .min()
     }
 
-    /// How many turns come before this one if nobody joins or leaves: 0 is next.
-    /// O(namespaces + rank).
+    /// Number of turns before this one if no entry joins or leaves: 0 is next. O(namespaces +
+    /// rank).
     pub fn position(&self, uid: &str) -> Option<usize> {
-        let ticket = &self.waiting.get(uid)?.ticket;
-        let own = self.namespaces.get(&ticket.namespace)?;
-        let urgency = Urgency::of(ticket);
-        let rank = own.tickets.range(..&urgency).count();
+        let queue_entry = &self.waiting.get(uid)?.queue_entry;
+        let own = self.namespaces.get(&queue_entry.namespace)?;
+        let urgency = Urgency::of(queue_entry);
+        let before = |queue_entries: &BTreeSet<Urgency>| queue_entries.range(..&urgency).count();
+        let rank: usize = own.queue_entries.values().map(before).sum();
         let others: usize = self
             .namespaces
             .values()
             .filter(|other| other.place != own.place)
             .map(|other| {
                 let turns = rank + usize::from(other.place < own.place);
-                other.tickets.len().min(turns)
+                other.len().min(turns)
             })
             .sum();
         Some(rank + others)
@@ -173,7 +231,7 @@ impl FairQueue {
     /// Takes `uid` and sends its namespace to the end of the round.
     fn serve(&mut self, uid: &str) -> Option<Waiting> {
         let taken = self.take(uid)?;
-        let name = &taken.ticket.namespace;
+        let name = &taken.queue_entry.namespace;
         if let Some(namespace) = self.namespaces.get_mut(name) {
             self.round.remove(&namespace.place);
             let back = self
@@ -188,10 +246,10 @@ impl FairQueue {
 
     fn take(&mut self, uid: &str) -> Option<Waiting> {
         let taken = self.waiting.remove(uid)?;
-        let name = &taken.ticket.namespace;
+        let name = &taken.queue_entry.namespace;
         if let Some(namespace) = self.namespaces.get_mut(name) {
-            namespace.tickets.remove(&Urgency::of(&taken.ticket));
-            if namespace.tickets.is_empty() {
+            namespace.remove(&taken.queue_entry);
+            if namespace.queue_entries.is_empty() {
                 self.round.remove(&namespace.place);
                 self.namespaces.remove(name);
             }
@@ -199,29 +257,30 @@ impl FairQueue {
         Some(taken)
     }
 
-    /// Adds a ticket; `place` counts only if its namespace is not in the round yet.
+    /// Adds an entry; `place` counts only if its namespace is not in the round yet.
     fn insert(&mut self, waiting: Waiting, place: i64) {
-        let name = &waiting.ticket.namespace;
+        let name = &waiting.queue_entry.namespace;
         if !self.namespaces.contains_key(name) {
             self.round.insert(place, name.clone());
         }
         let namespace = self.namespaces.entry(name.clone()).or_insert(Namespace {
             place,
-            tickets: BTreeSet::new(),
+            queue_entries: BTreeMap::new(),
         });
-        namespace.tickets.insert(Urgency::of(&waiting.ticket));
-        self.waiting.insert(waiting.ticket.uid.clone(), waiting);
+        namespace.add(&waiting.queue_entry);
+        self.waiting
+            .insert(waiting.queue_entry.uid.clone(), waiting);
     }
 
-    /// Takes over the new order of a known ticket inside its namespace.
-    fn reorder(&mut self, ticket: Ticket) {
-        let Some(known) = self.waiting.get_mut(&ticket.uid) else {
+    /// Updates the order of a known entry inside its namespace.
+    fn reorder(&mut self, queue_entry: QueueEntry) {
+        let Some(known) = self.waiting.get_mut(&queue_entry.uid) else {
             return;
         };
-        if let Some(namespace) = self.namespaces.get_mut(&ticket.namespace) {
-            namespace.tickets.remove(&Urgency::of(&known.ticket));
-            namespace.tickets.insert(Urgency::of(&ticket));
+        if let Some(namespace) = self.namespaces.get_mut(&queue_entry.namespace) {
+            namespace.remove(&known.queue_entry);
+            namespace.add(&queue_entry);
         }
-        known.ticket = ticket;
+        known.queue_entry = queue_entry;
     }
 }

@@ -1,4 +1,4 @@
-//! What may be logged, proven on captured output.
+//! What the operator may log, proven on captured output.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io;
@@ -14,7 +14,7 @@ use super::*;
 
 const CANARY: &str = "CANARY-828798";
 
-/// What a subscriber wrote, readable while it writes.
+/// The output of a subscriber, readable while the subscriber writes.
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
 
@@ -149,7 +149,7 @@ fn an_unreadable_setting_says_how_to_write_it() {
     }
 }
 
-/// A Secret whose reply kube cannot parse, as a broken proxy would deliver it.
+/// A Secret in a reply that kube cannot parse, as a broken proxy would deliver it.
 fn read_broken_secret() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -176,7 +176,7 @@ fn a_reply_body_that_kube_dumps_is_not_logged() {
     }
 }
 
-/// Without this the test above could pass because kube no longer dumps anything.
+/// Without this, the test above could pass because kube no longer dumps bodies.
 #[test]
 fn kube_does_dump_the_body_when_nothing_stops_it() {
     let captured = Captured::default();
@@ -228,6 +228,43 @@ fn a_panic_gives_its_place_and_not_its_message() {
     assert!(location.contains(file!()), "{location}");
     let line = LINE.load(Ordering::SeqCst);
     assert!(location.contains(&format!(":{line}:")), "{location}");
+}
+
+/// `check` and the other commands that do not log panic like `run`. The hook belongs to the
+/// process, so the test runs itself again as a child.
+#[test]
+fn without_a_log_a_panic_gives_its_place_on_stderr_and_not_its_message() {
+    const CHILD: &str = "TELEMETRY_PANICS";
+    if std::env::var_os(CHILD).is_some() {
+        withhold_panics();
+        panic!("{CANARY}");
+    }
+    let name =
+        "telemetry::tests::without_a_log_a_panic_gives_its_place_on_stderr_and_not_its_message";
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&child.stderr);
+    assert!(!child.status.success());
+    assert!(
+        told.contains(&format!("panicked at {}:", file!())),
+        "{told}"
+    );
+    assert!(told.contains("the message is withheld"), "{told}");
+    assert!(!told.contains(CANARY), "{told}");
+}
+
+/// The hook must be the first statement of `main`: an earlier panic would print its message.
+#[test]
+fn every_command_runs_under_the_panic_hook() {
+    let main = include_str!("../main.rs");
+    let (_, body) = main.split_once("fn main() -> ExitCode {").unwrap();
+    assert!(
+        body.trim_start()
+            .starts_with("telemetry::withhold_panics();")
+    );
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Traces: one span for each attempt, sent to an OpenTelemetry collector by OTLP over HTTP
 //! (protobuf). Off unless an endpoint is configured.
 //!
-//! The spans are those of `tracing`, so they hold what the log holds and nothing else: no code, no
-//! key, no phone number. Spans of dependencies are never exported.
+//! The spans are those of `tracing`, so they hold the same fields as the log: no code, key or phone
+//! number. Spans of dependencies are never exported.
 //!
-//! Limits: spans are dropped when the collector does not keep up; an attempt never waits for it.
+//! Limits: if the collector does not keep up, spans are dropped; an attempt never waits for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,13 +27,13 @@ use crate::tls;
 
 /// Also the name of the service in traces.
 const SERVICE: &str = env!("CARGO_PKG_NAME");
-/// Below the base URL, as the protocol says.
+/// Path below the base URL, as OTLP defines it.
 const PATH: &str = "/v1/traces";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For what is left when the process ends; inside the manifests' grace period.
+/// Time to send the remaining spans when the process ends; inside the manifests' grace period.
 const FLUSH_WITHIN: Duration = Duration::from_secs(3);
-/// More of a collector's reply is not read.
+/// Longest part of a collector's reply that is read.
 const MAX_REPLY: usize = 64 * 1024;
 
 /// The exporter of this process.
@@ -42,8 +42,8 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Exports to the collector at this base URL, from a thread of its own whose requests run in
-    /// `runtime`. `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_RESOURCE_ATTRIBUTES` are heeded.
+    /// Exports to the collector at this base URL from a thread of its own; the requests run in
+    /// `runtime`. Uses `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_RESOURCE_ATTRIBUTES`.
     ///
     /// # Errors
     /// When the HTTP client or the exporter cannot be built.
@@ -82,7 +82,7 @@ impl Traces {
         Ok(Self { provider })
     }
 
-    /// What turns the spans of this crate into those of a trace.
+    /// The layer that turns this crate's `tracing` spans into spans of a trace.
     pub(super) fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -98,14 +98,15 @@ impl Traces {
             .with_filter(ours)
     }
 
-    /// Sends what is left. To be called outside of the runtime, whose threads still run.
+    /// Sends the remaining spans. Call it outside the runtime, while the runtime's threads still
+    /// run.
     pub fn shut_down(self) {
-        // Whoever does not listen was named in the log already.
+        // A failing collector has already been logged.
         let _ = self.provider.shutdown_with_timeout(FLUSH_WITHIN);
     }
 }
 
-/// Sends batches; the exporter's own thread knows no runtime.
+/// Sends batches; the exporter's own thread runs outside the runtime.
 #[derive(Debug)]
 struct Sender {
     client: reqwest::Client,

@@ -1,5 +1,5 @@
-//! Bodies and heads that a service should not send: each is one delivery, decides nothing that
-//! it does not say in the API's shape, and shows nothing.
+//! Bodies and heads that a service should not send: each is one delivery, decides nothing unless it
+//! has the API's shape, and leaks nothing.
 
 use phone_migration_operator::cams::{UnknownCause, Verdict};
 
@@ -76,7 +76,7 @@ async fn control_characters_do_not_reach_a_terminal() {
             .collect();
         let body = format!("{{{}}}", fields.join(","));
         let (verdict, shown) = verdict(Script::Reply(http(200, &[], &body))).await;
-        // Debug escapes what is left, so nothing may be left to escape.
+        // Debug escapes control characters, so none may be left.
         for sign in ["\\u{", "\\0", "\\r", "\\n", "\\t", "\u{1b}", "[2J"] {
             assert!(!shown.contains(sign), "{sign} of {field} in {shown}");
         }
@@ -93,7 +93,7 @@ async fn bytes_that_are_not_utf_8_hide_no_code() {
     let mut reply =
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
     reply.extend_from_slice(&body);
-    // What is shown is searched by `submit`.
+    // `submit` searches the shown texts.
     verdict(Script::Reply(reply)).await;
 }
 
@@ -121,10 +121,10 @@ async fn endless_heads_are_given_up() {
     let last = String::from_utf8(http(200, &[], OK)).unwrap();
     let reply = informational + &last;
     let (verdict, _) = verdict(Script::Reply(reply.into_bytes())).await;
-    assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");
+    assert!(matches!(verdict, Verdict::Accepted(_)), "{verdict:?}");
 }
 
-/// A second reply on the connection belongs to nobody.
+/// A second reply on the connection is ignored.
 #[tokio::test]
 async fn what_follows_the_reply_is_ignored() {
     let first = http(

@@ -1,4 +1,4 @@
-//! Whatever the server does, a call is one delivery at most.
+//! For any behaviour of the server, a call is one delivery at most.
 
 use std::time::Instant;
 
@@ -113,7 +113,7 @@ async fn every_call_has_a_connection_of_its_own() {
     let cams = cams(&server.url());
     for _ in 0..3 {
         let call = submit(&cams).await;
-        assert!(matches!(call.answer.verdict, Verdict::Accepted { .. }));
+        assert!(matches!(call.answer.verdict, Verdict::Accepted(_)));
     }
     let connections = server.ended(3).await;
     assert_eq!(connections.len(), 3);
@@ -143,7 +143,7 @@ async fn as_many_deliveries_as_calls_whatever_happens() {
         running.spawn(async move { submit(&cams).await.answer.verdict });
     }
     let verdicts = running.join_all().await;
-    let accepted = |verdict: &&Verdict| matches!(verdict, Verdict::Accepted { .. });
+    let accepted = |verdict: &&Verdict| matches!(verdict, Verdict::Accepted(_));
     assert_eq!(verdicts.iter().filter(accepted).count(), 2 * calls / 5);
     let connections = server.ended(calls).await;
     let delivered: usize = connections
@@ -158,10 +158,10 @@ const PROXY_CHILD: &str = "CAMS_TRANSPORT_PROXY_CHILD";
 #[tokio::test]
 async fn proxies_from_the_environment_are_ignored() {
     if let Ok(url) = std::env::var(PROXY_CHILD) {
-        // The child: the proxy variables are set, and the call goes where it should.
+        // The child: the proxy variables are set, and the call goes to the right server.
         let call = submit(&cams(&url)).await;
-        assert!(matches!(call.answer.verdict, Verdict::Accepted { .. }));
-        // Nobody speaks TLS there; a proxy would have been asked to CONNECT.
+        assert!(matches!(call.answer.verdict, Verdict::Accepted(_)));
+        // The server does not speak TLS; a proxy would have got a CONNECT.
         let call = submit(&cams(&url.replace("http:", "https:"))).await;
         let verdict = call.answer.verdict;
         assert!(matches!(verdict, Verdict::NotSent(_)), "{verdict:?}");

@@ -1,10 +1,10 @@
-//! The CAMS client on real sockets: one send per call, nothing before the gate, nothing shown.
+//! The CAMS client on real sockets: one send per call, no byte before the gate, no leak.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use jiff::Timestamp;
 use phone_migration_operator::cams::{
-    Answer, Call, Cams, CamsConfig, ClientOptions, CredentialSource, Endpoint, GateClosed,
-    SignatureVersion, SignedRequest, Target,
+    Answer, Call, Cams, CamsConfig, ClientOptions, CredentialSource, Destination, Endpoint,
+    GateClosed, KeySource, SignatureVersion, SignedRequest, Target,
 };
 use phone_migration_operator::secret::Secret;
 
@@ -22,18 +22,28 @@ pub const KEY_SECRET: &str = "canarykeysecret0123456789";
 pub const TOKEN: &str = "CAIScanary/to+ken==";
 
 pub fn cams_with(url: &str, signature: SignatureVersion, options: ClientOptions) -> Cams {
+    let key = CredentialSource::environment(|name| {
+        let value = match name {
+            "ALIBABA_CLOUD_ACCESS_KEY_ID" => KEY_ID,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET" => KEY_SECRET,
+            "ALIBABA_CLOUD_SECURITY_TOKEN" => TOKEN,
+            other => panic!("{other} is not a credential"),
+        };
+        Some(value.to_owned())
+    });
+    cams_of(url, signature, key.into(), options)
+}
+
+pub fn cams_of(
+    url: &str,
+    signature: SignatureVersion,
+    credentials: KeySource,
+    options: ClientOptions,
+) -> Cams {
     Cams::new(CamsConfig {
-        endpoint: Endpoint::parse(url, true).unwrap(),
+        endpoint: Endpoint::parse(Destination::Cams, url, true).unwrap(),
         signature,
-        credentials: CredentialSource::environment(|name| {
-            let value = match name {
-                "ALIBABA_CLOUD_ACCESS_KEY_ID" => KEY_ID,
-                "ALIBABA_CLOUD_ACCESS_KEY_SECRET" => KEY_SECRET,
-                "ALIBABA_CLOUD_SECURITY_TOKEN" => TOKEN,
-                other => panic!("{other} is not a credential"),
-            };
-            Some(value.to_owned())
-        }),
+        credentials,
         options,
     })
     .unwrap()
@@ -66,7 +76,7 @@ pub async fn submit(cams: &Cams) -> Call<Answer, ()> {
     call
 }
 
-/// Nothing that was signed, no address and no URL in anything that is shown.
+/// No signed text, no address and no URL in any shown text.
 pub fn assert_nothing_leaks(answer: &Answer) {
     let shown = format!("{answer:?}");
     let canaries = [

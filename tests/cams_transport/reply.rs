@@ -1,9 +1,10 @@
-//! What is sent, byte for byte, and what comes back through the facade.
+//! The request, byte for byte, and the reply through the facade.
 
 use jiff::{SignedDuration, Timestamp};
+use phone_migration_operator::api::shown_number::ShownNumber;
 use phone_migration_operator::cams::{
-    BlockCause, ClientOptions, Refusal, RefusalKind, SignatureVersion, StatusVerdict, UnknownCause,
-    Verdict,
+    BlockCause, ClientOptions, NumberStatus, Refusal, RefusalKind, SignatureVersion, UnknownCause,
+    Verdict, VerifiedNumber,
 };
 use phone_migration_operator::clock::{self, Now};
 
@@ -23,10 +24,13 @@ async fn one_request(signature: SignatureVersion) -> (String, Connection) {
     let server = Server::start(vec![Script::Reply(http(200, &[], OK))]).await;
     let cams = cams_with(&server.url(), signature, ClientOptions::default());
     let call = cams.submit(signed(&cams), open).await;
-    let accepted = Verdict::Accepted {
+    let accepted = Verdict::Accepted(VerifiedNumber {
         id: Some("82828893332".to_owned()),
-        phone_number: Some("861380000****".to_owned()),
-    };
+        phone_number: Some(ShownNumber {
+            masked: "861380000****".to_owned(),
+            is_other: false,
+        }),
+    });
     assert_eq!(call.answer.verdict, accepted);
     assert_nothing_leaks(&call.answer);
     let connection = server.ended(1).await.remove(0);
@@ -134,7 +138,7 @@ async fn a_status_read_goes_the_same_way() {
     let call = cams.read_status(request, open).await;
     assert!(matches!(
         call.answer.verdict,
-        StatusVerdict::Verified { .. }
+        Verdict::Accepted(NumberStatus::Verified(_))
     ));
     assert!(call.answer.ends_hold());
     let request = server.ended(1).await.remove(0).text();
@@ -147,7 +151,7 @@ fn http_date(at: Timestamp) -> String {
 }
 
 #[tokio::test]
-async fn the_servers_clock_is_remembered_from_the_apis_own_replies() {
+async fn the_servers_clock_is_believed_from_two_replies_of_the_api_that_agree() {
     let hour_ahead = Timestamp::now() + SignedDuration::from_hours(1);
     let day_ahead = Timestamp::now() + SignedDuration::from_hours(24);
     let (date, other) = (http_date(hour_ahead), http_date(day_ahead));
@@ -156,6 +160,7 @@ async fn the_servers_clock_is_remembered_from_the_apis_own_replies() {
         Script::Reply(http(502, &[("Date", &other)], "<html>")),
         Script::Reply(http(400, &[("Date", &date)], expired)),
         Script::Reply(http(502, &[("Date", &other)], "<html>")),
+        Script::Reply(http(400, &[("Date", &date)], expired)),
     ])
     .await;
     let cams = cams(&server.url());
@@ -170,11 +175,21 @@ async fn the_servers_clock_is_remembered_from_the_apis_own_replies() {
 
     let call = submit(&cams).await;
     assert_eq!(call.answer.verdict, Verdict::Blocked(BlockCause::Clock));
+    // One reply an hour off is one node's clock, and proves nothing.
+    assert_eq!(
+        (call.answer.date, cams.clock_skew(clock::now())),
+        (None, None)
+    );
+    assert!(cams.clock_is_in_doubt());
     submit(&cams).await;
+    assert_eq!(cams.clock_skew(clock::now()), None);
+
+    let call = submit(&cams).await;
+    assert!(call.answer.date.is_some() && !cams.clock_is_in_doubt());
     let skew = cams.clock_skew(clock::now()).unwrap();
     assert!((3590..=3601).contains(&skew.as_secs()), "{skew}");
 
-    // Our wall clock is set right: the skew is gone without another reply.
+    // The operator's wall clock is set right: the skew is gone without another reply.
     let now = clock::now();
     let corrected = Now {
         wall: now.wall + SignedDuration::from_hours(1),
@@ -182,16 +197,11 @@ async fn the_servers_clock_is_remembered_from_the_apis_own_replies() {
     };
     let skew = cams.clock_skew(corrected).unwrap();
     assert!(skew.as_secs().abs() <= 10, "{skew}");
-    // Time passing alone changes nothing.
+    // Passing time alone changes nothing.
     let later = Now {
         wall: now.wall + SignedDuration::from_mins(30),
         boot: now.boot + std::time::Duration::from_secs(1800),
     };
     let skew = cams.clock_skew(later).unwrap();
     assert!((3590..=3601).contains(&skew.as_secs()), "{skew}");
-}
-
-#[tokio::test]
-async fn the_account_is_named_by_its_key_id() {
-    assert_eq!(cams("http://127.0.0.1:9").account_key(), KEY_ID);
 }

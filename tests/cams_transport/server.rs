@@ -10,16 +10,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-/// What happens once a request head is complete.
+/// The server's action once a request head is complete.
 #[derive(Clone)]
 pub enum Script {
     /// These bytes, then wait for the client to hang up.
     Reply(Vec<u8>),
     /// These bytes, then hang up.
     ReplyAndClose(Vec<u8>),
-    /// Hang up without a word.
+    /// Hang up without a reply.
     Close,
-    /// Say nothing until the client hangs up.
+    /// Send nothing until the client hangs up.
     Silent,
     /// These bytes, then one byte every 100 ms for as long as the client listens.
     Drip(Vec<u8>),
@@ -203,7 +203,7 @@ where
         }
         return;
     }
-    // Whatever else comes is on the record too.
+    // Any further bytes are recorded too.
     while let Ok(n) = socket.read(&mut buffer).await {
         if n == 0 {
             return;
@@ -225,7 +225,7 @@ pub fn http(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
 
 pub const OK: &str = r#"{"RequestId":"R-1","Code":"OK","Message":"SUCCESS","Data":{"PhoneNumber":"861380000****","Id":"82828893332"}}"#;
 
-/// As the gateway does: the whole request, encoded once more, in the message.
+/// Echoes as the gateway does: the whole request, encoded once more, in the message.
 fn echo(head: &[u8]) -> Vec<u8> {
     let head = String::from_utf8(head.to_vec()).unwrap();
     let once = head.replace(['\r', '\n'], " ");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use phone_migration_operator::cams::{
-    ClientOptions, DEFAULT_ENDPOINT, Endpoint, NotSentCause, SignatureVersion, Verdict,
+    ClientOptions, DEFAULT_ENDPOINT, Destination, Endpoint, NotSentCause, SignatureVersion, Verdict,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, GeneralSubtree, IsCa, KeyPair,
@@ -27,7 +27,7 @@ fn authority(change: impl FnOnce(&mut CertificateParams)) -> Issuer {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// What the server shows.
+/// The texts that the server shows.
 struct Shown {
     chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
@@ -74,7 +74,7 @@ async fn a_good_certificate_is_accepted_with_tls_1_2_and_1_3() {
         let root = authority(|_| {});
         let server = server(issued(&root, &["localhost"], |_| {}), &[version]).await;
         let call = submit(&trusting(&server, Some(&root))).await;
-        assert!(matches!(call.answer.verdict, Verdict::Accepted { .. }));
+        assert!(matches!(call.answer.verdict, Verdict::Accepted(_)));
         let request = server.ended(1).await.remove(0).text();
         assert!(request.starts_with("POST /?"), "{request}");
     }
@@ -157,7 +157,7 @@ async fn a_handshake_that_does_not_end_is_not_sent_within_three_seconds() {
     let took = before.elapsed();
     assert!((3..6).contains(&took.as_secs()), "{took:?}");
     let hello = server.ended(1).await.remove(0).bytes;
-    // A TLS record of type handshake, and nothing of the request.
+    // A TLS record of type handshake, and no byte of the request.
     assert_eq!(hello.first(), Some(&22));
     assert!(!hello.windows(4).any(|window| window == b"POST"));
 }
@@ -165,7 +165,7 @@ async fn a_handshake_that_does_not_end_is_not_sent_within_three_seconds() {
 #[test]
 fn extra_roots_are_not_for_the_real_service() {
     let root = authority(|_| {});
-    let endpoint = Endpoint::parse(DEFAULT_ENDPOINT, true).unwrap();
+    let endpoint = Endpoint::parse(Destination::Cams, DEFAULT_ENDPOINT, true).unwrap();
     let options = ClientOptions {
         extra_roots: vec![root.der().clone()],
     };

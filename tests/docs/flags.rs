@@ -1,16 +1,16 @@
-//! `docs/reference/flags.md` is what the command line says.
+//! `docs/reference/flags.md` equals the command line.
 
 use std::fmt::Write;
 
 use clap::{Arg, Command};
-use phone_migration_operator::config::command_line;
+use phone_migration_operator::app::config::command_line;
 
 use crate::page::{cell, settle};
 
 const HEAD: &str = "\
 # Flags
 
-Generated from the command line by `UPDATE_DOCS=1 cargo test --test docs reference`;
+For administrators who configure the operator without the chart. Generated from the command line by `UPDATE_DOCS=1 cargo test --test docs reference`;
 `phone-migration-operator --help` prints the same. A flag outweighs its variable.
 ";
 
@@ -34,10 +34,13 @@ fn row(arg: &Arg) -> String {
         none if none.is_empty() => none,
         some => format!("`{some}`"),
     };
+    let form = match arg.is_require_equals_set() {
+        true => format!("[={value}]"),
+        false => format!(" {value}"),
+    };
     format!(
-        "| `--{} {}` | `{}` | {} | {} |",
-        arg.get_long().unwrap(),
-        cell(&value),
+        "| `{}` | `{}` | {} | {} |",
+        cell(&format!("--{}{form}", arg.get_long().unwrap())),
         arg.get_env().unwrap().to_string_lossy(),
         cell(&default),
         cell(&arg.get_help().unwrap().to_string()),
@@ -73,7 +76,7 @@ fn reference_of_the_flags_is_what_the_command_line_says() {
     settle("docs/reference/flags.md", &reference(&command_line()));
 }
 
-/// A heading occurs once: flags of one subject stand together.
+/// A heading occurs once: flags of one subject are together.
 #[test]
 fn every_flag_is_in_the_reference_under_one_heading() {
     let command = command_line();

@@ -1,4 +1,4 @@
-//! Every relative link, and every anchor, leads somewhere. Addresses of the web are not asked.
+//! Every relative link, and every anchor, has a target. Web addresses are not checked.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};

@@ -1,20 +1,24 @@
-//! What pages name exists: flags and variables of the operator, values of the chart, test files,
-//! and paths of the repository.
+//! Everything that pages name exists: flags and variables of the operator, values of the chart,
+//! test files, and paths of the repository.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use phone_migration_operator::config::command_line;
+use phone_migration_operator::app::config::command_line;
 use serde_json::Value;
 
 use crate::flags::flags;
 use crate::page::{Page, none, repository};
 
 const BINARY: &str = "phone-migration-operator";
-/// Flags of other tools that pages name alone.
-const OTHER_TOOLS: [&str; 11] = [
+const PLUGIN_PAGE: &str = "docs/cli.md";
+/// Flags of other tools that pages name without the tool.
+const OTHER_TOOLS: [&str; 12] = [
     "--create-namespace",
     "--dir",
     "--field-selector",
+    "--from-env-file",
     "--from-literal",
     "--help",
     "--seed",
@@ -30,17 +34,18 @@ const OF_TESTS: [&str; 3] = [
     "PHONEMIG_TEST_SEED",
     "PHONEMIG_TEST_SEEDS",
 ];
-/// First folders of paths that are looked up.
+/// First folders of the paths that the test checks.
 const FOLDERS: [&str; 7] = [
     ".ci/", "crds/", "deploy/", "docs/", "src/", "tests/", "scripts/",
 ];
 
 fn words(code: &str) -> impl Iterator<Item = &str> {
-    code.split(|c: char| c.is_whitespace() || matches!(c, '=' | ',' | ';' | '(' | ')' | '"' | '\''))
+    let between = |c: char| matches!(c, '=' | ',' | ';' | '(' | ')' | '[' | ']' | '"' | '\'');
+    code.split(move |c: char| c.is_whitespace() || between(c))
 }
 
-/// Flags that a code gives to the operator: it begins with its name, or with a flag, also as an
-/// item of a YAML list.
+/// Flags that a code gives to the operator: it begins with the operator's name, or with a flag,
+/// also as an item of a YAML list.
 fn operator_flags(code: &str) -> Vec<String> {
     let code = code
         .trim()
@@ -73,7 +78,7 @@ fn wrong_variables(page: &Page, known: &BTreeSet<String>) -> Vec<String> {
         .collect()
 }
 
-/// Values that are given with `--set`, and do not exist.
+/// Values that a page gives with `--set` and that do not exist.
 fn wrong_values(page: &Page, values: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     for code in page.code() {
@@ -88,7 +93,26 @@ fn wrong_values(page: &Page, values: &Value) -> Vec<String> {
     wrong
 }
 
-/// Test files that are named by `cargo test`, and do not exist.
+/// The folder of a package of this repository.
+fn package(name: &str) -> Option<PathBuf> {
+    let folders = ["tests", "tests/support"].map(|folder| repository().join(folder).join(name));
+    let plugin = (name == "kubectl-phmig").then(|| repository().join("cli"));
+    folders
+        .into_iter()
+        .chain(plugin)
+        .find(|f| f.join("Cargo.toml").exists())
+}
+
+/// Whether a package has a test target of this name.
+fn has_test(package: &Path, name: &str) -> bool {
+    let files = [format!("tests/{name}.rs"), format!("tests/{name}/main.rs")];
+    let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
+    let declared = format!("[[test]]\nname = \"{name}\"\n");
+    files.iter().any(|file| package.join(file).exists()) || manifest.contains(&declared)
+}
+
+/// Packages, test targets and folders of behaviour tests that are named by `cargo test`, and do
+/// not exist.
 fn wrong_tests(page: &Page) -> Vec<String> {
     let mut wrong = Vec::new();
     for code in page
@@ -102,13 +126,22 @@ fn wrong_tests(page: &Page) -> Vec<String> {
             pairs.map(|pair| pair[1])
         };
         let root = match after("-p").next() {
-            Some(package) => repository().join("tests/support").join(package),
-            None => repository().to_path_buf(),
+            Some(name) => package(name),
+            None => Some(repository().to_path_buf()),
         };
-        for name in after("--test") {
-            let file = root.join(format!("tests/{name}.rs"));
-            if !file.exists() && !root.join(format!("tests/{name}/main.rs")).exists() {
-                wrong.push(page.fault(&format!("there is no test {name}")));
+        let Some(root) = root else {
+            wrong.push(page.fault(&format!("there is no package in {code}")));
+            continue;
+        };
+        for name in after("--test").filter(|name| !has_test(&root, name)) {
+            wrong.push(page.fault(&format!("there is no test {name}")));
+        }
+        for name in words.iter().filter_map(|word| word.split_once("::")) {
+            if !["", ".rs"]
+                .iter()
+                .any(|end| root.join(format!("{}{end}", name.0)).exists())
+            {
+                wrong.push(page.fault(&format!("there is no module {} in {code}", name.0)));
             }
         }
     }
@@ -132,24 +165,36 @@ fn wrong_paths(page: &Page) -> Vec<String> {
     wrong
 }
 
+/// The operator's, and those of the plugin's page, which is generated from its command line.
 fn known_flags() -> BTreeSet<String> {
     let command = command_line();
     let flags = flags(&command).into_iter();
-    flags
+    let mut known: BTreeSet<String> = flags
         .map(|arg| format!("--{}", arg.get_long().unwrap()))
-        .collect()
+        .collect();
+    let page = Page::read(Path::new(PLUGIN_PAGE));
+    let rows = page.text.lines().filter(|line| line.starts_with("| `-"));
+    let cells = rows.filter_map(|row| row.split('`').nth(1).map(str::to_owned));
+    for cell in cells {
+        let flags = words(&cell).filter(|word| word.starts_with("--"));
+        known.extend(flags.map(str::to_owned));
+    }
+    known
 }
 
 fn known_variables() -> BTreeSet<String> {
     let command = command_line();
     let flags = flags(&command).into_iter();
     let variables = flags.filter_map(|arg| arg.get_env().and_then(|env| env.to_str()));
-    variables.map(str::to_owned).collect()
+    let page = Page::read(Path::new(PLUGIN_PAGE));
+    let of_plugin = page.text.split("also $").skip(1);
+    let of_plugin = of_plugin.filter_map(|rest| rest.split_whitespace().next());
+    variables.chain(of_plugin).map(str::to_owned).collect()
 }
 
 fn values() -> Value {
     let path = "deploy/charts/phone-migration-operator/values.yaml";
-    let text = std::fs::read_to_string(repository().join(path)).unwrap();
+    let text = fs::read_to_string(repository().join(path)).unwrap();
     serde_yaml_ng::from_str(&text).unwrap()
 }
 
@@ -208,8 +253,10 @@ fn names_of_what_does_not_exist_are_found() {
     let text = "```\nhelm upgrade x --set cams.qps=5 \\\n  --set cams.qqps=5\n```";
     assert_eq!(wrong_values(&page(text), &values()).len(), 1);
     let text = "`cargo test --test docs` `cargo test --test nothing` \
-                `cargo test -p fault-proxy --test proxy` `cargo test -p fault-proxy --test docs`";
-    assert_eq!(wrong_tests(&page(text)).len(), 2);
+                `cargo test -p fault-proxy --test proxy` `cargo test -p fault-proxy --test docs` \
+                `cargo test -p e2e --test timing` `cargo test -p e2e --test faults` \
+                `cargo test -p e2e faults::` `cargo test -p e2e fault::x` `cargo test -p e3e`";
+    assert_eq!(wrong_tests(&page(text)).len(), 5);
     let text = "`deploy/flux` `tests/docs/links.rs::faults` `src/*.rs` `src/nothing.rs`";
     assert_eq!(
         wrong_paths(&page(text)),

@@ -1,4 +1,4 @@
-//! The pages, and what of a page is prose, a heading, code in a line or a block of code.
+//! The pages, and their parts: prose, headings, code in a line, blocks of code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 /// Pages outside `docs/`.
 const ELSEWHERE: [&str; 2] = ["README.md", ".github/SECURITY.md"];
 
+/// The top of the repository, for tests of any package.
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let top = |folder: &&Path| folder.join("Cargo.lock").exists();
+    package.ancestors().find(top).unwrap()
 }
 
 /// A Markdown file, by its path from the top of the repository.
@@ -40,12 +43,12 @@ impl Page {
         paths.iter().map(|path| Self::read(path)).collect()
     }
 
-    /// What is wrong, with the page's name in front.
+    /// A fault, with the page's name in front.
     pub fn fault(&self, what: &str) -> String {
         format!("{}: {what}", self.path.display())
     }
 
-    /// Lines with whether they stand in a block of code; fences themselves are left out.
+    /// Lines, each with whether it is in a block of code; fences themselves are left out.
     pub fn lines(&self) -> Vec<(bool, &str)> {
         let mut inside = false;
         let mut lines = Vec::new();
@@ -129,7 +132,7 @@ pub fn none(faults: &[String]) {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
-/// Writes a generated page if asked to; else compares.
+/// Writes a generated page on request; otherwise compares.
 pub fn settle(path: &str, wanted: &str) {
     let file = repository().join(path);
     if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -141,6 +144,14 @@ pub fn settle(path: &str, wanted: &str) {
         found == wanted,
         "{path} is not what the source says: UPDATE_DOCS=1 cargo test --test docs reference"
     );
+}
+
+/// Writes the first diagram of a page if asked to; else compares.
+pub fn settle_diagram(path: &str, wanted: &str) {
+    let text = Page::read(Path::new(path)).text;
+    let (before, rest) = text.split_once("```mermaid\n").unwrap();
+    let (_, after) = rest.split_once("```").unwrap();
+    settle(path, &format!("{before}```mermaid\n{wanted}```{after}"));
 }
 
 /// A text as a cell of a table.

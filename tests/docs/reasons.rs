@@ -3,12 +3,14 @@
 
 use std::path::Path;
 
-use phone_migration_operator::reason::Reason;
+use phone_migration_operator::api::reason::Reason;
+use phone_migration_operator::domain::status::present::EVENTS_WITHOUT_STATE;
 
 use crate::page::{Page, none};
 
 const OPERATIONS: &str = "docs/operations.md";
 const GITOPS: &str = "docs/gitops.md";
+const EVENTS: &str = "docs/events.md";
 
 /// Reasons that a page names as such: in selectors, and in the first column of a table whose head
 /// says "Reason".
@@ -94,6 +96,21 @@ fn every_reason_is_in_the_table_of_clients() {
             .map(|r| page.fault(&format!("no row for {}", r.as_str())))
             .collect::<Vec<_>>(),
     );
+}
+
+/// `Queued` has no Event; every other state has one, and so does everything else that is reported
+/// without being a state.
+#[test]
+fn every_event_is_on_its_page() {
+    let page = Page::read(Path::new(EVENTS));
+    let mut listed = first_column(&page, "Reason");
+    listed.extend(first_column(&page, "Event"));
+    listed.sort();
+    let of_states = Reason::ALL.iter().filter(|r| **r != Reason::Queued);
+    let mut published: Vec<&str> = of_states.map(|r| r.as_str()).collect();
+    published.extend(EVENTS_WITHOUT_STATE);
+    published.sort_unstable();
+    assert_eq!(listed, published);
 }
 
 #[test]

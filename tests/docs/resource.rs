@@ -1,18 +1,34 @@
-//! `docs/reference/resource.md` is what the CRD says.
+//! `docs/reference/resource.md` and `docs/reference/ledger.md` equal the CRDs.
 
 use std::fmt::Write;
 
-use phone_migration_operator::crd::crd_yaml;
+use phone_migration_operator::api::{code_ledger, crd};
 use serde_json::Value;
 
 use crate::page::{cell, settle};
 
-const HEAD: &str = "\
-# PhoneMigration
+/// A page: its file, the definition, and the argument of `kubectl explain`.
+struct Reference {
+    page: &'static str,
+    crd: fn() -> Result<String, serde_yaml_ng::Error>,
+    explain: &'static str,
+    /// Parts of the resource with a table each; none: one table for all.
+    parts: &'static [&'static str],
+}
 
-Generated from the CustomResourceDefinition by `UPDATE_DOCS=1 cargo test --test docs reference`.
-The API server enforces the rules; `kubectl explain phmig.spec` prints the same descriptions.
-";
+const RESOURCE: Reference = Reference {
+    page: "docs/reference/resource.md",
+    crd: crd::crd_yaml,
+    explain: "phmig.spec",
+    parts: &["spec", "status"],
+};
+
+const LEDGER: Reference = Reference {
+    page: "docs/reference/ledger.md",
+    crd: code_ledger::crd_yaml,
+    explain: "codeledger.entries",
+    parts: &[],
+};
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
@@ -30,7 +46,7 @@ fn type_of(schema: &Value) -> String {
     }
 }
 
-/// What the API server checks.
+/// The API server's checks.
 fn rules(schema: &Value) -> String {
     let mut rules = Vec::new();
     for (key, word) in [
@@ -51,10 +67,16 @@ fn rules(schema: &Value) -> String {
     if !words.is_empty() {
         rules.push(format!("one of `{}`", words.join("`, `")));
     }
-    rules.extend(
-        list(&schema["x-kubernetes-validations"]).map(|rule| text(&rule["message"]).to_owned()),
-    );
+    rules.extend(messages(schema));
+    rules.extend(messages(&schema["items"]));
     rules.join("; ")
+}
+
+/// The API server's messages for broken rules.
+fn messages(schema: &Value) -> Vec<String> {
+    list(&schema["x-kubernetes-validations"])
+        .map(|rule| text(&rule["message"]).to_owned())
+        .collect()
 }
 
 fn rows(path: &str, schema: &Value, out: &mut String) {
@@ -87,11 +109,53 @@ fn rows(path: &str, schema: &Value, out: &mut String) {
     }
 }
 
-fn reference(crd: &Value) -> String {
-    let spec = &crd["spec"];
-    let (names, version) = (&spec["names"], &spec["versions"][0]);
-    let schema = &version["schema"]["openAPIV3Schema"];
-    let mut out = format!("{HEAD}\n{}\n\n", text(&schema["description"]));
+fn table(title: &str, schema: &Value, out: &mut String) {
+    let description = text(&schema["description"]);
+    writeln!(out, "\n## {title}\n\n{description}\n").unwrap();
+    out.push_str("| Field | Type | Default | Rules | Meaning |\n|---|---|---|---|---|\n");
+    rows("", schema, out);
+}
+
+impl Reference {
+    fn definition(&self) -> Value {
+        serde_yaml_ng::from_str(&(self.crd)().unwrap()).unwrap()
+    }
+
+    fn text(&self) -> String {
+        let crd = self.definition();
+        let spec = &crd["spec"];
+        let (names, version) = (&spec["names"], &spec["versions"][0]);
+        let schema = &version["schema"]["openAPIV3Schema"];
+        let mut out = head(text(&names["kind"]), self.explain);
+        writeln!(out, "\n{}\n", text(&schema["description"])).unwrap();
+        outline(spec, version, &mut out);
+        let rules = messages(schema);
+        if !rules.is_empty() {
+            writeln!(out, "- Rules: {}", rules.join("; ")).unwrap();
+        }
+        for part in self.parts {
+            table(part, &schema["properties"][part], &mut out);
+        }
+        if self.parts.is_empty() {
+            let mut whole = schema.clone();
+            whole["description"] = "The API server checks all of it with each write.".into();
+            table("Fields", &whole, &mut out);
+        }
+        out
+    }
+}
+
+fn head(kind: &str, explain: &str) -> String {
+    format!(
+        "# {kind}\n\nFor people who look up a field. Generated from the CustomResourceDefinition by \
+         `UPDATE_DOCS=1 cargo test --test docs reference`.\nThe API server enforces the rules; `kubectl explain {explain}` prints \
+         the same descriptions.\n"
+    )
+}
+
+/// Names, selectors and columns.
+fn outline(spec: &Value, version: &Value, out: &mut String) {
+    let names = &spec["names"];
     let joined = |value: &Value| list(value).map(text).collect::<Vec<_>>().join("`, `");
     writeln!(
         out,
@@ -121,52 +185,39 @@ fn reference(crd: &Value) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    writeln!(
-        out,
-        "- Columns: {}; with `-o wide` also {}",
-        columns(false),
-        columns(true)
-    )
-    .unwrap();
-    for part in ["spec", "status"] {
-        let part_schema = &schema["properties"][part];
-        writeln!(
-            out,
-            "\n## {part}\n\n{}\n",
-            text(&part_schema["description"])
-        )
-        .unwrap();
-        out.push_str("| Field | Type | Default | Rules | Meaning |\n|---|---|---|---|---|\n");
-        rows("", part_schema, &mut out);
-    }
-    out
+    let wide = match columns(true) {
+        none if none.is_empty() => none,
+        more => format!("; with `-o wide` also {more}"),
+    };
+    writeln!(out, "- Columns: {}{wide}", columns(false)).unwrap();
 }
-
-fn crd() -> Value {
-    serde_yaml_ng::from_str(&crd_yaml().unwrap()).unwrap()
-}
-
 #[test]
-fn reference_of_the_resource_is_what_the_crd_says() {
-    settle("docs/reference/resource.md", &reference(&crd()));
+fn references_of_the_resources_are_what_the_crds_say() {
+    for reference in [RESOURCE, LEDGER] {
+        settle(reference.page, &reference.text());
+    }
 }
 
 /// Nothing is left out: as many rows as fields, and a description in each.
 #[test]
 fn every_field_is_described() {
-    let page = reference(&crd());
-    let rows: Vec<&str> = page
-        .lines()
-        .filter(|line| line.starts_with("| `"))
-        .collect();
-    for row in &rows {
-        assert!(!row.ends_with("|  |"), "{row}");
-    }
-    for field in [
-        "verifyCodeSecretRef.expiresAtKey",
-        "history[].outcome",
-        "conditions[].message",
-    ] {
+    let wanted = [
+        (RESOURCE, "verifyCodeSecretRef.expiresAtKey"),
+        (RESOURCE, "history[].outcome"),
+        (RESOURCE, "conditions[].message"),
+        (LEDGER, "spec.phoneNumber"),
+        (LEDGER, "entries[].migration.uid"),
+        (LEDGER, "released"),
+    ];
+    for (reference, field) in wanted {
+        let page = reference.text();
+        let rows: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .collect();
+        for row in &rows {
+            assert!(!row.ends_with("|  |"), "{row}");
+        }
         let start = format!("| `{field}` ");
         assert!(rows.iter().any(|row| row.starts_with(&start)), "{field}");
     }

@@ -1,111 +1,146 @@
-//! What must always hold (S1 to S8; S7, the limiter, is checked in `tests/quota`), and what a
-//! settled state is.
+//! The invariants (I1 to I7 of the page of the protocol; I8 is `allowed.rs`, I9 is the violation
+//! without the version), and the definition of a settled state (L1 to L4).
 
-use phone_migration_operator::crd::{PhoneMigrationStatus, condition};
-use phone_migration_operator::reason::{Outcome, Reason};
+use phone_migration_operator::api::reason::{Outcome, Reason, Spent};
 use stateright::Property;
 
 use crate::protocol::Protocol;
 use crate::reach::fingerprint;
-use crate::state::{Executed, State, Task};
-use crate::world::usable;
+use crate::service::is_excused;
+use crate::state::{Entry, Id, Out, Said, State, Task};
 
-pub const S1: &str = "S1 no code is executed twice";
-pub const S2: &str = "S2 Verified only if the number is verified";
-pub const S3: &str = "S3 a code recorded as refused was refused";
-pub const S4: &str = "S4 nothing is executed after its attempt was recorded as over";
-pub const S4B: &str = "S4b a final unknown was not accepted";
-pub const S5: &str = "S5 every send has its open claim in the store";
-pub const S5B: &str = "S5b an open claim is never overwritten";
-pub const S6: &str = "S6 an attempt id belongs to one code";
-pub const S8: &str = "S8 attempts and definite outcomes never move back";
+pub const I1: &str = "I1 no code is executed twice";
+pub const I2: &str = "I2 one open entry, one request that can be executed";
+pub const I3: &str = "I3 nothing is executed unless its entry is open";
+pub const I4: &str = "I4 every send has its open entry in the ledger";
+pub const I5: &str = "I5 refused is refused, verified is verified";
+pub const I6: &str = "I6 definite outcomes and spent codes never move back";
 
-/// Found by walking the graph backwards; a property of its own to get the path to it.
+/// Found by walking the graph backwards; a separate property, to get the path to it.
 pub const L1: &str = "L1 from every state a settled one can be reached";
 
-pub fn safety() -> Vec<Property<Protocol>> {
+pub fn all() -> Vec<Property<Protocol>> {
     vec![
-        Property::always(S1, |_, s: &State| {
-            s.service.codes.iter().all(|c| c.times <= 1)
-        }),
-        Property::always(S2, |_, s: &State| {
-            !is_told_verified(s) || s.service.verified.is_some()
-        }),
-        Property::always(S3, |_, s: &State| {
-            recorded(s).all(|(outcome, code)| match outcome {
-                Outcome::Refused | Outcome::RequestRefused => code.times > 0 && !code.accepted,
-                Outcome::Accepted
-                | Outcome::Adopted
-                | Outcome::Throttled
-                | Outcome::NotSent
-                | Outcome::Blocked
-                | Outcome::UnknownFinal
-                | Outcome::Unknown => true,
-            })
-        }),
-        Property::always(S4, |_, s: &State| !s.seen.late_execution),
-        Property::always(S4B, |_, s: &State| {
-            recorded(s).all(|(outcome, code)| outcome != Outcome::UnknownFinal || !code.accepted)
-        }),
-        Property::always(S5, |_, s: &State| {
-            s.wipes_happened() || !s.seen.unclaimed_send
-        }),
-        Property::always(S5B, |_, s: &State| !s.seen.forgotten_claim),
-        Property::always(S6, ids_belong_to_one_code),
-        Property::always(S8, |_, s: &State| !s.seen.moved_back),
+        Property::always(I1, |_, s: &State| !s.wrong.executed_twice),
+        Property::always(I2, one_at_a_time),
+        Property::always(I3, |_, s: &State| !s.wrong.executed_unclaimed),
+        Property::always(I4, |_, s: &State| !s.wrong.sent_unclaimed),
+        Property::always(I5, |_, s: &State| tells_the_truth(s)),
+        Property::always(I6, |_, s: &State| !s.wrong.moved_back),
         Property::always(L1, |model: &Protocol, s: &State| {
             !model.stuck.contains(&fingerprint(s))
         }),
     ]
 }
 
-/// Nothing is under way, status says that it is finished, well or badly, and a verified number
-/// is not lost.
-pub fn is_settled(s: &State) -> bool {
-    if s.service.verified.is_some() && !is_told_verified(s) {
-        return false;
+fn one_at_a_time(model: &Protocol, s: &State) -> bool {
+    let open = s.book().map_or(0, |book| book.open().count());
+    let mut alive: Vec<Id> = s.wire.clone();
+    alive.retain(|id| model.is_alive(s, *id));
+    let excused = |a: &Id| alive.iter().all(|b| a == b || is_excused(s, *a, *b));
+    open <= 1 && alive.iter().all(excused)
+}
+
+fn tells_the_truth(s: &State) -> bool {
+    let entries = s.book().into_iter().flat_map(|book| &book.entries);
+    let said = s.resources.iter().filter_map(|r| r.said.as_ref());
+    let verified = said
+        .clone()
+        .all(|said| !said.is(Reason::Verified) || s.verified);
+    let of_statuses = said.flat_map(Said::attempts);
+    verified
+        && entries
+            .map(|e| (e.id, e.out))
+            .chain(of_statuses)
+            .all(|(id, out)| is_true(s, id, out))
+}
+
+fn is_true(s: &State, id: Id, out: Out) -> bool {
+    let truth = s.truth[usize::from(id)];
+    let code = s.codes[usize::from(s.attempts[usize::from(id)].code)];
+    match out.get() {
+        Some(Outcome::Refused | Outcome::RequestRefused) => truth.executed && !code.accepted,
+        Some(Outcome::Accepted) => truth.executed && code.accepted,
+        Some(Outcome::Adopted) => s.verified,
+        Some(Outcome::Throttled | Outcome::NotSent | Outcome::Blocked) => !truth.executed,
+        Some(Outcome::UnknownFinal | Outcome::Unknown) | None => true,
     }
-    let finished = status(s).is_some_and(|status| {
-        let mut conditions = status.conditions.iter();
-        conditions.any(|c| c.type_ == condition::FINISHED && c.status == "True")
-    });
-    let idle = s.replicas.iter().all(|r| matches!(r.task, Task::Idle));
-    finished && idle && s.wire.is_empty()
 }
 
-fn is_told_verified(s: &State) -> bool {
-    status(s).is_some_and(|status| status.reason.as_deref() == Some(Reason::Verified.as_str()))
+/// No request is in flight, every answer is in the ledger, and every resource has reached a true
+/// end.
+pub fn is_settled(model: &Protocol, s: &State) -> bool {
+    if s.limit {
+        return true;
+    }
+    let idle = s.replicas.iter().all(|r| r.task == Task::Idle);
+    let open = s.book().is_some_and(|book| book.open().next().is_some());
+    let all = 0..u8::try_from(s.resources.len()).unwrap();
+    idle && !open
+        && s.wire.is_empty()
+        && knows_all(s)
+        && all.into_iter().all(|r| has_ended(model, s, r))
 }
 
-fn status(s: &State) -> Option<&PhoneMigrationStatus> {
-    s.store.status.as_ref()
-}
-
-/// The outcomes in status, each with what the service did with the code.
-fn recorded(s: &State) -> impl Iterator<Item = (Outcome, Executed)> {
-    let attempt = status(s).and_then(|status| status.attempt.as_ref());
-    let of_attempt = attempt.and_then(|a| Some((a.id.as_str(), a.outcome?)));
-    let history = status(s).map_or(&[][..], |status| &status.history);
-    let of_history = history.iter().map(|e| (e.attempt_id.as_str(), e.outcome));
-    of_attempt
-        .into_iter()
-        .chain(of_history)
-        .map(|(id, outcome)| (outcome, s.service.codes[code_of(id)]))
-}
-
-/// The code that an attempt was signed for: the last digit of its id in this model.
-pub fn code_of(id: &str) -> usize {
-    usize::from(id.ends_with('1'))
-}
-
-fn ids_belong_to_one_code(model: &Protocol, s: &State) -> bool {
-    let Some(status) = status(s) else { return true };
-    let attempt = status.attempt.iter();
-    let attempt = attempt.map(|a| (a.id.as_str(), a.code_fingerprint.as_ref()));
-    let history = status.history.iter();
-    let history = history.map(|e| (e.attempt_id.as_str(), e.code_fingerprint.as_ref()));
-    attempt.chain(history).all(|(id, fingerprint)| {
-        let of_code = &model.readings[code_of(id)];
-        fingerprint == Some(&usable(of_code).fingerprint)
+/// I7: everything that a living process knows is in the ledger, unless another entry has spent the
+/// code.
+fn knows_all(s: &State) -> bool {
+    let sent = s.replicas.iter().flat_map(|r| &r.sent);
+    sent.copied().all(|(id, out)| match s.entry(id) {
+        Some(entry) => {
+            let stands = out
+                .get()
+                .is_none_or(|out| !out.may_replace(entry.out.get()));
+            out == entry.out
+                || stands
+                || (out.spent() == Spent::Verified && is_verified_by_other(s, id))
+        }
+        None => {
+            let code = s.attempts[usize::from(id)].code;
+            let spent =
+                |e: &Entry| !e.out.is_released() && s.attempts[usize::from(e.id)].code == code;
+            s.book().is_some_and(|book| book.entries.iter().any(spent))
+        }
     })
+}
+
+fn is_verified_by_other(s: &State, id: Id) -> bool {
+    let verified = |e: &Entry| e.id != id && e.out.spent() == Spent::Verified;
+    s.book()
+        .is_some_and(|book| book.entries.iter().any(verified))
+}
+
+fn has_ended(model: &Protocol, s: &State, resource: u8) -> bool {
+    let of = &s.resources[usize::from(resource)];
+    let Some(said) = &of.said else { return false };
+    if said.is(Reason::Verified) {
+        return said.has_id;
+    }
+    if said.is(Reason::DuplicatePhoneNumber) {
+        return s.verified;
+    }
+    if model.scope.keys && said.is(Reason::CodeUnknown) {
+        return true;
+    }
+    let mut own = s
+        .book()
+        .into_iter()
+        .flat_map(|book| &book.entries)
+        .filter(|e| {
+            let signed = s.attempts[usize::from(e.id)];
+            (signed.resource, signed.life) == (resource, of.life)
+        });
+    let shown = own.all(|e| match e.out.spent() {
+        Spent::Open | Spent::Released => true,
+        Spent::Verified => false,
+        // Or something more definite, shown when the ledger could not be written.
+        Spent::Spent => said.history.iter().any(|(id, out)| {
+            let outweighs = e.out.get().is_some_and(|o| !o.may_replace(out.get()));
+            *id == e.id && (*out == e.out || outweighs)
+        }),
+    });
+    // A released code may go again: the end is about a code that was sent, or counts as sent.
+    let code = model.code(s, resource);
+    let done = s.lost || model.scope.keys || model.is_done_with(s, code);
+    said.finished && shown && done
 }

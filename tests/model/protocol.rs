@@ -1,42 +1,38 @@
-//! The protocol as a state machine: which steps there are. What a process decides in a step is
-//! decided by the production code (`replica.rs`); the rest is the world around it.
+//! The protocol as a state machine: its steps. The production code (`bridge.rs`) makes every
+//! decision of a process; the rest models its surroundings.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fmt::Debug;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use phone_migration_operator::cams::{Answer, StatusAnswer};
-use phone_migration_operator::code::CodeReading;
-use phone_migration_operator::visits::ReadLog;
 use stateright::{Model, Property};
 
-use crate::drift::Word;
+use crate::bridge::Bridge;
 use crate::properties;
 use crate::reach::Graph;
-use crate::scope::{Fault, Scope};
-use crate::state::{Replica, Reply, Seen, Service, State, Task};
-use crate::world;
+use crate::scope::{Fault, Removed, Scope};
+use crate::state::{Code, Replica, Resource, State, Task, Wrong};
 
-/// What a status read shows.
+/// The result of a status read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
     /// The number as it is.
     Now,
-    /// An older state, within the lag.
-    Before,
     /// Nothing.
     Failed,
 }
 
-/// What a GET of the resource shows.
+/// The state of the ledger in an evaluation's index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Get {
-    Current,
-    /// The version before.
-    Stale,
+pub enum From {
+    /// The stored ledger; `read`: the read that the state demands was made.
+    Current { read: bool },
+    /// Nothing.
+    Nothing,
+    /// An earlier stored ledger.
+    Old,
 }
 
-/// How a status write ends.
+/// The end of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Answered,
@@ -46,112 +42,75 @@ pub enum Fate {
     Late,
 }
 
-/// What the cloud does with a request that reaches it.
+/// The service's action on a request that reaches it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
     Accept,
     Refuse,
     Throttle,
-    Credentials,
-    Account,
-    /// Executes nothing, and reports a failure.
-    Fail,
-    /// Executes and accepts, and reports a failure.
-    AcceptAndFail,
+    Block,
 }
 
 /// One step. The first number names the process or the request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Step {
-    /// Time passes; whoever has not moved was suspended.
+    /// Time passes; a process that has not moved was suspended.
     Tick,
-    /// The user puts the other code into the Secret.
-    Rotate,
-    /// The resource loses its status.
-    Wipe,
-    /// A late status write reaches the store.
-    Surface,
-    /// A user sets the annotation requestedAt.
-    Ask,
-    Visit(usize, Get),
-    Observe(usize, Get, View),
-    Look(usize, View),
+    Rotate(u8),
+    Meddle(Fault, u8),
+    Snapshot,
+    SurfaceBook,
+    SurfaceSaid,
+    Turn(usize, u8, View),
+    Look(usize, u8, From, Fate),
+    LateRead(usize, u8),
+    Observe(usize, View),
+    PutBack(usize, Fate),
     Write(usize, Fate),
-    Recognise(usize, Get),
+    ShowFirst(usize),
+    Check(usize),
     Send(usize),
     ShutGate(usize),
-    Conclude(usize, View),
+    Conclude(usize),
     GiveUp(usize),
+    ReadAfterRefusal(usize, View),
     Crash(usize),
     Arrive(usize, Deed),
     Repeat(usize),
     Drop(usize),
 }
 
-const DEEDS: [Deed; 7] = [
-    Deed::Accept,
-    Deed::Refuse,
-    Deed::Throttle,
-    Deed::Credentials,
-    Deed::Account,
-    Deed::Fail,
-    Deed::AcceptAndFail,
+const DEEDS: [Deed; 4] = [Deed::Accept, Deed::Refuse, Deed::Throttle, Deed::Block];
+const VIEWS: [View; 2] = [View::Now, View::Failed];
+const FROM: [From; 4] = [
+    From::Current { read: false },
+    From::Current { read: true },
+    From::Nothing,
+    From::Old,
 ];
-const GETS: [Get; 2] = [Get::Current, Get::Stale];
-const VIEWS: [View; 3] = [View::Now, View::Before, View::Failed];
-const FATES: [Fate; 3] = [Fate::Answered, Fate::Lost, Fate::Late];
 
 /// The model.
 pub struct Protocol {
     pub scope: Scope,
-    /// What the Secret holds after each rotation.
-    pub readings: Vec<CodeReading>,
-    pub answers: BTreeMap<Reply, Answer>,
-    pub verified: StatusAnswer,
-    pub not_verified: StatusAnswer,
-    pub failed_read: StatusAnswer,
+    pub bridge: Bridge,
     /// The edges that were walked, if they are wanted.
     pub graph: Option<Arc<Mutex<Graph>>>,
-    /// Cases of the production types that came up (`drift.rs`).
-    pub met: Arc<Mutex<BTreeSet<&'static str>>>,
-    /// Fingerprints of states that are looked for.
+    /// Fingerprints of the states to search for.
     pub stuck: HashSet<u64>,
 }
 
 impl Protocol {
     pub fn new(scope: Scope) -> Self {
-        let replies = [
-            Reply::Accepted,
-            Reply::Refused,
-            Reply::AlreadyVerified,
-            Reply::Throttled,
-            Reply::Credentials,
-            Reply::Account,
-            Reply::Expired,
-            Reply::NonceUsed,
-            Reply::ServerFailure,
-            Reply::Timeout,
-            Reply::Gate,
-        ];
         Self {
-            readings: world::readings(scope.rotations),
+            bridge: Bridge::new(scope.without),
             scope,
-            answers: replies.map(|r| (r, world::answer(r))).into(),
-            verified: world::status_answer(true),
-            not_verified: world::status_answer(false),
-            failed_read: world::failed_read(),
             graph: None,
-            met: Arc::default(),
             stuck: HashSet::new(),
         }
     }
 
-    /// Notes a case of a production type that came up.
-    pub fn meet(&self, word: Word, case: &dyn Debug) {
-        let Some(word) = word else {
-            panic!("the model was said never to meet {case:?}");
-        };
-        self.met.lock().unwrap().insert(word);
+    pub fn is_without(&self, removed: Removed) -> bool {
+        self.scope.without == Some(removed)
     }
 
     /// Spends a fault, if there is one of this kind.
@@ -167,73 +126,49 @@ impl Protocol {
         s.faults > 0 && self.scope.kinds.contains(&kind)
     }
 
-    /// Steps that cannot be taken, for want of a fault or of a reply: not worth a copy of the
-    /// state.
-    fn is_impossible(&self, s: &State, step: &Step) -> bool {
-        let view = |view| match view {
-            View::Now => true,
-            View::Before => s.service.verified.is_some(),
-            View::Failed => self.may(s, Fault::FailedRead),
-        };
-        let get = |get| match get {
-            Get::Current => true,
-            Get::Stale => self.may(s, Fault::StaleRead),
-        };
-        !match *step {
-            Step::Tick | Step::Send(_) | Step::GiveUp(_) => true,
-            Step::Visit(_, of) | Step::Recognise(_, of) => get(of),
-            Step::Rotate => s.rotation < self.scope.rotations,
-            Step::Wipe => s.wipes > 0,
-            Step::Surface => s.late_write.is_some(),
-            Step::Ask => self.scope.asks,
-            Step::Observe(_, of, shows) => get(of) && view(shows),
-            Step::Look(_, of) => view(of),
-            Step::Conclude(r, of) => {
-                matches!(s.replicas[r].task, Task::Sent { reply: Some(_), .. }) && view(of)
-            }
-            Step::Write(_, fate) => match fate {
-                Fate::Answered => true,
-                Fate::Lost => self.may(s, Fault::LostWrite),
-                Fate::Late => self.may(s, Fault::LateWrite),
-            },
-            Step::ShutGate(_) => self.may(s, Fault::ShutGate),
-            Step::Crash(_) => self.may(s, Fault::Crash),
-            Step::Arrive(_, deed) => match deed {
-                Deed::Accept | Deed::Refuse => true,
-                Deed::Throttle => self.may(s, Fault::Throttle),
-                Deed::Credentials | Deed::Account => self.may(s, Fault::Block),
-                Deed::Fail | Deed::AcceptAndFail => self.may(s, Fault::ServerFailure),
-            },
-            Step::Repeat(_) => self.may(s, Fault::Repeated),
-            Step::Drop(_) => self.may(s, Fault::LostRequest),
-        }
+    fn fates(&self, s: &State, kinds: &[(Fault, Fate)]) -> Vec<Fate> {
+        let faulty = kinds.iter().filter(|(kind, _)| self.may(s, *kind));
+        let faulty = faulty.map(|(_, fate)| *fate);
+        std::iter::once(Fate::Answered).chain(faulty).collect()
     }
 
-    fn step(&self, s: &mut State, step: &Step) -> Option<()> {
-        match *step {
-            Step::Tick => s.tick += 1,
-            Step::Rotate => {
-                (s.rotation < self.scope.rotations).then_some(())?;
-                s.rotation += 1;
+    fn views(&self, s: &State) -> &'static [View] {
+        &VIEWS[..if self.may(s, Fault::FailedRead) { 2 } else { 1 }]
+    }
+
+    fn resources(&self) -> std::ops::Range<u8> {
+        0..u8::try_from(self.scope.codes.len()).unwrap()
+    }
+
+    fn step(&self, s: &mut State, step: Step) -> Option<()> {
+        match step {
+            Step::Tick => {
+                let oldest = self.scope.oldest();
+                for signed in &mut s.attempts {
+                    signed.age = (signed.age + 1).min(oldest);
+                }
             }
-            Step::Wipe => self.wipe(s)?,
-            Step::Surface => self.surface(s)?,
-            Step::Ask => self.ask(s)?,
-            Step::Visit(r, get) => self.visit(s, r, get)?,
-            Step::Observe(r, get, view) => self.observe(s, r, get, view)?,
-            Step::Look(r, view) => self.look_first(s, r, view)?,
-            Step::Write(r, fate) => self.write(s, r, fate)?,
-            Step::Recognise(r, get) => self.recognise(s, r, get)?,
-            Step::Send(r) => self.send(s, r, true)?,
-            Step::ShutGate(r) => {
-                self.fault(s, Fault::ShutGate)?;
-                self.send(s, r, false)?;
-            }
-            Step::Conclude(r, view) => self.conclude(s, r, view)?,
-            Step::GiveUp(r) => self.give_up(s, r)?,
-            Step::Crash(r) => {
+            Step::Rotate(r) => self.rotate(s, r)?,
+            Step::Meddle(fault, r) => self.meddle(s, fault, r)?,
+            Step::Snapshot => self.snapshot(s)?,
+            Step::SurfaceBook => self.surface_book(s)?,
+            Step::SurfaceSaid => self.surface_said(s)?,
+            Step::Turn(p, r, view) => self.turn(s, p, r, view)?,
+            Step::Look(p, r, from, fate) => self.look(s, p, r, from, fate)?,
+            Step::LateRead(p, r) => self.late_read(s, p, r)?,
+            Step::Observe(p, view) => self.observe(s, p, view)?,
+            Step::PutBack(p, fate) => self.put_back(s, p, fate)?,
+            Step::Write(p, fate) => self.write(s, p, fate)?,
+            Step::ShowFirst(p) => self.show_first(s, p)?,
+            Step::Check(p) => self.check(s, p)?,
+            Step::Send(p) => self.send(s, p, true)?,
+            Step::ShutGate(p) => self.send(s, p, false)?,
+            Step::Conclude(p) => self.conclude(s, p)?,
+            Step::GiveUp(p) => self.give_up(s, p)?,
+            Step::ReadAfterRefusal(p, view) => self.read_after_refusal(s, p, view)?,
+            Step::Crash(p) => {
                 self.fault(s, Fault::Crash)?;
-                s.replicas[r] = fresh_replica();
+                s.replicas[p] = fresh_replica();
             }
             Step::Arrive(i, deed) => self.arrive(s, i, deed)?,
             Step::Repeat(i) => self.repeat(s, i)?,
@@ -244,14 +179,110 @@ impl Protocol {
         }
         Some(())
     }
+
+    fn steps_of(&self, s: &State, p: usize, steps: &mut Vec<Step>) {
+        let late = [(Fault::LateWrite, Fate::Late)];
+        match &s.replicas[p].task {
+            Task::Idle => {
+                for r in self.resources() {
+                    steps.extend(self.views(s).iter().map(|view| Step::Turn(p, r, *view)));
+                    let fates = [(Fault::LateStatus, Fate::Late)];
+                    for fate in self.fates(s, &fates) {
+                        steps.extend(FROM.map(|from| Step::Look(p, r, from, fate)));
+                    }
+                    steps.push(Step::LateRead(p, r));
+                }
+                steps.extend(self.views(s).iter().map(|view| Step::Observe(p, *view)));
+                let fates = self.fates(s, &late).into_iter();
+                steps.extend(fates.map(|fate| Step::PutBack(p, fate)));
+            }
+            Task::Claim { asked, .. } => {
+                let kinds = [(Fault::LostWrite, Fate::Lost), late[0]];
+                let fates = self.fates(s, &kinds).into_iter();
+                steps.extend(fates.map(|fate| Step::Write(p, fate)));
+                steps.extend(asked.then_some(Step::GiveUp(p)));
+            }
+            Task::Record { .. } => {
+                let fates = self.fates(s, &late).into_iter();
+                steps.extend(fates.map(|fate| Step::Write(p, fate)));
+                if self.may(s, Fault::SlowLedger) {
+                    steps.push(Step::ShowFirst(p));
+                }
+            }
+            Task::Show { .. } | Task::ShowVerified { .. } => {
+                let fates = self
+                    .fates(s, &[(Fault::LateStatus, Fate::Late)])
+                    .into_iter();
+                steps.extend(fates.map(|fate| Step::Write(p, fate)));
+            }
+            Task::Check { .. } => steps.push(Step::Check(p)),
+            Task::Gate { .. } => {
+                steps.push(Step::Send(p));
+                steps.extend(self.may(s, Fault::ShutGate).then_some(Step::ShutGate(p)));
+            }
+            Task::Sent { .. } => steps.extend([Step::Conclude(p), Step::GiveUp(p)]),
+            Task::Refused { .. } => {
+                steps.extend(
+                    self.views(s)
+                        .iter()
+                        .map(|view| Step::ReadAfterRefusal(p, *view)),
+                );
+            }
+        }
+        if self.may(s, Fault::Crash) && s.replicas[p] != fresh_replica() {
+            steps.push(Step::Crash(p));
+        }
+    }
+
+    fn steps_around(&self, s: &State, steps: &mut Vec<Step>) {
+        for i in 0..s.wire.len() {
+            if i > 0 && s.wire[i] == s.wire[i - 1] {
+                continue;
+            }
+            steps.extend(DEEDS.map(|deed| Step::Arrive(i, deed)));
+            steps.extend(self.may(s, Fault::Repeated).then_some(Step::Repeat(i)));
+            steps.extend(self.may(s, Fault::LostRequest).then_some(Step::Drop(i)));
+        }
+        steps.push(Step::Tick);
+        steps.extend(s.late_book.is_some().then_some(Step::SurfaceBook));
+        steps.extend(s.late_said.is_some().then_some(Step::SurfaceSaid));
+        if s.rotations > 0 {
+            steps.extend(self.resources().map(Step::Rotate));
+        }
+        if s.faults == 0 {
+            return;
+        }
+        steps.push(Step::Snapshot);
+        for kind in &self.scope.kinds {
+            match kind {
+                Fault::Delete | Fault::RestoreOlder | Fault::RestoreNewer => {
+                    steps.push(Step::Meddle(*kind, 0));
+                }
+                Fault::Wipe | Fault::RestoreStatus | Fault::Recreate => {
+                    steps.extend(self.resources().map(|r| Step::Meddle(*kind, r)));
+                }
+                Fault::Crash
+                | Fault::LostReply
+                | Fault::LostRequest
+                | Fault::Repeated
+                | Fault::Throttle
+                | Fault::Block
+                | Fault::LostWrite
+                | Fault::LateWrite
+                | Fault::LateStatus
+                | Fault::SlowLedger
+                | Fault::FailedRead
+                | Fault::ShutGate => {}
+            }
+        }
+    }
 }
 
 fn fresh_replica() -> Replica {
     Replica {
         task: Task::Idle,
-        memory: Vec::new(),
-        never_sent: Vec::new(),
-        reads: ReadLog::new(world::wall(0)),
+        sent: Vec::new(),
+        abandoned: Vec::new(),
     }
 }
 
@@ -260,83 +291,64 @@ impl Model for Protocol {
     type Action = Step;
 
     fn init_states(&self) -> Vec<State> {
-        let mut store = world::resource(self.scope.adopt);
-        store.metadata.resource_version = Some("0".into());
-        let mut state = State {
-            tick: 0,
-            before: Arc::new(store.clone()),
-            store: Arc::new(store),
+        let resource = |_: &u8| Resource {
+            life: 0,
             version: 0,
-            late_write: None,
+            said: None,
+            told: 0,
             rotation: 0,
-            replicas: (0..self.scope.replicas).map(|_| fresh_replica()).collect(),
-            wire: Vec::new(),
-            service: Service::default(),
-            faults: self.scope.faults,
-            wipes: self.scope.wipes,
-            serial: 0,
-            seen: Seen::default(),
-            key: Vec::new(),
         };
-        state.key = self.key(&state);
+        let mut state = State {
+            resources: self.scope.codes.iter().map(resource).collect(),
+            ledger: None,
+            replicas: (0..self.scope.replicas).map(|_| fresh_replica()).collect(),
+            attempts: Vec::new(),
+            truth: Vec::new(),
+            wire: Vec::new(),
+            codes: [Code::default(); 2],
+            verified: false,
+            late_book: None,
+            late_said: None,
+            snapshot: None,
+            faults: self.scope.faults,
+            rotations: self.scope.rotations,
+            lost: false,
+            limit: false,
+            wrong: Wrong::default(),
+        };
+        for resource in &mut state.resources {
+            resource.version = 1;
+        }
+        state.tidy(&self.scope);
         vec![state]
     }
 
     fn actions(&self, s: &State, steps: &mut Vec<Step>) {
-        for r in 0..s.replicas.len() {
-            match &s.replicas[r].task {
-                Task::Idle => {
-                    for get in GETS {
-                        steps.push(Step::Visit(r, get));
-                        steps.extend(VIEWS.map(|view| Step::Observe(r, get, view)));
-                    }
-                }
-                Task::Due { .. } => {
-                    for get in GETS {
-                        steps.extend(VIEWS.map(|view| Step::Observe(r, get, view)));
-                    }
-                }
-                Task::Look { .. } => steps.extend(VIEWS.map(|view| Step::Look(r, view))),
-                Task::Say { .. }
-                | Task::Claim { .. }
-                | Task::Record { .. }
-                | Task::Observed { .. } => steps.extend(FATES.map(|fate| Step::Write(r, fate))),
-                Task::Doubt { .. } => steps.extend(GETS.map(|get| Step::Recognise(r, get))),
-                Task::Gate { .. } => steps.extend([Step::Send(r), Step::ShutGate(r)]),
-                Task::Sent { .. } => {
-                    steps.extend(VIEWS.map(|view| Step::Conclude(r, view)));
-                    steps.push(Step::GiveUp(r));
-                }
+        if s.limit {
+            return;
+        }
+        for p in 0..s.replicas.len() {
+            // Two equal processes behave the same.
+            if p > 0 && !self.scope.keys && s.replicas[p] == s.replicas[p - 1] {
+                continue;
             }
-            steps.push(Step::Crash(r));
+            self.steps_of(s, p, steps);
         }
-        for i in 0..s.wire.len() {
-            steps.extend(DEEDS.map(|deed| Step::Arrive(i, deed)));
-            steps.extend([Step::Repeat(i), Step::Drop(i)]);
-        }
-        steps.extend([
-            Step::Tick,
-            Step::Rotate,
-            Step::Wipe,
-            Step::Ask,
-            Step::Surface,
-        ]);
-        steps.retain(|step| !self.is_impossible(s, step));
+        self.steps_around(s, steps);
     }
 
     fn next_state(&self, last: &State, step: Step) -> Option<State> {
         let mut next = last.clone();
-        self.step(&mut next, &step)?;
-        self.forget_what_cannot_matter(&mut next);
-        next.key = self.key(&next);
-        (next.key != last.key).then_some(())?;
+        self.step(&mut next, step)?;
+        next.tidy(&self.scope);
+        (next != *last).then_some(())?;
         if let Some(graph) = &self.graph {
-            graph.lock().unwrap().note(last, &next);
+            graph.lock().unwrap().note((self, last), (self, &next));
         }
         Some(next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        properties::safety()
+        properties::all()
     }
 }

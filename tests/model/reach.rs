@@ -1,13 +1,15 @@
 //! "From every reachable state a settled one can be reached" (AG EF), which the checker itself
-//! cannot say of a graph with cycles: the edges it walks are noted, then followed backwards.
+//! cannot check on a graph with cycles: this module records the edges it walks, then follows them
+//! backwards.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::properties::is_settled;
+use crate::protocol::Protocol;
 use crate::state::State;
 
-/// States by fingerprint, and who leads to whom.
+/// States by fingerprint, with their predecessors.
 #[derive(Default)]
 pub struct Graph {
     numbers: HashMap<u64, u32>,
@@ -16,17 +18,17 @@ pub struct Graph {
 }
 
 impl Graph {
-    fn number(&mut self, state: &State) -> u32 {
+    fn number(&mut self, (model, state): (&Protocol, &State)) -> u32 {
         let next = u32::try_from(self.numbers.len()).unwrap();
         let number = *self.numbers.entry(fingerprint(state)).or_insert(next);
-        if number == next && is_settled(state) {
+        if number == next && is_settled(model, state) {
             self.settled.push(number);
         }
         number
     }
 
-    /// Notes that one state leads to another.
-    pub fn note(&mut self, from: &State, to: &State) {
+    /// Records that one state leads to another.
+    pub fn note(&mut self, from: (&Protocol, &State), to: (&Protocol, &State)) {
         let edge = (self.number(from), self.number(to));
         self.edges.push(edge);
     }

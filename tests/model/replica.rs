@@ -1,286 +1,587 @@
-//! What a process does, step by step, between its requests. Every decision is made by the
-//! production code; what `Removed` takes away is bent around it.
+//! The steps of a process: each request is one step, and the production code makes the decision in
+//! it.
 
-use std::sync::Arc;
+use phone_migration_operator::api::reason::{Outcome, Spent};
 
-use phone_migration_operator::attempt::rules;
-use phone_migration_operator::code::Code;
-use phone_migration_operator::crd::PhoneMigration;
-use phone_migration_operator::decide::{
-    Decision, Next, Observed, Owner, TurnState, decide, is_open,
-};
-use phone_migration_operator::fact::{Fact, VerifiedBy};
-use phone_migration_operator::look::{changed, circumstances, key_of, uid_of};
-use phone_migration_operator::reads::ReadResult;
-use phone_migration_operator::reason::Outcome;
-use phone_migration_operator::record::Owned;
-
-use crate::drift;
-use crate::observation::purpose_of;
-use crate::protocol::{Get, Protocol, View};
+use crate::bridge::{Adopted, Look, Recorded, Then, conclusion};
+use crate::protocol::{Fate, From, Protocol, View};
 use crate::scope::{Fault, Removed};
-use crate::state::{Memory, Mine, Reply, Request, State, Task};
-use crate::world::{NUMBER, VALIDITY, clocks, code_at, usable, wall};
+use crate::state::{Book, By, Entry, Id, Out, Reply, Signed, State, Task, Truth};
 
 impl Protocol {
-    pub fn is_without(&self, removed: Removed) -> bool {
-        self.scope.without == Some(removed)
-    }
-
-    pub fn code(&self, rotation: u8) -> &Code {
-        usable(&self.readings[usize::from(rotation)])
-    }
-
-    /// How long the operator believes that a signature may be good.
-    pub fn validity(&self) -> std::time::Duration {
-        if self.is_without(Removed::FinalAfterExpiry) {
-            std::time::Duration::ZERO
-        } else {
-            VALIDITY
+    fn look_at(&self, s: &State, p: usize, resource: u8, book: Option<&Book>) -> Look {
+        let replica = &s.replicas[p];
+        let of = &s.resources[usize::from(resource)];
+        let others = (0..self.scope.codes.len()).map(|r| u8::try_from(r).unwrap());
+        Look {
+            signed: s.attempts.clone(),
+            own: self.seeing(s, resource),
+            others: others
+                .filter(|other| *other != resource)
+                .map(|other| self.seeing(s, other))
+                .collect(),
+            book: book.cloned(),
+            sent: replica.sent.clone(),
+            abandoned: replica.abandoned.clone(),
+            next: Signed {
+                resource,
+                life: of.life,
+                rotation: of.rotation,
+                code: self.code(s, resource),
+                key: if self.scope.keys {
+                    u8::try_from(p).unwrap()
+                } else {
+                    0
+                },
+                age: 0,
+            },
+            granted: false,
+            read: false,
         }
     }
 
-    /// A GET of the resource.
-    fn get(&self, s: &mut State, get: Get) -> Option<Arc<PhoneMigration>> {
-        match get {
-            Get::Current => {}
-            Get::Stale => {
-                self.fault(s, Fault::StaleRead)?;
-                return Some(Arc::clone(&s.before));
+    /// The code in a resource's Secret.
+    pub fn code(&self, s: &State, resource: u8) -> u8 {
+        let place = usize::from(resource);
+        (self.scope.codes[place] + s.resources[place].rotation) % 2
+    }
+
+    /// A read of the number's status.
+    fn read(&self, s: &mut State, view: View) -> Option<Option<bool>> {
+        Some(match view {
+            View::Now => Some(s.verified),
+            View::Failed => {
+                self.fault(s, Fault::FailedRead)?;
+                None
+            }
+        })
+    }
+
+    /// Steps 2 to 4: a turn. The pre-read, the live reads, the decision, the signature.
+    pub fn turn(&self, s: &mut State, p: usize, resource: u8, view: View) -> Option<()> {
+        let mut look = self.look_at(s, p, resource, s.book());
+        if self.bridge.reads_first(&look.signed, &look.own) {
+            if self.read(s, view)? == Some(true) {
+                return self.adopt(s, p, resource, &look);
+            }
+        } else if view != View::Now {
+            return None;
+        }
+        // All reads that were due by then were made.
+        (look.granted, look.read) = (true, true);
+        let looked = self.bridge.look(&look);
+        let Then::Claim(book) = looked.then else {
+            return self.write_said(s, resource, looked.said?, false);
+        };
+        let id = u8::try_from(s.attempts.len()).unwrap();
+        assert!(id < 8, "more attempts than bits");
+        s.attempts.push(look.next);
+        s.truth.push(Truth::default());
+        s.replicas[p].task = Task::Claim {
+            id,
+            replaces: s.version(),
+            book,
+            asked: false,
+            shown: s.resources.iter().fold(0, |bits, r| bits | r.told),
+            shown_own: s.resources[usize::from(resource)].told,
+        };
+        Some(())
+    }
+
+    fn adopt(&self, s: &mut State, p: usize, resource: u8, look: &Look) -> Option<()> {
+        match self.bridge.adoption(look) {
+            Adopted::Duplicate(said) => self.write_said(s, resource, said?, false),
+            Adopted::NotNow => None,
+            Adopted::Adopt(entry) => {
+                self.verified(s, p, resource, entry);
+                Some(())
             }
         }
-        Some(Arc::clone(&s.store))
     }
 
-    /// The object as a look takes it in.
-    pub fn live(&self, s: &mut State, get: Get) -> Option<Arc<PhoneMigration>> {
-        let live = self.get(s, get)?;
-        let bends = match self.scope.without {
-            Some(Removed::WholeHistory)
-            | Some(Removed::NoResubmissionOfOpen)
-            | Some(Removed::NoResubmissionOfFinal) => true,
-            Some(_) | None => false,
+    /// A read found the number of this resource verified.
+    fn verified(&self, s: &mut State, p: usize, resource: u8, entry: Option<Entry>) {
+        let book = s.book().cloned().unwrap_or_default();
+        s.replicas[p].task = match entry {
+            Some(entry) => Task::Record {
+                entry,
+                ended: match entry.out.get() {
+                    Some(Outcome::Accepted) => entry.out,
+                    _ => Out::of(Some(Outcome::Adopted)),
+                },
+                by: By::Resource(resource),
+            },
+            None => Task::ShowVerified { resource, book },
         };
-        if !bends {
-            return Some(live);
-        }
-        let mut object = (*live).clone();
-        let Some(status) = &mut object.status else {
-            return Some(live);
+    }
+
+    /// An evaluation without an action, by the index.
+    pub fn look(
+        &self,
+        s: &mut State,
+        p: usize,
+        resource: u8,
+        from: From,
+        fate: Fate,
+    ) -> Option<()> {
+        let late = fate == Fate::Late;
+        let book = match from {
+            From::Current { .. } => s.book(),
+            From::Nothing => (s.ledger.is_some()).then_some(None)?,
+            From::Old => Some(&s.snapshot.as_ref()?.book),
         };
-        let final_unknown = |outcome| outcome == Some(Outcome::UnknownFinal);
-        if self.is_without(Removed::WholeHistory) {
-            status.history.truncate(1);
+        let mut look = self.look_at(s, p, resource, book);
+        look.read = from == From::Current { read: true };
+        let looked = self.bridge.look(&look);
+        if let Some(said) = looked.said {
+            self.write_said(s, resource, said, late)?;
+        } else if late && looked.then != Then::StoreImport {
+            return None;
         }
-        if self.is_without(Removed::NoResubmissionOfOpen) && is_open(status) {
-            status.attempt = None;
-        }
-        if self.is_without(Removed::NoResubmissionOfFinal) {
-            status.history.retain(|e| !final_unknown(Some(e.outcome)));
-            if status
-                .attempt
-                .as_ref()
-                .is_some_and(|a| final_unknown(a.outcome))
-            {
-                status.attempt = None;
+        match looked.then {
+            Then::Nothing | Then::Read(_) => {}
+            Then::Claim(_) => panic!("a claim without a turn"),
+            Then::StoreImport => {
+                let own = Some(look.own);
+                let known = (
+                    look.signed,
+                    own,
+                    s.book().cloned(),
+                    look.sent,
+                    look.abandoned,
+                );
+                self.write_book(s, self.bridge.put_back(&known)?, late)?;
             }
-        }
-        Some(Arc::new(object))
-    }
-
-    /// As `look::look`: decides without the code first.
-    pub fn decide(&self, s: &mut State, r: usize, object: &PhoneMigration) -> Decision {
-        let now = wall(s.tick);
-        let status = object.status.clone().unwrap_or_default();
-        let reads = s.replicas[r].reads.about(object.status.as_ref(), now);
-        let reading = &self.readings[usize::from(s.rotation)];
-        let fingerprint = &usable(reading).fingerprint;
-        let spent = self.spent(&s.replicas[r].memory);
-        let elsewhere = spent.elsewhere(fingerprint, NUMBER, &status, now);
-        if let Some(elsewhere) = &elsewhere {
-            self.meet(drift::elsewhere(elsewhere), elsewhere);
-        }
-        let on = |code| {
-            let observed = Observed {
-                object,
-                code,
-                owner: Owner::Us,
-                elsewhere: code.and(elsewhere.clone()),
-                turn: TurnState::Granted,
-                hold: None,
-                reads: &reads,
-                validity: self.validity(),
-            };
-            decide(&observed, now)
-        };
-        let mut decision = on(None);
-        if decision.next == Next::ReadCode {
-            decision = on(Some(reading));
-        }
-        self.meet(drift::next(&decision.next), &decision.next);
-        decision
-    }
-
-    /// A live look, up to the next request.
-    pub fn visit(&self, s: &mut State, r: usize, get: Get) -> Option<()> {
-        let held = self.live(s, get)?;
-        if self.surfaced(s, r, &held) {
-            let attempt = held.status.as_ref()?.attempt.as_ref()?;
-            let owned = owned(&held, &attempt.id)?;
-            s.replicas[r].task = Task::Record {
-                held,
-                owned,
-                fact: rules::never_sent(),
-                make_up: false,
-            };
-            return Some(());
-        }
-        let decision = self.decide(s, r, &held);
-        if let Some(fact) = news(&held, decision.fact, s.tick) {
-            let then = purpose_of(decision.next);
-            s.replicas[r].task = Task::Say { held, fact, then };
-            return Some(());
-        }
-        match decision.next {
-            Next::Claim(number) if rules::looks_first(&held) => {
-                let rotation = s.rotation;
-                s.replicas[r].task = Task::Look {
-                    held,
-                    number,
-                    rotation,
-                };
-            }
-            Next::Claim(number) => self.sign(s, r, held, number, s.rotation)?,
-            // A step of its own, since the read takes place now.
-            Next::ReadStatus(_) => return None,
-            Next::Rest
-            | Next::At(_)
-            | Next::Poll
-            | Next::ReadCode
-            | Next::Enqueue(_)
-            | Next::Stay(_) => {}
+            Then::Settle(_) => self.settle(s, p)?,
         }
         Some(())
     }
 
-    /// The status read before a first attempt.
-    pub fn look_first(&self, s: &mut State, r: usize, view: View) -> Option<()> {
-        let Task::Look {
-            held,
-            number,
-            rotation,
-        } = s.replicas[r].task.clone()
+    /// Settles the open entry if it was never sent.
+    fn settle(&self, s: &mut State, p: usize) -> Option<()> {
+        let entry = s.book()?.open().next()?;
+        let replica = &mut s.replicas[p];
+        let known = replica.abandoned.contains(&entry.id);
+        (known || self.is_without(Removed::ReleaseBySigner)).then_some(())?;
+        replica.abandoned.retain(|id| *id != entry.id);
+        let ended = Out::of(Some(Outcome::NotSent));
+        replica.task = Task::Record {
+            entry,
+            ended,
+            by: By::Other,
+        };
+        Some(())
+    }
+
+    /// A read that a resource asks for.
+    pub fn late_read(&self, s: &mut State, p: usize, resource: u8) -> Option<()> {
+        let look = self.look_at(s, p, resource, s.book());
+        let entry = self.bridge.late_read(&look)?;
+        s.verified.then_some(())?;
+        self.verified(s, p, resource, entry);
+        Some(())
+    }
+
+    /// Step 11: observes an open entry of any process.
+    pub fn observe(&self, s: &mut State, p: usize, view: View) -> Option<()> {
+        let entry = s.book()?.open().next()?;
+        let replica = &s.replicas[p];
+        if replica.abandoned.contains(&entry.id) {
+            return self.settle(s, p);
+        }
+        let rival = self.bridge.has_rival(&s.attempts, s.book(), entry.id);
+        let here = self
+            .bridge
+            .known_end(&s.attempts, &replica.sent, entry.id, rival);
+        let ended = match here.filter(|_| !self.is_without(Removed::PutBack)) {
+            Some(out) => out,
+            None => {
+                let result = self.read(s, view)?;
+                let of = s.attempts[usize::from(entry.id)];
+                let date = self.scope.ahead.cast_signed() - self.scope.behind.cast_signed();
+                self.bridge.observed(of, entry, rival, result, date)
+            }
+        };
+        ended.is_definite().then_some(())?;
+        s.replicas[p].task = Task::Record {
+            entry,
+            ended,
+            by: By::Other,
+        };
+        Some(())
+    }
+
+    /// Step 6: stores the entries that memory has and the ledger lacks.
+    pub fn put_back(&self, s: &mut State, p: usize, fate: Fate) -> Option<()> {
+        let forgets = [
+            Removed::Sent,
+            Removed::SentImport,
+            Removed::ReRecord,
+            Removed::PutBack,
+        ];
+        (!forgets.iter().any(|removed| self.is_without(*removed))).then_some(())?;
+        let replica = &s.replicas[p];
+        let (sent, abandoned) = (replica.sent.clone(), replica.abandoned.clone());
+        let known = (s.attempts.clone(), None, s.book().cloned(), sent, abandoned);
+        if let Some(book) = self.bridge.put_back(&known) {
+            return self.write_book(s, book, fate == Fate::Late);
+        }
+        (fate == Fate::Answered).then_some(())?;
+        let news = replica.sent.iter().find_map(|(id, out)| {
+            let entry = s.entry(*id)?;
+            let outcome = out.get().filter(|_| out.is_definite())?;
+            outcome
+                .may_replace(entry.out.get())
+                .then_some((entry, *out))
+        });
+        let (entry, ended) = news?;
+        s.replicas[p].task = Task::Record {
+            entry,
+            ended,
+            by: By::Other,
+        };
+        Some(())
+    }
+
+    /// The next write of the task.
+    pub fn write(&self, s: &mut State, p: usize, fate: Fate) -> Option<()> {
+        match s.replicas[p].task.clone() {
+            Task::Claim { .. } => self.claim(s, p, fate),
+            Task::Record { entry, ended, by } => self.record(s, p, entry, ended, by, fate),
+            Task::Show { id, ended, book } => {
+                s.replicas[p].task = Task::Idle;
+                self.show(s, id, ended, &book, fate)
+            }
+            Task::ShowVerified { resource, book } => {
+                s.replicas[p].task = Task::Idle;
+                let own = self.seeing(s, resource);
+                match self.bridge.show_verified(&s.attempts, own, &book) {
+                    Some(said) => self.write_said(s, resource, said, fate == Fate::Late),
+                    None => (fate == Fate::Answered).then_some(()),
+                }
+            }
+            Task::Idle
+            | Task::Check { .. }
+            | Task::Gate { .. }
+            | Task::Sent { .. }
+            | Task::Refused { .. } => None,
+        }
+    }
+
+    fn show(&self, s: &mut State, id: Id, ended: Out, book: &Book, fate: Fate) -> Option<()> {
+        let resource = s.attempts[usize::from(id)].resource;
+        let said = match s.lives(id) {
+            true => {
+                let own = self.seeing(s, resource);
+                self.bridge.show(&s.attempts, own, id, ended, book)
+            }
+            false => None,
+        };
+        match said {
+            Some(said) => self.write_said(s, resource, said, fate == Fate::Late),
+            None => (fate == Fate::Answered).then_some(()),
+        }
+    }
+
+    /// Step 5.
+    fn claim(&self, s: &mut State, p: usize, fate: Fate) -> Option<()> {
+        let Task::Claim {
+            id,
+            replaces,
+            book,
+            asked,
+            ..
+        } = s.replicas[p].task.clone()
         else {
             return None;
         };
-        match self.read(s, view)? {
-            ReadResult::Verified {
-                id,
-                phone_number,
-                request_id,
-            } => {
-                let fact = Fact::Verified {
-                    by: VerifiedBy::ReadBefore,
-                    id,
-                    phone_number,
-                    request_id,
-                };
-                let then = None;
-                s.replicas[r].task = Task::Say { held, fact, then };
+        if asked && s.attempts[usize::from(id)].age > 0 {
+            return None;
+        }
+        let stored = self.replaces(s, replaces);
+        match fate {
+            Fate::Answered if stored => {
+                self.note_blindness(s, p);
+                self.store_book(s, book);
+                self.claimed(s, p, id, replaces.is_none());
             }
-            ReadResult::NotVerified { .. } | ReadResult::Failed(_) | ReadResult::NotMade => {
-                self.sign(s, r, held, number, rotation)?;
+            Fate::Answered => {
+                if self.bridge.recognises(&s.attempts, s.book(), id) {
+                    // It was stored at an unknown time; only this is known.
+                    self.note_blindness(s, p);
+                    self.claimed(s, p, id, replaces.is_none());
+                } else {
+                    self.abandon(s, p, id, asked);
+                }
+            }
+            Fate::Lost => {
+                stored.then_some(())?;
+                self.fault(s, Fault::LostWrite)?;
+                self.note_blindness(s, p);
+                self.store_book(s, book);
+                ask_again(s, p);
+            }
+            Fate::Late => {
+                self.note_blindness(s, p);
+                self.send_book_late(s, replaces, book)?;
+                ask_again(s, p);
             }
         }
         Some(())
     }
 
-    fn sign(
+    fn claimed(&self, s: &mut State, p: usize, id: Id, created: bool) {
+        let book = s.book().cloned().unwrap_or_default();
+        if created {
+            self.see_status_again(s, id);
+        }
+        s.replicas[p].task = match created && !self.is_without(Removed::StatusAfterPost) {
+            true => Task::Check { id, book },
+            false => Task::Gate {
+                id,
+                hindered: false,
+            },
+        };
+    }
+
+    fn abandon(&self, s: &mut State, p: usize, id: Id, asked: bool) {
+        let replica = &mut s.replicas[p];
+        replica.task = Task::Idle;
+        if asked {
+            replica.abandoned.push(id);
+        }
+    }
+
+    /// A case that the page of limits admits: the ledger was lost or restored, and no other place
+    /// that this process reads showed an attempt when it decided. Another code waits for the own
+    /// status only.
+    fn note_blindness(&self, s: &mut State, p: usize) {
+        let Task::Claim {
+            id,
+            shown,
+            shown_own,
+            ..
+        } = s.replicas[p].task
+        else {
+            return;
+        };
+        if !s.lost {
+            return;
+        }
+        let place = usize::from(id);
+        for other in (0..s.attempts.len()).filter(|other| *other != place) {
+            let of = u8::try_from(other).unwrap();
+            let in_status = match s.attempts[other].code == s.attempts[place].code {
+                true => shown,
+                false => shown_own,
+            };
+            let in_ledger = s.book().is_some_and(|book| book.knows(of));
+            let sent = s.replicas[p].sent.iter().any(|(id, _)| *id == of);
+            if !in_ledger && !sent && in_status & (1 << of) == 0 {
+                s.truth[place].blind |= 1 << of;
+            }
+        }
+    }
+
+    /// After a creation, the current state of its own status counts.
+    fn see_status_again(&self, s: &mut State, id: Id) {
+        let own = &s.resources[usize::from(s.attempts[usize::from(id)].resource)];
+        let seen = own.told;
+        s.truth[usize::from(id)].blind &= !seen;
+    }
+
+    /// The status after a ledger was created.
+    pub fn check(&self, s: &mut State, p: usize) -> Option<()> {
+        let Task::Check { id, book } = s.replicas[p].task.clone() else {
+            return None;
+        };
+        let own = self.seeing(s, s.attempts[usize::from(id)].resource);
+        self.see_status_again(s, id);
+        let hindered = self.bridge.is_hindered(&s.attempts, own, &book, id);
+        s.replicas[p].task = Task::Gate { id, hindered };
+        Some(())
+    }
+
+    /// Step 6: the gate; step 7: the bytes leave.
+    pub fn send(&self, s: &mut State, p: usize, opens: bool) -> Option<()> {
+        let Task::Gate { id, hindered } = s.replicas[p].task else {
+            return None;
+        };
+        if !opens {
+            self.fault(s, Fault::ShutGate)?;
+        }
+        if !opens || hindered || !self.bridge.opens(&s.attempts, id, &s.replicas[p].sent) {
+            self.ended(s, p, id, Reply::Gate);
+            return Some(());
+        }
+        let claimed = match s.entry(id) {
+            Some(entry) => !entry.out.is_definite() || entry.out.get() == Some(Outcome::Adopted),
+            None => s.lost,
+        };
+        if !claimed {
+            s.wrong.sent_unclaimed = true;
+        }
+        s.truth[usize::from(id)].sent = true;
+        s.replicas[p].sent.insert(0, (id, Out::OPEN));
+        s.replicas[p].task = Task::Sent { id, reply: None };
+        s.wire.push(id);
+        Some(())
+    }
+
+    /// Step 8: the reply came.
+    pub fn conclude(&self, s: &mut State, p: usize) -> Option<()> {
+        let Task::Sent {
+            id,
+            reply: Some(reply),
+        } = s.replicas[p].task
+        else {
+            return None;
+        };
+        self.ended(s, p, id, reply);
+        Some(())
+    }
+
+    /// The deadline passed, or the claim's write got no answer.
+    pub fn give_up(&self, s: &mut State, p: usize) -> Option<()> {
+        match s.replicas[p].task {
+            Task::Sent { id, reply } => {
+                let age = s.attempts[usize::from(id)].age;
+                if reply.is_some() || (s.wire.contains(&id) && age <= 1) {
+                    self.fault(s, Fault::LostReply)?;
+                }
+                self.ended(s, p, id, Reply::Timeout);
+                Some(())
+            }
+            Task::Claim {
+                id, asked: true, ..
+            } => {
+                self.abandon(s, p, id, true);
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
+    fn ended(&self, s: &mut State, p: usize, id: Id, reply: Reply) {
+        let ended = conclusion(reply);
+        self.remember(s, p, id, ended);
+        let entry = Entry {
+            id,
+            out: Out::OPEN,
+            imported: false,
+        };
+        s.replicas[p].task = Task::Record {
+            entry,
+            ended,
+            by: By::Signer,
+        };
+    }
+
+    fn remember(&self, s: &mut State, p: usize, id: Id, ended: Out) {
+        let sent = self
+            .bridge
+            .remember(&s.attempts, &s.replicas[p].sent, id, ended);
+        s.replicas[p].sent = sent;
+    }
+
+    /// Step 9.
+    fn record(
         &self,
         s: &mut State,
-        r: usize,
-        held: Arc<PhoneMigration>,
-        number: i32,
-        rotation: u8,
+        p: usize,
+        entry: Entry,
+        ended: Out,
+        by: By,
+        fate: Fate,
     ) -> Option<()> {
-        s.serial += 1;
-        let id = format!("{:031x}{}", s.serial, code_at(rotation));
-        let mine = Mine {
-            owned: owned(&held, &id)?,
-            rotation,
-            signed: s.tick,
+        let id = entry.id;
+        let book = match self.bridge.record(&s.attempts, s.book(), entry, ended) {
+            Recorded::Write(book) => {
+                self.write_book(s, book, fate == Fate::Late)?;
+                if fate == Fate::Late {
+                    return Some(());
+                }
+                s.book().cloned()?
+            }
+            Recorded::Stands => s.book().cloned().unwrap_or_default(),
+            Recorded::Withheld => self.bridge.as_if(&s.attempts, &Book::default(), id, ended),
         };
-        let fact = rules::claim(number, &id, clocks(s.tick), self.code(rotation));
-        s.replicas[r].task = Task::Claim { held, fact, mine };
+        (fate == Fate::Answered).then_some(())?;
+        if let Some(known) = s
+            .entry(id)
+            .filter(|e| e.out.is_definite() && !e.out.is_released())
+        {
+            self.remember(s, p, id, known.out);
+        }
+        s.replicas[p].task = match by {
+            By::Signer if ended.get() == Some(Outcome::Refused) && s.entry(id).is_some() => {
+                Task::Refused { id, ended, book }
+            }
+            By::Signer | By::AfterRefusal => Task::Show { id, ended, book },
+            By::Resource(resource) => Task::ShowVerified { resource, book },
+            By::Other => Task::Idle,
+        };
         Some(())
     }
 
-    /// After a lost reply, or a conflict, of the claim's write.
-    pub fn recognise(&self, s: &mut State, r: usize, get: Get) -> Option<()> {
-        let Task::Doubt { mine } = s.replicas[r].task.clone() else {
+    /// The ledger cannot be written: status is the second place.
+    pub fn show_first(&self, s: &mut State, p: usize) -> Option<()> {
+        let Task::Record {
+            entry,
+            ended,
+            by: By::Signer,
+        } = s.replicas[p].task
+        else {
             return None;
         };
-        let live = self.get(s, get)?;
-        let ours = rules::recognises(&live, &mine.owned, clocks(mine.signed), clocks(s.tick));
-        let replica = &mut s.replicas[r];
-        if ours {
-            replica.task = Task::Gate { held: live, mine };
-        } else {
-            replica.never_sent.push(mine.owned.attempt_id);
-            replica.task = Task::Idle;
-        }
+        self.fault(s, Fault::SlowLedger)?;
+        let stored = s.book().cloned().unwrap_or_default();
+        let book = self.bridge.as_if(&s.attempts, &stored, entry.id, ended);
+        self.show(s, entry.id, ended, &book, Fate::Answered)
+    }
+
+    /// The read after a refusal.
+    pub fn read_after_refusal(&self, s: &mut State, p: usize, view: View) -> Option<()> {
+        let Task::Refused { id, ended, book } = s.replicas[p].task.clone() else {
+            return None;
+        };
+        let result = self.read(s, view)?;
+        s.replicas[p].task = match self.bridge.after_refusal(result) {
+            Some(adopted) => {
+                let entry = book.get(id);
+                let entry = entry.unwrap_or(Entry {
+                    id,
+                    out: Out::OPEN,
+                    imported: false,
+                });
+                Task::Record {
+                    entry,
+                    ended: adopted,
+                    by: By::AfterRefusal,
+                }
+            }
+            None => Task::Show { id, ended, book },
+        };
         Some(())
     }
 
-    /// The gate at the socket, and the send.
-    pub fn send(&self, s: &mut State, r: usize, may_act: bool) -> Option<()> {
-        let Task::Gate { held, mut mine } = s.replicas[r].task.clone() else {
-            return None;
-        };
-        if self.is_without(Removed::FrozenSignature) {
-            mine.signed = s.tick;
-        }
-        let code = self.code(mine.rotation);
-        let asked_at = if self.is_without(Removed::Gate) {
-            mine.signed
-        } else {
-            s.tick
-        };
-        let spent = self.spent(&s.replicas[r].memory);
-        let at = self.at_gate(&mine, code);
-        if rules::open_gate(&at, may_act, &spent, clocks(asked_at)).is_err() {
-            return self.answered(s, r, held, &mine, Reply::Gate, View::Now);
-        }
-        s.wire.push(Request {
-            id: mine.owned.attempt_id.clone(),
-            code: code_at(mine.rotation),
-            signed: mine.signed,
-            repeated: false,
-        });
-        s.seen.unclaimed_send |= !self.is_open_in_store(s, &mine.owned.attempt_id);
-        let began = Memory::Began {
-            mine: mine.clone(),
-            at: asked_at,
-        };
-        self.remember(s, r, began);
-        s.replicas[r].task = Task::Sent {
-            held,
-            mine,
-            reply: None,
-        };
-        Some(())
+    /// True for a code that needs no further outcome: it was sent, or counts as sent.
+    pub fn is_done_with(&self, s: &State, code: u8) -> bool {
+        let mut attempts = s.attempts.iter().zip(&s.truth).enumerate();
+        attempts.any(|(id, (signed, truth))| {
+            let entry = s.entry(u8::try_from(id).unwrap());
+            let counts = entry.is_some_and(|e| e.out.spent() == Spent::Spent);
+            signed.code == code && counts && (truth.sent || entry.is_some_and(is_final))
+        })
     }
 }
 
-/// What the decision has to say that status does not say yet.
-pub fn news(object: &PhoneMigration, fact: Option<Fact>, tick: i64) -> Option<Fact> {
-    fact.filter(|fact| changed(object, fact, &circumstances(object, wall(tick))).is_some())
+fn is_final(entry: Entry) -> bool {
+    entry.out.get() == Some(Outcome::UnknownFinal)
 }
 
-fn owned(object: &PhoneMigration, id: &str) -> Option<Owned> {
-    Some(Owned {
-        key: key_of(object)?,
-        uid: uid_of(object).to_owned(),
-        attempt_id: id.to_owned(),
-    })
+fn ask_again(s: &mut State, p: usize) {
+    if let Task::Claim { asked, .. } = &mut s.replicas[p].task {
+        *asked = true;
+    }
 }

@@ -1,108 +1,174 @@
-//! What holds with every protection in place.
+//! The properties that hold with every protection in place.
 
 use crate::check::holds;
-use crate::scope::{CLOUD, Cloud, Fault, Scope};
+use crate::scope::{Fault, Scope};
 
-/// Everything but repetition, which has a scope of its own.
-const ANY: &[Fault] = &[
+/// Faults of the service and of the way to it.
+const CALLS: &[Fault] = &[
     Fault::Crash,
     Fault::LostReply,
     Fault::LostRequest,
+    Fault::Repeated,
     Fault::Throttle,
     Fault::Block,
-    Fault::ServerFailure,
-    Fault::LostWrite,
-    Fault::LateWrite,
-    Fault::StaleRead,
     Fault::FailedRead,
     Fault::ShutGate,
 ];
 
-#[test]
-fn one_replica_with_any_two_faults() {
-    holds("1 replica, 2 faults", Scope::new(1, 2, ANY));
-}
+/// Faults of the API server and of the way to it.
+const WRITES: &[Fault] = &[
+    Fault::Crash,
+    Fault::LostReply,
+    Fault::Throttle,
+    Fault::LostWrite,
+    Fault::LateWrite,
+    Fault::LateStatus,
+    Fault::SlowLedger,
+];
+
+/// Faults of statuses and resources.
+const STATUSES: &[Fault] = &[
+    Fault::Crash,
+    Fault::LostReply,
+    Fault::Throttle,
+    Fault::LateStatus,
+    Fault::Wipe,
+    Fault::RestoreStatus,
+    Fault::Recreate,
+];
+
+/// Faults of the ledger.
+const LEDGERS: &[Fault] = &[
+    Fault::Crash,
+    Fault::LostReply,
+    Fault::LateWrite,
+    Fault::Delete,
+    Fault::RestoreOlder,
+    Fault::RestoreNewer,
+];
 
 #[test]
-fn two_replicas_with_any_fault() {
-    holds("2 replicas, 1 fault", Scope::new(2, 1, ANY));
-}
-
-#[test]
-fn two_replicas_that_act_on_stale_reads() {
-    let kinds = [Fault::StaleRead];
-    holds("2 replicas, 1 stale read", Scope::new(2, 1, &kinds));
-}
-
-#[test]
-fn two_replicas_and_two_codes() {
-    holds("2 replicas, 2 values", Scope::new(2, 0, &[]).rotations(1));
-}
-
-#[test]
-fn two_codes_in_turn_with_any_fault() {
+fn two_resources() {
+    holds("2 resources, 1 code", Scope::new(2, &[0, 0], 0, &[]));
     holds(
-        "1 replica, 1 fault, 3 values",
-        Scope::new(1, 1, ANY).rotations(2),
+        "the same, 1 fault of a call",
+        Scope::new(2, &[0, 0], 1, CALLS),
     );
 }
 
 #[test]
-fn a_request_that_is_repeated_on_its_way() {
-    let kinds = [
-        Fault::Repeated,
-        Fault::Throttle,
-        Fault::Block,
-        Fault::LostReply,
-        Fault::Crash,
-    ];
-    holds("1 replica, repetition, 3 faults", Scope::new(1, 3, &kinds));
-}
-
-#[test]
-fn a_resource_that_loses_its_status() {
-    let kinds = [Fault::LostReply, Fault::Throttle];
-    let scope = Scope::new(1, 1, &kinds).wipes(1).adopting();
-    holds("1 replica, 1 fault, status lost", scope.clone());
-    // With another code in its place, only a read that shows the verification at once tells
-    // "already verified" from "wrong code".
-    let cloud = Cloud { lag: 0, ..CLOUD };
-    let scope = scope.rotations(1).cloud(cloud);
-    holds("the same, 2 values, reads without lag", scope);
-}
-
-#[test]
-fn a_service_whose_clock_is_behind() {
-    let cloud = Cloud {
-        behind: 2,
-        retention: 3,
-        ..CLOUD
-    };
-    let kinds = [Fault::LostReply, Fault::Crash];
+fn one_process() {
     holds(
-        "1 replica, 2 faults, clock behind",
-        Scope::new(1, 2, &kinds).cloud(cloud),
+        "1 process, 2 codes, 2 faults of calls",
+        Scope::new(1, &[0, 1], 2, CALLS),
+    );
+    holds(
+        "1 process, 1 code, 2 faults of writes",
+        Scope::new(1, &[0, 0], 2, WRITES),
     );
 }
 
 #[test]
-#[ignore = "minutes: cargo test --test model -- --ignored --nocapture"]
-fn two_replicas_and_two_codes_with_a_crash() {
-    let scope = Scope::new(2, 1, &[Fault::Crash]).rotations(1);
-    holds("2 replicas, 1 crash, 2 values", scope);
-}
-
-#[test]
-#[ignore = "minutes: cargo test --test model -- --ignored --nocapture"]
-fn two_replicas_with_any_two_faults() {
-    holds("2 replicas, 2 faults", Scope::new(2, 2, ANY));
-}
-
-#[test]
-#[ignore = "minutes: cargo test --test model -- --ignored --nocapture"]
-fn one_replica_with_any_three_faults_and_two_codes() {
+fn writes() {
     holds(
-        "1 replica, 3 faults, 2 values",
-        Scope::new(1, 3, ANY).rotations(1),
+        "1 resource, 1 fault of a write",
+        Scope::new(2, &[0], 1, WRITES),
+    );
+}
+
+#[test]
+fn statuses() {
+    holds(
+        "1 resource, 1 fault of a status",
+        Scope::new(2, &[0], 1, STATUSES),
+    );
+    holds(
+        "1 process, 2 faults of statuses",
+        Scope::new(1, &[0, 0], 2, STATUSES),
+    );
+}
+
+#[test]
+fn ledgers() {
+    holds(
+        "1 resource, 1 fault of the ledger",
+        Scope::new(2, &[0], 1, LEDGERS),
+    );
+    let kinds = [Fault::Delete, Fault::Crash, Fault::LostReply];
+    holds(
+        "1 process, 2 codes, ledger deleted",
+        Scope::new(1, &[0, 1], 2, &kinds),
+    );
+}
+
+#[test]
+fn rotations() {
+    holds(
+        "1 process, 3 values in turn",
+        Scope::new(1, &[0], 1, CALLS).rotations(2),
+    );
+    holds(
+        "2 keys, 3 values in turn",
+        Scope::new(2, &[0], 0, &[]).keys().rotations(2),
+    );
+}
+
+#[test]
+fn clocks() {
+    let kinds = [Fault::LostReply, Fault::Crash, Fault::LostRequest];
+    holds("a gateway behind", Scope::new(2, &[0], 1, &kinds).behind(2));
+    holds("a gateway ahead", Scope::new(2, &[0], 1, &kinds).ahead(2));
+}
+
+#[test]
+#[ignore = "minutes: cargo test -p model -- --ignored --nocapture"]
+fn two_resources_and_a_fault_of_a_write() {
+    holds(
+        "2 resources, 1 fault of a write",
+        Scope::new(2, &[0, 0], 1, WRITES),
+    );
+}
+
+#[test]
+#[ignore = "minutes: cargo test -p model -- --ignored --nocapture"]
+fn two_resources_and_two_codes() {
+    let kinds = [Fault::LostReply, Fault::Throttle, Fault::Crash];
+    holds("2 resources, 2 codes", Scope::new(2, &[0, 1], 1, &kinds));
+}
+
+#[test]
+#[ignore = "minutes: cargo test -p model -- --ignored --nocapture"]
+fn two_faults_of_statuses() {
+    holds(
+        "1 resource, 2 faults of statuses",
+        Scope::new(2, &[0], 2, STATUSES),
+    );
+}
+
+#[test]
+#[ignore = "minutes: cargo test -p model -- --ignored --nocapture"]
+fn two_faults_of_the_ledger() {
+    holds(
+        "1 resource, 2 faults of the ledger",
+        Scope::new(2, &[0], 2, LEDGERS),
+    );
+    holds(
+        "1 process, 2 resources, 2 faults of the ledger",
+        Scope::new(1, &[0, 0], 2, LEDGERS),
+    );
+}
+
+#[test]
+#[ignore = "minutes: cargo test -p model -- --ignored --nocapture"]
+fn two_codes_and_a_ledger_restored() {
+    let kinds = [Fault::RestoreOlder, Fault::RestoreNewer, Fault::LostReply];
+    holds(
+        "1 process, 2 codes, restored twice",
+        Scope::new(1, &[0, 1], 2, &kinds),
+    );
+    let kinds = [Fault::Delete, Fault::LateWrite];
+    holds(
+        "2 resources, 1 code, ledger deleted",
+        Scope::new(2, &[0, 0], 1, &kinds),
     );
 }

@@ -1,7 +1,6 @@
-//! What a run of the model covers: its bounds, what it assumes of the cloud, and which protection
-//! is taken away.
+//! The scope of a run of the model: its bounds, and the protection that is taken away.
 
-/// Something that goes wrong. Every one costs one of the scope's faults.
+/// A fault. Each one costs one of the scope's faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// A process is killed and started again with an empty memory.
@@ -10,133 +9,113 @@ pub enum Fault {
     LostReply,
     /// A request never arrives.
     LostRequest,
-    /// Something on the way repeats a request; the caller sees one of the two replies.
+    /// A component on the way repeats a request; the caller gets one of the two replies.
     Repeated,
     /// The service throttles a request.
     Throttle,
-    /// The service refuses the credentials, the account or the clock.
+    /// The service refuses the credentials.
     Block,
-    /// The service reports its own failure, whether or not it executed the call.
-    ServerFailure,
-    /// A status write is stored, and its reply is lost.
+    /// A claim is stored, and its reply is lost.
     LostWrite,
-    /// A status write has no reply, and is stored later or never.
+    /// A write to the ledger has no reply, and is stored later or never.
     LateWrite,
-    /// A GET of the resource shows the version before the current one.
-    StaleRead,
+    /// The same for a status write.
+    LateStatus,
+    /// The ledger cannot be written for 10 s, so that status shows an outcome first.
+    SlowLedger,
     /// A status read fails.
     FailedRead,
     /// The gate does not open: no slot, or the process stops or no longer leads.
     ShutGate,
+    /// The ledger is deleted.
+    Delete,
+    /// The ledger is restored from a snapshot, with the resourceVersion that it had then.
+    RestoreOlder,
+    /// The same, with a new resourceVersion.
+    RestoreNewer,
+    /// A status is wiped.
+    Wipe,
+    /// A status is restored from a snapshot.
+    RestoreStatus,
+    /// A resource is deleted and created again.
+    Recreate,
 }
 
-/// When the gateway notes a nonce.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NonceOrder {
-    /// Before it throttles or refuses the account: a second copy never gets further.
-    First,
-    /// Only when it lets the request through.
-    AfterThrottle,
-}
-
-/// What the model takes for granted of the cloud. Times are ticks.
-#[derive(Clone, Copy, Debug)]
-pub struct Cloud {
-    /// How long a nonce is remembered. Must be at least the validity (1) plus `behind`.
-    pub retention: i64,
-    /// When the gateway notes a nonce.
-    pub order: NonceOrder,
-    /// For less than how long a status read may show an older state.
-    pub lag: i64,
-    /// How far the service's clock is behind ours.
-    pub behind: i64,
-}
-
-/// A cloud as documented.
-pub const CLOUD: Cloud = Cloud {
-    retention: 1,
-    order: NonceOrder::First,
-    lag: 2,
-    behind: 0,
-};
-
-/// A protection that is taken away: the model bends what goes into, or comes out of, the
-/// production functions.
+/// A protection that is taken away: the model changes the inputs or outputs of the production
+/// functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// A claim is stored whatever changed since the look.
-    ConditionalClaim,
-    /// The request is signed anew when it is sent.
-    FrozenSignature,
-    /// Nothing is asked at the socket.
-    Gate,
-    /// Any process releases an open claim that it has no task for.
-    ReleaseBySignerOnly,
-    /// A release is written over whatever attempt is there.
-    ReleaseOfOwnId,
-    /// A release is written over an outcome that is final.
-    ReleaseOfOpenOnly,
-    /// `SignatureNonceUsed` is taken for this answer.
-    NonceUsedIsUnknown(Reading),
-    /// An open claim of nobody is taken for one that was never sent.
-    NoResubmissionOfOpen,
-    /// A final unknown is taken for one that was never sent.
-    NoResubmissionOfFinal,
-    /// An unknown is final as soon as a read says "not verified".
-    FinalAfterExpiry,
-    /// Whether the signature expired is judged by our own clock.
-    ServerClock,
-    /// Only the last code is compared.
+    /// A status keeps attempts that the ledger does not have (step 10).
+    Evidence,
+    /// The memory of this process is written into a restored ledger (steps 6 and 11).
+    PutBack,
+    /// A write replaces only the version that the decision was based on.
+    Cas,
+    /// Only the signer releases.
+    ReleaseBySigner,
+    /// An unknown is final only by the service's `Date`.
+    FinalByDate,
+    /// An unknown is final only by the operator's own clock.
+    OwnClock,
+    /// The process remembers the attempts that it sent.
+    Sent,
+    /// Sent attempts are imported, and swept.
+    SentImport,
+    /// A status is imported.
+    Import,
+    /// Ids of released attempts are kept.
+    Released,
+    /// Every entry is compared, not only the newest.
     WholeHistory,
-    /// The process forgets what it sent.
-    Memory,
-    /// Nobody reads the number's status.
-    Observation,
-}
-
-/// What `SignatureNonceUsed` is wrongly taken for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    Success,
-    Refusal,
-    NotExecuted,
+    /// An entry of another key blocks.
+    OtherKey,
+    /// An outcome whose entry is gone is put back; removing this also removes the import of `sent`.
+    ReRecord,
+    /// The status is read again after a ledger was created.
+    StatusAfterPost,
+    /// A code that another resource's status shows as spent is forbidden.
+    ShownElsewhere,
+    /// The gate checks the signature's age at the socket.
+    Gate,
+    /// A request that was repeated is executed once (an assumption about the service).
+    Nonces,
 }
 
 /// The bounds of a run.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// Processes that act on the resource, all at once: no leader is elected.
-    pub replicas: usize,
+    /// Active processes at the same time: no leader is elected.
+    pub replicas: u8,
+    /// The code that each resource's Secret holds.
+    pub codes: Vec<u8>,
     /// How many faults may happen, in all.
     pub faults: u8,
-    /// Which ones.
+    /// Their kinds.
     pub kinds: Vec<Fault>,
-    /// How often the Secret gets the other of the two codes.
+    /// How often a Secret gets the other of the two codes.
     pub rotations: u8,
-    /// How often the resource loses its status (deleted and recreated).
-    pub wipes: u8,
-    /// Whether a user asks for another look whenever the outcome is not known.
-    pub asks: bool,
-    /// spec.adoptIfVerified.
-    pub adopt: bool,
-    /// What is assumed of the cloud.
-    pub cloud: Cloud,
+    /// Whether the processes have different fingerprint keys.
+    pub keys: bool,
+    /// How far, in ticks, the clock of the gateway that executes is behind the operator's.
+    pub behind: u8,
+    /// How far, in ticks, the clock of the gateway that answers reads is ahead of the operator's.
+    pub ahead: u8,
     /// The protection taken away.
     pub without: Option<Removed>,
 }
 
 impl Scope {
-    /// So many replicas and faults of these kinds, one code, wrong or right.
-    pub fn new(replicas: usize, faults: u8, kinds: &[Fault]) -> Self {
+    /// So many replicas, resources with these codes, and faults of these kinds.
+    pub fn new(replicas: u8, codes: &[u8], faults: u8, kinds: &[Fault]) -> Self {
         Self {
             replicas,
+            codes: codes.to_vec(),
             faults,
             kinds: kinds.to_vec(),
             rotations: 0,
-            wipes: 0,
-            asks: false,
-            adopt: false,
-            cloud: CLOUD,
+            keys: false,
+            behind: 0,
+            ahead: 0,
             without: None,
         }
     }
@@ -145,23 +124,16 @@ impl Scope {
         Self { rotations, ..self }
     }
 
-    pub fn wipes(self, wipes: u8) -> Self {
-        Self { wipes, ..self }
+    pub fn keys(self) -> Self {
+        Self { keys: true, ..self }
     }
 
-    pub fn adopting(self) -> Self {
-        Self {
-            adopt: true,
-            ..self
-        }
+    pub fn behind(self, behind: u8) -> Self {
+        Self { behind, ..self }
     }
 
-    pub fn asking(self) -> Self {
-        Self { asks: true, ..self }
-    }
-
-    pub fn cloud(self, cloud: Cloud) -> Self {
-        Self { cloud, ..self }
+    pub fn ahead(self, ahead: u8) -> Self {
+        Self { ahead, ..self }
     }
 
     pub fn without(self, removed: Removed) -> Self {
@@ -171,9 +143,21 @@ impl Scope {
         }
     }
 
-    /// Ages above this one, in ticks, make no difference: signatures are long over, every read
-    /// that is due by then is due, and reads show what is so old.
-    pub fn oldest(&self) -> i64 {
-        (3 + self.cloud.behind).max(self.cloud.lag)
+    /// A higher age, in ticks, makes no difference.
+    pub fn oldest(&self) -> u8 {
+        3 + self.behind
+    }
+
+    pub fn restores(&self) -> bool {
+        use Fault::{RestoreNewer, RestoreOlder, RestoreStatus};
+        let restores = [RestoreOlder, RestoreNewer, RestoreStatus];
+        self.kinds.iter().any(|kind| restores.contains(kind))
+    }
+
+    /// Whether the ledger itself can be lost.
+    pub fn loses(&self) -> bool {
+        use Fault::{Delete, RestoreNewer, RestoreOlder};
+        let losses = [Delete, RestoreOlder, RestoreNewer];
+        self.kinds.iter().any(|kind| losses.contains(kind))
     }
 }

@@ -1,18 +1,303 @@
-//! A state of the model: the store of the API server, the processes, the requests under way, the
-//! cloud.
+//! A state of the model: the API server's objects, the processes, the requests in flight, the
+//! service. Small values only: `world.rs` converts them to production values and back.
+//!
+//! Attempts are numbers into one table, which has their ages; versions of objects are numbers of
+//! which only equality counts. [`State::tidy`] renumbers both and drops everything without an
+//! effect, so that equivalent states become equal.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
-use phone_migration_operator::crd::PhoneMigration;
-use phone_migration_operator::fact::{Fact, Told};
-use phone_migration_operator::reads::{Purpose, ReadResult};
-use phone_migration_operator::reason::Outcome;
-use phone_migration_operator::record::Owned;
-use phone_migration_operator::visits::ReadLog;
+use phone_migration_operator::api::reason::{Outcome, Reason, Spent};
 
-/// What the cloud, or the transport, says to a submission.
+use crate::scope::Scope;
+
+pub type Id = u8;
+pub type Version = u8;
+
+/// An outcome, or none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Out(u8);
+
+impl Out {
+    pub const OPEN: Out = Out(0);
+
+    pub fn of(outcome: Option<Outcome>) -> Self {
+        let place = |outcome| Outcome::ALL.iter().position(|known| *known == outcome);
+        Self(outcome.map_or(0, |outcome| {
+            u8::try_from(place(outcome).unwrap() + 1).unwrap()
+        }))
+    }
+
+    pub fn get(self) -> Option<Outcome> {
+        (self.0 > 0).then(|| Outcome::ALL[usize::from(self.0) - 1])
+    }
+
+    pub fn spent(self) -> Spent {
+        self.get().map_or(Spent::Open, Outcome::spent)
+    }
+
+    pub fn is_released(self) -> bool {
+        self.spent() == Spent::Released
+    }
+
+    pub fn is_definite(self) -> bool {
+        self.spent() != Spent::Open
+    }
+}
+
+impl fmt::Debug for Out {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.get().map_or("open", Outcome::as_str))
+    }
+}
+
+/// An attempt, as it was signed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Signed {
+    /// The resource, and how often it was recreated before.
+    pub resource: u8,
+    pub life: u8,
+    /// The rotation of the Secret that it was read from.
+    pub rotation: u8,
+    pub code: u8,
+    /// The fingerprint key.
+    pub key: u8,
+    /// Ticks since it was signed.
+    pub age: u8,
+}
+
+impl fmt::Debug for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Signed {
+            resource,
+            life,
+            code,
+            age,
+            ..
+        } = self;
+        write!(f, "r{resource}.{life} code{code} age{age}")
+    }
+}
+
+/// The history of an attempt's request, as an omniscient observer sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Truth {
+    /// The gate opened.
+    pub sent: bool,
+    /// The gateway has recorded its nonce.
+    pub noted: bool,
+    pub executed: bool,
+    /// A ledger showed it as released.
+    pub released: bool,
+    /// Attempts that its claim could not know of, as the page of limits admits (bits).
+    pub blind: u8,
+}
+
+/// An entry of the ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Entry {
+    pub id: Id,
+    pub out: Out,
+    pub imported: bool,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let imported = if self.imported { " imported" } else { "" };
+        write!(f, "a{} {:?}{imported}", self.id, self.out)
+    }
+}
+
+/// The content of a ledger.
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Book {
+    pub entries: Vec<Entry>,
+    pub released: Vec<Id>,
+}
+
+impl fmt::Debug for Book {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} released {:?}", self.entries, self.released)
+    }
+}
+
+impl Book {
+    pub fn get(&self, id: Id) -> Option<Entry> {
+        self.entries.iter().copied().find(|e| e.id == id)
+    }
+
+    pub fn knows(&self, id: Id) -> bool {
+        self.get(id).is_some() || self.released.contains(&id)
+    }
+
+    pub fn open(&self) -> impl Iterator<Item = Entry> {
+        let open = |e: &&Entry| e.out.spent() == Spent::Open;
+        self.entries.iter().filter(open).copied()
+    }
+}
+
+/// The content of a status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Said {
+    pub reason: Option<Word>,
+    pub finished: bool,
+    pub has_id: bool,
+    pub attempt: Option<(Id, Out)>,
+    pub history: Vec<(Id, Out)>,
+}
+
+impl Said {
+    pub fn attempts(&self) -> impl Iterator<Item = (Id, Out)> {
+        self.attempt.iter().chain(&self.history).copied()
+    }
+
+    pub fn is(&self, reason: Reason) -> bool {
+        self.reason.is_some_and(|word| word.0 == reason)
+    }
+}
+
+/// A reason, with an order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Word(pub Reason);
+
+impl Word {
+    fn place(self) -> usize {
+        Reason::ALL
+            .iter()
+            .position(|known| *known == self.0)
+            .unwrap()
+    }
+}
+
+impl PartialOrd for Word {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Word {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+/// A resource.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Resource {
+    pub life: u8,
+    pub version: Version,
+    pub said: Option<Said>,
+    /// The attempts that its status was ever given to show and that no fault removed (bits).
+    pub told: u8,
+    /// How often its Secret got another code.
+    pub rotation: u8,
+}
+
+/// The version that a write to the ledger replaces, or nothing.
+pub type Replaces = Option<Version>;
+
+/// The one task that a process runs for the number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Task {
+    Idle,
+    /// Signed; the claim is about to be written. `asked`: a try had no answer. `shown`, `shown_own`:
+    /// the attempts that any status, or its own, showed when it was decided on (bits).
+    Claim {
+        id: Id,
+        replaces: Replaces,
+        book: Book,
+        asked: bool,
+        shown: u8,
+        shown_own: u8,
+    },
+    /// A ledger was created: the next step reads the status once more.
+    Check {
+        id: Id,
+        book: Book,
+    },
+    /// Claimed; before the gate.
+    Gate {
+        id: Id,
+        hindered: bool,
+    },
+    /// Sent; with the reply once it came.
+    Sent {
+        id: Id,
+        reply: Option<Reply>,
+    },
+    /// The next step writes an outcome into the ledger.
+    Record {
+        entry: Entry,
+        ended: Out,
+        by: By,
+    },
+    /// A refusal is recorded, and the next step reads the number's status.
+    Refused {
+        id: Id,
+        ended: Out,
+        book: Book,
+    },
+    /// The next step shows the outcome, by the ledger that was last read or written.
+    Show {
+        id: Id,
+        ended: Out,
+        book: Book,
+    },
+    /// A read found the number of this resource verified.
+    ShowVerified {
+        resource: u8,
+        book: Book,
+    },
+}
+
+impl Task {
+    /// The attempt of the task, if it has one.
+    fn id(&mut self) -> Option<&mut Id> {
+        match self {
+            Task::Claim { id, .. }
+            | Task::Check { id, .. }
+            | Task::Gate { id, .. }
+            | Task::Sent { id, .. }
+            | Task::Refused { id, .. }
+            | Task::Show { id, .. } => Some(id),
+            Task::Record { entry, .. } => Some(&mut entry.id),
+            Task::Idle | Task::ShowVerified { .. } => None,
+        }
+    }
+
+    /// The ledger of the task, if it has read one.
+    fn book(&mut self) -> Option<&mut Book> {
+        match self {
+            Task::Claim { book, .. }
+            | Task::Check { book, .. }
+            | Task::Refused { book, .. }
+            | Task::Show { book, .. }
+            | Task::ShowVerified { book, .. } => Some(book),
+            Task::Idle | Task::Gate { .. } | Task::Sent { .. } | Task::Record { .. } => None,
+        }
+    }
+}
+
+/// The source of an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum By {
+    /// The attempt's own task.
+    Signer,
+    /// The read after its refusal.
+    AfterRefusal,
+    /// A read or memory, for any process's attempt.
+    Other,
+    /// A read for this resource.
+    Resource(u8),
+}
+
+/// The answer of the service, or of the transport, to a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reply {
     Accepted,
@@ -20,208 +305,341 @@ pub enum Reply {
     AlreadyVerified,
     Throttled,
     Credentials,
-    Account,
-    Expired,
     NonceUsed,
-    ServerFailure,
     Timeout,
     Gate,
 }
 
-/// An attempt that a process has signed.
-#[derive(Clone, Debug)]
-pub struct Mine {
-    pub owned: Owned,
-    /// After how many rotations the code was read.
-    pub rotation: u8,
-    /// The tick of its signature.
-    pub signed: i64,
-}
-
-/// The one task that a process runs for the resource.
-#[derive(Clone, Debug)]
-pub enum Task {
-    Idle,
-    /// A decision's fact is about to be written.
-    Say {
-        held: Arc<PhoneMigration>,
-        fact: Fact,
-        then: Option<Purpose>,
-    },
-    /// The read that comes after what was just said.
-    Due {
-        purpose: Purpose,
-    },
-    /// The number's status is about to be read before a first attempt.
-    Look {
-        held: Arc<PhoneMigration>,
-        number: i32,
-        rotation: u8,
-    },
-    /// Signed; the claim is about to be written.
-    Claim {
-        held: Arc<PhoneMigration>,
-        fact: Fact,
-        mine: Mine,
-    },
-    /// The reply to the claim's write was lost.
-    Doubt {
-        mine: Mine,
-    },
-    /// Claimed; before the gate.
-    Gate {
-        held: Arc<PhoneMigration>,
-        mine: Mine,
-    },
-    /// Sent; the reply is there once it came.
-    Sent {
-        held: Arc<PhoneMigration>,
-        mine: Mine,
-        reply: Option<Reply>,
-    },
-    /// An outcome is about to be recorded; `make_up`: without its read.
-    Record {
-        held: Arc<PhoneMigration>,
-        owned: Owned,
-        fact: Fact,
-        make_up: bool,
-    },
-    /// The number's status was read; its meaning is about to be written.
-    Observed {
-        held: Arc<PhoneMigration>,
-        purpose: Purpose,
-        result: ReadResult,
-    },
-}
-
-/// What was done to the memory of spent codes, in order; replayed into the production one.
-#[derive(Clone, Debug)]
-pub enum Memory {
-    /// The gate opened.
-    Began { mine: Mine, at: i64 },
-    /// The answer made this of the attempt.
-    Concluded { mine: Mine, fact: Fact, told: Told },
-    /// An observation was recorded.
-    Ended { id: String, outcome: Outcome },
-}
-
 /// One process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Replica {
     pub task: Task,
-    pub memory: Vec<Memory>,
-    /// Claims that were written and certainly never sent.
-    pub never_sent: Vec<String>,
-    pub reads: ReadLog,
+    /// The attempts that it sent, newest first, with the outcomes that it knows.
+    pub sent: Vec<(Id, Out)>,
+    /// Claims that it certainly never sent.
+    pub abandoned: Vec<Id>,
 }
 
-/// A copy of a request on its way.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub id: String,
-    pub code: usize,
-    pub signed: i64,
-    /// There was, or is, another copy.
-    pub repeated: bool,
+/// A write to the ledger in flight, whose writer no longer waits for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LateBook {
+    pub replaces: Replaces,
+    pub book: Book,
 }
 
-/// What the cloud did with a code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Executed {
-    pub times: u8,
+/// The same for a status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LateSaid {
+    pub resource: u8,
+    pub version: Version,
+    pub said: Said,
+}
+
+/// An earlier state of the ledger and the statuses.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Snapshot {
+    pub version: Version,
+    pub book: Book,
+    pub said: Vec<(u8, Option<Said>)>,
+}
+
+/// The service's executions of a code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Code {
+    pub executed: bool,
     pub accepted: bool,
 }
 
-/// The cloud.
-#[derive(Clone, Debug, Default)]
-pub struct Service {
-    /// Nonces, and when each was noted.
-    pub nonces: Vec<(String, i64)>,
-    pub codes: [Executed; 2],
-    /// Since when the number is verified.
-    pub verified: Option<i64>,
-}
-
-/// What must never happen and cannot be seen in a single state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// A send without an open claim of its id in the store.
-    pub unclaimed_send: bool,
-    /// An execution after its attempt was recorded as over.
-    pub late_execution: bool,
-    /// An open claim was overwritten by another one.
-    pub forgotten_claim: bool,
-    /// An attempt number, a spent code or a definite outcome went back.
+/// Violations that a single state does not show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Wrong {
+    pub executed_twice: bool,
+    pub executed_unclaimed: bool,
+    pub sent_unclaimed: bool,
     pub moved_back: bool,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct State {
-    pub tick: i64,
-    /// The resource as stored.
-    pub store: Arc<PhoneMigration>,
-    /// As it was stored before.
-    pub before: Arc<PhoneMigration>,
-    pub version: u64,
-    /// A status write under way whose writer no longer waits for it.
-    pub late_write: Option<Arc<PhoneMigration>>,
-    /// How often the Secret was rotated.
-    pub rotation: u8,
+    pub resources: Vec<Resource>,
+    pub ledger: Option<(Version, Book)>,
     pub replicas: Vec<Replica>,
-    pub wire: Vec<Request>,
-    pub service: Service,
+    pub attempts: Vec<Signed>,
+    pub truth: Vec<Truth>,
+    /// Copies of requests on their way.
+    pub wire: Vec<Id>,
+    pub codes: [Code; 2],
+    pub verified: bool,
+    pub late_book: Option<LateBook>,
+    pub late_said: Option<LateSaid>,
+    pub snapshot: Option<Snapshot>,
     /// Faults that may still happen.
     pub faults: u8,
-    pub wipes: u8,
-    /// Attempts signed so far.
-    pub serial: u64,
-    pub seen: Seen,
-    /// What tells this state from another one (`key.rs`).
-    pub key: Vec<u8>,
+    pub rotations: u8,
+    /// A ledger was lost or restored.
+    pub lost: bool,
+    /// A case that the page of limits admits has happened: further steps do not matter.
+    pub limit: bool,
+    pub wrong: Wrong,
 }
 
-impl PartialEq for State {
-    fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-}
-
-impl Hash for State {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        hasher.write(&self.key);
-    }
-}
-
-/// For counterexamples: what a person needs to follow one.
+/// For counterexamples.
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = self.store.status.clone().unwrap_or_default();
-        let attempt = status.attempt.as_ref();
+        writeln!(
+            f,
+            "{:?} wire {:?} faults {} {:?}",
+            self.attempts, self.wire, self.faults, self.wrong
+        )?;
+        writeln!(f, "    ledger {:?}", self.ledger)?;
+        for resource in &self.resources {
+            writeln!(f, "    said {:?}", resource.said)?;
+        }
+        for replica in &self.replicas {
+            writeln!(f, "    process {replica:?}")?;
+        }
         write!(
             f,
-            "tick {} rotation {} reason {:?} attempt {:?} history {} wire {:?} codes {:?} verified {:?} {:?}",
-            self.tick,
-            self.rotation,
-            status.reason,
-            attempt.map(|a| (&a.id[30..], a.number, a.outcome)),
-            status.history.len(),
-            self.wire.iter().map(|r| &r.id[30..]).collect::<Vec<_>>(),
-            self.service.codes,
-            self.service.verified,
-            self.seen,
-        )?;
-        for replica in &self.replicas {
-            let task = format!("{:?}", replica.task);
-            let word = task.split([' ', '{']).next().unwrap_or_default();
-            write!(f, " | {word}")?;
-        }
-        Ok(())
+            "    late {:?} {:?} then {:?}",
+            self.late_book, self.late_said, self.snapshot
+        )
     }
 }
 
 impl State {
-    /// Whether a user took the status away.
-    pub fn wipes_happened(&self) -> bool {
-        self.store.metadata.uid.as_deref() != Some("uid-0")
+    pub fn book(&self) -> Option<&Book> {
+        self.ledger.as_ref().map(|(_, book)| book)
     }
+
+    pub fn version(&self) -> Replaces {
+        self.ledger.as_ref().map(|(version, _)| *version)
+    }
+
+    pub fn entry(&self, id: Id) -> Option<Entry> {
+        self.book()?.get(id)
+    }
+
+    /// Whether a resource is still the one that an attempt was made for.
+    pub fn lives(&self, id: Id) -> bool {
+        let signed = self.attempts[usize::from(id)];
+        self.resources[usize::from(signed.resource)].life == signed.life
+    }
+
+    /// A version that no object has.
+    pub fn fresh_version(&mut self) -> Version {
+        let mut most = 0;
+        self.versions(&mut |version| most = most.max(*version));
+        most + 1
+    }
+
+    fn versions(&mut self, see: &mut dyn FnMut(&mut Version)) {
+        for resource in &mut self.resources {
+            see(&mut resource.version);
+        }
+        if let Some((version, _)) = &mut self.ledger {
+            see(version);
+        }
+        for replica in &mut self.replicas {
+            if let Task::Claim {
+                replaces: Some(version),
+                ..
+            } = &mut replica.task
+            {
+                see(version);
+            }
+        }
+        if let Some(LateBook {
+            replaces: Some(version),
+            ..
+        }) = &mut self.late_book
+        {
+            see(version);
+        }
+        if let Some(late) = &mut self.late_said {
+            see(&mut late.version);
+        }
+        if let Some(snapshot) = &mut self.snapshot {
+            see(&mut snapshot.version);
+        }
+    }
+
+    fn books(&mut self) -> impl Iterator<Item = &mut Book> {
+        let tasks = self.replicas.iter_mut().filter_map(|r| r.task.book());
+        let late = self.late_book.iter_mut().map(|late| &mut late.book);
+        let then = self.snapshot.iter_mut().map(|s| &mut s.book);
+        let now = self.ledger.iter_mut().map(|(_, book)| book);
+        now.chain(tasks).chain(late).chain(then)
+    }
+
+    fn saids(&mut self) -> impl Iterator<Item = &mut Said> {
+        let late = self.late_said.iter_mut().map(|late| &mut late.said);
+        let then = self.snapshot.iter_mut().flat_map(|s| &mut s.said);
+        let then = then.filter_map(|(_, said)| said.as_mut());
+        let now = self.resources.iter_mut().filter_map(|r| r.said.as_mut());
+        now.chain(late).chain(then)
+    }
+
+    /// Every attempt that some part of the state refers to, except lists of released ones, which
+    /// keep none alive, and except ledgers.
+    fn mentioned(&mut self, see: &mut dyn FnMut(&mut Id)) {
+        for said in self.saids() {
+            said.attempt.iter_mut().for_each(|(id, _)| see(id));
+            said.history.iter_mut().for_each(|(id, _)| see(id));
+        }
+        for replica in &mut self.replicas {
+            replica.task.id().into_iter().for_each(&mut *see);
+            replica.sent.iter_mut().for_each(|(id, _)| see(id));
+        }
+        self.wire.iter_mut().for_each(see);
+    }
+
+    fn entries(&mut self, see: &mut dyn FnMut(&mut Entry)) {
+        self.books()
+            .for_each(|book| book.entries.iter_mut().for_each(&mut *see));
+    }
+
+    /// The lists of ids that keep no attempt alive.
+    fn lists(&mut self, see: &mut dyn FnMut(&mut Vec<Id>)) {
+        self.books().for_each(|book| see(&mut book.released));
+        self.replicas.iter_mut().for_each(|r| see(&mut r.abandoned));
+    }
+
+    fn bits(&mut self, see: &mut dyn FnMut(&mut u8)) {
+        for truth in &mut self.truth {
+            see(&mut truth.blind);
+        }
+        for resource in &mut self.resources {
+            see(&mut resource.told);
+        }
+        for replica in &mut self.replicas {
+            if let Task::Claim {
+                shown, shown_own, ..
+            } = &mut replica.task
+            {
+                see(shown);
+                see(shown_own);
+            }
+        }
+    }
+
+    /// The age of an attempt counts while a ledger or process holds it as open, or its request
+    /// exists.
+    fn forget_ages(&mut self, oldest: u8) {
+        let mut counts = vec![false; self.attempts.len()];
+        self.entries(&mut |e| counts[usize::from(e.id)] |= !e.out.is_definite());
+        for (id, out) in self
+            .saids()
+            .flat_map(|said| said.attempts().collect::<Vec<_>>())
+        {
+            counts[usize::from(id)] |= !out.is_definite();
+        }
+        for replica in &mut self.replicas {
+            for (id, out) in &replica.sent {
+                counts[usize::from(*id)] |= !out.is_definite();
+            }
+            match &replica.task {
+                Task::Claim { id, .. }
+                | Task::Check { id, .. }
+                | Task::Gate { id, .. }
+                | Task::Sent { id, .. } => counts[usize::from(*id)] = true,
+                Task::Record { entry, .. } => counts[usize::from(entry.id)] = true,
+                Task::Idle
+                | Task::Refused { .. }
+                | Task::Show { .. }
+                | Task::ShowVerified { .. } => {}
+            }
+        }
+        self.wire
+            .iter()
+            .for_each(|id| counts[usize::from(*id)] = true);
+        for (signed, counts) in self.attempts.iter_mut().zip(counts) {
+            if !counts {
+                signed.age = oldest;
+            }
+        }
+    }
+
+    /// Late writes whose version condition can no longer hold.
+    fn drop_dead_writes(&mut self) {
+        let (now, then) = (self.version(), self.snapshot.as_ref().map(|s| s.version));
+        if let Some(late) = &self.late_book {
+            let comes_back = match late.replaces {
+                Some(_) => late.replaces == then,
+                None => self.faults > 0,
+            };
+            if late.replaces != now && !comes_back {
+                self.late_book = None;
+            }
+        }
+        if let Some(late) = &self.late_said
+            && self.resources[usize::from(late.resource)].version != late.version
+        {
+            self.late_said = None;
+        }
+    }
+
+    /// Attempts that no part refers to, or a ledger only as released, and that were not executed.
+    fn forget_attempts(&mut self) {
+        let count = self.attempts.len();
+        let mut used: Vec<bool> = self.truth.iter().map(|t| t.executed).collect();
+        self.mentioned(&mut |id| used[usize::from(*id)] = true);
+        self.entries(&mut |e| used[usize::from(e.id)] |= !e.out.is_released());
+        self.lists(&mut |list| list.retain(|id| used[usize::from(*id)]));
+        for book in self.books() {
+            book.entries.retain(|e| used[usize::from(e.id)]);
+        }
+        if used.iter().all(|used| *used) {
+            return;
+        }
+        let kept: Vec<usize> = (0..count).filter(|old| used[*old]).collect();
+        let new = |old: Id| {
+            let place = kept.iter().position(|kept| *kept == usize::from(old));
+            u8::try_from(place.unwrap()).unwrap()
+        };
+        self.mentioned(&mut |id| *id = new(*id));
+        self.entries(&mut |e| e.id = new(e.id));
+        self.lists(&mut |list| list.iter_mut().for_each(|id| *id = new(*id)));
+        self.bits(&mut |bits| {
+            let set = kept
+                .iter()
+                .enumerate()
+                .filter(|(_, old)| *bits & (1 << **old) != 0);
+            *bits = set.fold(0, |bits, (new, _)| bits | 1 << new);
+        });
+        self.attempts = kept.iter().map(|old| self.attempts[*old]).collect();
+        self.truth = kept.iter().map(|old| self.truth[*old]).collect();
+    }
+
+    /// The canonical form of this state: everything without a further effect is dropped, attempts
+    /// and versions are renumbered, and equal processes are put in order.
+    pub fn tidy(&mut self, scope: &Scope) {
+        if self.faults == 0 {
+            self.snapshot = None;
+        }
+        self.drop_dead_writes();
+        if !scope.keys {
+            self.replicas.sort();
+        }
+        self.wire.sort_unstable();
+        self.forget_attempts();
+        self.lists(&mut |list| list.sort_unstable());
+        self.forget_ages(scope.oldest());
+        let mut known: Vec<Version> = Vec::new();
+        self.versions(&mut |version| {
+            let place = known.iter().position(|v| v == version);
+            *version = u8::try_from(place.unwrap_or_else(|| {
+                known.push(*version);
+                known.len() - 1
+            }))
+            .unwrap();
+        });
+    }
+}
+
+/// The attempts that a status shows as possibly spent.
+pub fn shown(said: Option<&Said>) -> u8 {
+    let attempts = said.into_iter().flat_map(Said::attempts);
+    attempts
+        .filter(|(_, out)| !out.is_released())
+        .fold(0, |bits, (id, _)| bits | 1 << id)
 }

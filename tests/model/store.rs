@@ -1,322 +1,220 @@
-//! The API server's side: status writes on the condition of the version that was read.
+//! The API server: conditional writes, late ones, and changes of the objects by users.
 
-use std::sync::Arc;
+use phone_migration_operator::api::reason::{Outcome, Spent};
 
-use phone_migration_operator::crd::{PhoneMigration, PhoneMigrationStatus, REQUESTED_AT};
-use phone_migration_operator::decide::{is_open, requested};
-use phone_migration_operator::fact::Fact;
-use phone_migration_operator::look::{changed, circumstances};
-use phone_migration_operator::observe::attempt_id;
-use phone_migration_operator::reads::{Purpose, after_read};
-use phone_migration_operator::reason::{Outcome, Reason, Spent};
-use phone_migration_operator::record::{Owned, Recording, recording};
-
-use crate::drift;
-use crate::protocol::{Fate, Get, Protocol};
+use crate::bridge::Seeing;
+use crate::protocol::Protocol;
 use crate::scope::{Fault, Removed};
-use crate::state::{State, Task};
-use crate::world::{NUMBER, usable, wall};
-
-/// What a writer learns.
-enum Written {
-    Stored,
-    Conflict,
-    /// No reply.
-    Doubt,
-}
+use crate::state::{Book, Id, LateBook, LateSaid, Out, Replaces, Said, Snapshot, State, shown};
 
 impl Protocol {
-    /// The write that the process has prepared.
-    pub fn write(&self, s: &mut State, r: usize, fate: Fate) -> Option<()> {
-        match s.replicas[r].task.clone() {
-            Task::Say { held, fact, then } => {
-                let now = wall(s.tick);
-                let new = changed(&held, &fact, &circumstances(&held, now));
-                self.meet(drift::fact(&fact), &fact);
-                let Some(new) = new else {
-                    return end(s, r, fate);
-                };
-                let written = self.put(s, &held, new, fate, false)?;
-                s.replicas[r].task = match (written, then) {
-                    (Written::Stored, Some(purpose)) => Task::Due { purpose },
-                    (Written::Stored | Written::Conflict | Written::Doubt, _) => Task::Idle,
-                };
-            }
-            Task::Claim { held, fact, mine } => {
-                let new = changed(&held, &fact, &circumstances(&held, wall(mine.signed)));
-                self.meet(drift::fact(&fact), &fact);
-                let Some(new) = new else {
-                    s.replicas[r].task = Task::Idle;
-                    return (fate == Fate::Answered).then_some(());
-                };
-                let anyhow = self.is_without(Removed::ConditionalClaim);
-                match self.put(s, &held, new, fate, anyhow)? {
-                    Written::Stored => {
-                        let held = Arc::clone(&s.store);
-                        s.replicas[r].task = Task::Gate { held, mine };
-                    }
-                    Written::Doubt => s.replicas[r].task = Task::Doubt { mine },
-                    Written::Conflict => {
-                        s.replicas[r].task = Task::Doubt { mine };
-                        self.recognise(s, r, Get::Current)?;
-                    }
-                }
-            }
-            Task::Record { .. } => self.record(s, r, fate)?,
-            Task::Observed { .. } => self.write_observed(s, r, fate)?,
-            Task::Idle
-            | Task::Due { .. }
-            | Task::Look { .. }
-            | Task::Doubt { .. }
-            | Task::Gate { .. }
-            | Task::Sent { .. } => return None,
+    /// Whether a write that replaces this version of the ledger is accepted.
+    pub fn replaces(&self, s: &State, replaces: Replaces) -> bool {
+        replaces == s.version() || self.is_without(Removed::Cas)
+    }
+
+    /// A write by the protocol.
+    pub fn store_book(&self, s: &mut State, mut book: Book) {
+        if self.is_without(Removed::Released) {
+            book.released.clear();
         }
+        if let Some(old) = s.book()
+            && !follows(old, &book)
+        {
+            s.wrong.moved_back = true;
+        }
+        for entry in &book.entries {
+            let truth = &mut s.truth[usize::from(entry.id)];
+            s.wrong.moved_back |= truth.released && !entry.out.is_released() && !s.lost;
+            truth.released |= entry.out.is_released();
+        }
+        let version = s.fresh_version();
+        s.ledger = Some((version, book));
+    }
+
+    /// A write to the ledger, now or later.
+    pub fn write_book(&self, s: &mut State, book: Book, late: bool) -> Option<()> {
+        if late {
+            return self.send_book_late(s, s.version(), book);
+        }
+        self.store_book(s, book);
         Some(())
     }
 
-    /// One round of `record::record`.
-    fn record(&self, s: &mut State, r: usize, fate: Fate) -> Option<()> {
-        let Task::Record {
-            held,
-            owned,
-            fact,
-            make_up,
-        } = s.replicas[r].task.clone()
-        else {
-            return None;
-        };
-        self.meet(drift::fact(&fact), &fact);
-        let (object, owned) = self.release_target(&held, owned, &fact);
-        let now = wall(s.tick);
-        let done = match recording(&object, &owned, &fact, now) {
-            Recording::Orphaned => return end(s, r, fate),
-            Recording::Stands => {
-                if make_up {
-                    s.replicas[r].reads.make_up(held.status.as_ref(), now);
-                }
-                return end(s, r, fate);
-            }
-            Recording::Write(new) => self.put(s, &held, *new, fate, false)?,
-        };
-        match done {
-            Written::Stored => {
-                if make_up {
-                    let status = s.store.status.clone();
-                    s.replicas[r].reads.make_up(status.as_ref(), now);
-                }
-                s.replicas[r].task = Task::Idle;
-            }
-            Written::Conflict | Written::Doubt => {
-                let held = Arc::clone(&s.store);
-                s.replicas[r].task = Task::Record {
-                    held,
-                    owned,
-                    fact,
-                    make_up,
-                };
-            }
-        }
+    pub fn send_book_late(&self, s: &mut State, replaces: Replaces, book: Book) -> Option<()> {
+        self.fault(s, Fault::LateWrite)?;
+        s.late_book.is_none().then_some(())?;
+        s.late_book = Some(LateBook { replaces, book });
         Some(())
     }
 
-    /// What a release is made of, and about which attempt.
-    fn release_target(
-        &self,
-        held: &Arc<PhoneMigration>,
-        mut owned: Owned,
-        fact: &Fact,
-    ) -> (PhoneMigration, Owned) {
-        let mut object = (**held).clone();
-        let attempt = object.status.as_mut().and_then(|s| s.attempt.as_mut());
-        if let (Fact::Released { .. }, Some(attempt)) = (fact, attempt) {
-            if self.is_without(Removed::ReleaseOfOwnId) {
-                owned.attempt_id = attempt.id.clone();
-            }
-            if self.is_without(Removed::ReleaseOfOpenOnly) && attempt.id == owned.attempt_id {
-                attempt.outcome = None;
-            }
-        }
-        (object, owned)
+    pub fn surface_book(&self, s: &mut State) -> Option<()> {
+        let late = s.late_book.take()?;
+        self.replaces(s, late.replaces).then_some(())?;
+        self.store_book(s, late.book);
+        Some(())
     }
 
-    /// One round of `observe::conclude`.
-    fn write_observed(&self, s: &mut State, r: usize, fate: Fate) -> Option<()> {
-        let Task::Observed {
-            held,
-            purpose,
-            result,
-        } = s.replicas[r].task.clone()
-        else {
-            return None;
+    /// A status write, now or later.
+    pub fn write_said(&self, s: &mut State, resource: u8, said: Said, late: bool) -> Option<()> {
+        let version = s.resources[usize::from(resource)].version;
+        if late {
+            self.fault(s, Fault::LateStatus)?;
+            s.late_said.is_none().then_some(())?;
+            s.late_said = Some(LateSaid {
+                resource,
+                version,
+                said,
+            });
+            return Some(());
+        }
+        self.store_said(s, resource, said);
+        Some(())
+    }
+
+    fn store_said(&self, s: &mut State, resource: u8, said: Said) {
+        let told = if self.scope.loses() {
+            shown(Some(&said))
+        } else {
+            0
         };
-        let now = wall(s.tick);
-        let status = held.status.clone().unwrap_or_default();
-        let elsewhere = match purpose {
-            Purpose::TakeOver => {
-                let spent = self.spent(&s.replicas[r].memory);
-                let code = usable(&self.readings[usize::from(s.rotation)]);
-                spent.elsewhere(&code.fingerprint, NUMBER, &status, now)
-            }
-            Purpose::Open | Purpose::Late | Purpose::MakeUp | Purpose::MissingId => None,
+        let version = s.fresh_version();
+        let of = &mut s.resources[usize::from(resource)];
+        let old = of.said.iter().flat_map(Said::attempts);
+        let lost = |(id, out): (Id, Out)| {
+            let mut new = said.attempts();
+            out.is_definite() && new.any(|(of, new)| of == id && !new.is_definite())
         };
-        let validity = self.validity();
-        let fact = after_read(&status, purpose, &result, elsewhere.as_ref(), validity, now);
-        let new = fact.and_then(|fact| {
-            self.meet(drift::fact(&fact), &fact);
-            changed(&held, &fact, &circumstances(&held, now))
+        if old.into_iter().any(lost) {
+            s.wrong.moved_back = true;
+        }
+        of.told |= told;
+        (of.said, of.version) = (Some(said), version);
+    }
+
+    pub fn surface_said(&self, s: &mut State) -> Option<()> {
+        let late = s.late_said.take()?;
+        let current = s.resources[usize::from(late.resource)].version == late.version;
+        current.then(|| self.store_said(s, late.resource, late.said))
+    }
+
+    pub fn seeing(&self, s: &State, resource: u8) -> Seeing {
+        let of = &s.resources[usize::from(resource)];
+        Seeing {
+            resource,
+            life: of.life,
+            said: of.said.clone(),
+        }
+    }
+
+    /// Takes a snapshot that a later fault restores.
+    pub fn snapshot(&self, s: &mut State) -> Option<()> {
+        (self.scope.restores() && s.faults > 0 && s.snapshot.is_none()).then_some(())?;
+        let (version, book) = match self.scope.loses() {
+            true => s.ledger.clone()?,
+            false => (0, Book::default()),
+        };
+        let said =
+            s.resources
+                .iter()
+                .map(|r| match self.scope.kinds.contains(&Fault::RestoreStatus) {
+                    true => (r.life, r.said.clone()),
+                    false => (0, None),
+                });
+        s.snapshot = Some(Snapshot {
+            version,
+            book,
+            said: said.collect(),
         });
-        let Some(new) = new else {
-            return end(s, r, fate);
-        };
-        match self.put(s, &held, new, fate, false)? {
-            Written::Stored => {
-                self.remember_recorded(s, r);
-                s.replicas[r].task = Task::Idle;
+        Some(())
+    }
+
+    /// Changes the objects as a user, or a fault of the store, does.
+    pub fn meddle(&self, s: &mut State, fault: Fault, resource: u8) -> Option<()> {
+        self.fault(s, fault)?;
+        let fresh = s.fresh_version();
+        let of = &mut s.resources[usize::from(resource)];
+        match fault {
+            Fault::Delete => {
+                s.ledger.take()?;
+                s.lost = true;
             }
-            Written::Doubt => s.replicas[r].task = Task::Idle,
-            Written::Conflict if attempt_id(&held) == attempt_id(&s.store) => {
-                let held = Arc::clone(&s.store);
-                s.replicas[r].task = Task::Observed {
-                    held,
-                    purpose,
-                    result,
+            Fault::RestoreOlder | Fault::RestoreNewer => {
+                let then = s.snapshot.take()?;
+                let version = match fault == Fault::RestoreOlder {
+                    true => then.version,
+                    false => fresh,
                 };
+                s.ledger = Some((version, then.book));
+                s.lost = true;
             }
-            Written::Conflict => s.replicas[r].task = Task::Idle,
-        }
-        Some(())
-    }
-
-    /// A status write. `anyhow`: whatever changed since `held` was read.
-    fn put(
-        &self,
-        s: &mut State,
-        held: &PhoneMigration,
-        new: PhoneMigrationStatus,
-        fate: Fate,
-        anyhow: bool,
-    ) -> Option<Written> {
-        let reason = new.reason.as_deref().and_then(Reason::parse).unwrap();
-        self.meet(drift::reason(reason), &reason);
-        if let Some(outcome) = new.attempt.as_ref().and_then(|attempt| attempt.outcome) {
-            self.meet(drift::outcome(outcome), &outcome);
-        }
-        let mut object = held.clone();
-        object.status = Some(new);
-        if anyhow {
-            object.metadata = s.store.metadata.clone();
-        }
-        match fate {
-            Fate::Answered => Some(if store(s, object) {
-                Written::Stored
-            } else {
-                Written::Conflict
-            }),
-            Fate::Lost => {
-                self.fault(s, Fault::LostWrite)?;
-                store(s, object).then_some(Written::Doubt)
+            Fault::Wipe => {
+                of.said.take()?;
+                (of.told, of.version) = (0, fresh);
             }
-            Fate::Late => {
-                self.fault(s, Fault::LateWrite)?;
-                s.late_write.is_none().then_some(())?;
-                s.late_write = Some(Arc::new(object));
-                Some(Written::Doubt)
+            Fault::RestoreStatus => {
+                let (life, said) = s.snapshot.take()?.said[usize::from(resource)].clone();
+                (life == of.life && said != of.said).then_some(())?;
+                of.told = if self.scope.loses() {
+                    shown(said.as_ref())
+                } else {
+                    0
+                };
+                (of.said, of.version) = (said, fresh);
             }
+            Fault::Recreate => {
+                (of.said, of.told, of.version) = (None, 0, fresh);
+                of.life += 1;
+            }
+            Fault::Crash
+            | Fault::LostReply
+            | Fault::LostRequest
+            | Fault::Repeated
+            | Fault::Throttle
+            | Fault::Block
+            | Fault::LostWrite
+            | Fault::LateWrite
+            | Fault::LateStatus
+            | Fault::SlowLedger
+            | Fault::FailedRead
+            | Fault::ShutGate => return None,
         }
-    }
-
-    /// A late write reaches the store.
-    pub fn surface(&self, s: &mut State) -> Option<()> {
-        let late = s.late_write.take()?;
-        store(s, (*late).clone());
         Some(())
     }
 
-    /// The resource is deleted and created anew.
-    pub fn wipe(&self, s: &mut State) -> Option<()> {
-        s.wipes = s.wipes.checked_sub(1)?;
-        let mut object = (*s.store).clone();
-        object.status.take()?;
-        s.before = Arc::clone(&s.store);
-        s.version += 1;
-        object.metadata.uid = Some(format!("uid-{}", s.wipes + 1));
-        object.metadata.resource_version = Some(s.version.to_string());
-        s.store = Arc::new(object);
+    /// Rotates a resource's Secret.
+    pub fn rotate(&self, s: &mut State, resource: u8) -> Option<()> {
+        s.rotations = s.rotations.checked_sub(1)?;
+        s.resources[usize::from(resource)].rotation += 1;
         Some(())
-    }
-
-    /// The user asks for another look at an outcome that is not known.
-    pub fn ask(&self, s: &mut State) -> Option<()> {
-        let status = s.store.status.as_ref()?;
-        (status.reason.as_deref() == Some(Reason::OutcomeUnknown.as_str())).then_some(())?;
-        requested(&s.store, status).is_none().then_some(())?;
-        let last = status.last_handled_reconcile_at.as_deref();
-        let value = if last == Some("a") { "b" } else { "a" };
-        let mut object = (*s.store).clone();
-        let annotations = object.metadata.annotations.get_or_insert_default();
-        annotations.insert(REQUESTED_AT.to_owned(), value.to_owned());
-        s.version += 1;
-        object.metadata.resource_version = Some(s.version.to_string());
-        s.before = std::mem::replace(&mut s.store, Arc::new(object));
-        Some(())
-    }
-
-    pub fn is_open_in_store(&self, s: &State, id: &str) -> bool {
-        let status = s.store.status.as_ref();
-        status.is_some_and(|status| {
-            is_open(status) && status.attempt.as_ref().is_some_and(|a| a.id == id)
-        })
     }
 }
 
-fn end(s: &mut State, r: usize, fate: Fate) -> Option<()> {
-    s.replicas[r].task = Task::Idle;
-    (fate == Fate::Answered).then_some(())
+/// Whether a ledger may become this one: no counting entry vanishes, and outcomes stay. Separate
+/// from `Outcome::may_replace`, and as the page of the protocol defines it.
+fn follows(old: &Book, new: &Book) -> bool {
+    let kept = old.entries.iter().all(|was| match new.get(was.id) {
+        None => was.out.is_released(),
+        Some(is) => is.out == was.out || may_become(was.out, is.out),
+    });
+    let released = old
+        .released
+        .iter()
+        .all(|id| new.get(*id).is_none_or(|e| e.out.is_released()));
+    kept && released
 }
 
-/// Stores `object` if nothing changed since it was read.
-fn store(s: &mut State, mut object: PhoneMigration) -> bool {
-    let (old, new) = (&s.store.metadata, &object.metadata);
-    if old.resource_version != new.resource_version || old.uid != new.uid {
-        return false;
+fn may_become(old: Out, new: Out) -> bool {
+    match old.get() {
+        None | Some(Outcome::Unknown) => true,
+        Some(Outcome::UnknownFinal) => matches!(new.spent(), Spent::Spent | Spent::Verified),
+        Some(Outcome::Refused | Outcome::RequestRefused) => new.get() == Some(Outcome::Adopted),
+        Some(
+            Outcome::Accepted
+            | Outcome::Adopted
+            | Outcome::Throttled
+            | Outcome::NotSent
+            | Outcome::Blocked,
+        ) => false,
     }
-    let none = PhoneMigrationStatus::default();
-    let before = s.store.status.as_ref().unwrap_or(&none);
-    let after = object.status.as_ref().unwrap_or(&none);
-    s.seen.forgotten_claim |= is_open(before)
-        && before.attempt.as_ref().map(|a| &a.id) != after.attempt.as_ref().map(|a| &a.id);
-    s.seen.moved_back |= moves_back(before, after);
-    s.version += 1;
-    object.metadata.resource_version = Some(s.version.to_string());
-    s.before = std::mem::replace(&mut s.store, Arc::new(object));
-    true
-}
-
-/// An attempt number goes back, a spent code is forgotten, or a definite outcome is replaced.
-fn moves_back(before: &PhoneMigrationStatus, after: &PhoneMigrationStatus) -> bool {
-    let (Some(old), Some(new)) = (&before.attempt, &after.attempt) else {
-        return before.attempt.is_some();
-    };
-    let replaced = old.id == new.id
-        && match old.outcome {
-            None | Some(Outcome::Unknown) => false,
-            // An answer that comes late is a better word than "unknown".
-            Some(Outcome::UnknownFinal) => new
-                .outcome
-                .is_none_or(|outcome| matches!(outcome.spent(), Spent::Open | Spent::Released)),
-            Some(
-                Outcome::Accepted
-                | Outcome::Adopted
-                | Outcome::Refused
-                | Outcome::RequestRefused
-                | Outcome::Throttled
-                | Outcome::NotSent
-                | Outcome::Blocked,
-            ) => new.outcome != old.outcome,
-        };
-    let spent_before = before.history.iter().map(|e| &e.attempt_id);
-    let forgotten = spent_before
-        .into_iter()
-        .any(|id| !after.history.iter().any(|e| &e.attempt_id == id));
-    replaced || forgotten || new.number < old.number
 }

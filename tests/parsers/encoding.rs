@@ -1,7 +1,8 @@
-//! Percent-encoding, against the crate that everybody else uses, set up as RFC 3986 says.
+//! Percent-encoding, against the common crate, configured for RFC 3986.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use phone_migration_operator::cams::wire::{percent_encode, push_hex};
+use phone_migration_operator::cams::wire::percent_encode;
+use phone_migration_operator::hex::hex;
 use proptest::prelude::*;
 
 use super::cases;
@@ -33,9 +34,7 @@ fn every_character_is_encoded_as_the_reference_does() {
 #[test]
 fn every_byte_is_two_hexadecimal_digits() {
     for byte in 0..=u8::MAX {
-        let mut out = "x".to_owned();
-        push_hex(&mut out, byte);
-        assert_eq!(out, format!("x{byte:02x}"));
+        assert_eq!(hex(&[byte, 0x0f]), format!("{byte:02x}0f"));
     }
 }
 

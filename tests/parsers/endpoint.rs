@@ -1,9 +1,9 @@
-//! The endpoint, against the URL parser of the HTTP client: two parsers that disagree about a
-//! host would call another one than was checked.
+//! The endpoint, against the URL parser of the HTTP client: if the two disagreed about a host, the
+//! client would call another host than the checked one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use phone_migration_operator::cams::endpoint::{Endpoint, is_public};
+use phone_migration_operator::cams::endpoint::{Destination, Endpoint, may_serve};
 use proptest::prelude::*;
 use reqwest::Url;
 
@@ -42,7 +42,7 @@ fn a_url() -> impl Strategy<Value = String> {
 }
 
 fn agree(text: &str, insecure: bool) {
-    let Ok(endpoint) = Endpoint::parse(text, insecure) else {
+    let Ok(endpoint) = Endpoint::parse(Destination::Cams, text, insecure) else {
         return;
     };
     let url = Url::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
@@ -59,9 +59,9 @@ fn agree(text: &str, insecure: bool) {
         ("/", None, None),
         "{text:?}"
     );
-    // What is shown is what is meant.
+    // The shown URL is the one that is called.
     assert_eq!(
-        Endpoint::parse(&endpoint.to_string(), insecure),
+        Endpoint::parse(Destination::Cams, &endpoint.to_string(), insecure),
         Ok(endpoint.clone()),
         "{text:?}"
     );
@@ -93,45 +93,44 @@ proptest! {
     }
 
     #[test]
-    fn no_address_of_a_private_kind_is_public(bits in any::<u32>(), wide in any::<u128>(), prefix in any::<u16>()) {
+    fn no_address_of_this_machine_or_its_link_serves(bits in any::<u32>(), wide in any::<u128>(), prefix in any::<u16>()) {
         let v4 = Ipv4Addr::from(bits);
-        let private = v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_multicast()
-            || v4.is_broadcast() || v4.is_documentation() || v4.is_unspecified();
-        prop_assert!(!(private && is_public(IpAddr::V4(v4))), "{v4}");
-        // The same address in the forms in which IPv6 carries it.
+        let near = is_near(v4);
+        prop_assert!(!(near && may_serve(IpAddr::V4(v4))), "{v4}");
+        // The same address in the forms in which IPv6 embeds it.
         for wrapped in [
             v4.to_ipv6_mapped(),
             Ipv6Addr::from((0x0064_ff9b_u128 << 96) | u128::from(bits)),
             Ipv6Addr::from((0x2002_u128 << 112) | (u128::from(bits) << 80) | 1),
         ] {
-            prop_assert_eq!(is_public(IpAddr::V6(wrapped)), is_public(IpAddr::V4(v4)), "{}", wrapped);
+            prop_assert_eq!(may_serve(IpAddr::V6(wrapped)), may_serve(IpAddr::V4(v4)), "{}", wrapped);
         }
         let v6 = Ipv6Addr::from((u128::from(prefix) << 112) | (wide >> 16));
-        let local = v6.is_loopback() || v6.is_unspecified() || v6.is_multicast()
-            || v6.is_unique_local() || v6.is_unicast_link_local();
-        prop_assert!(!(local && is_public(IpAddr::V6(v6))), "{v6}");
+        let near = v6.is_loopback() || v6.is_unspecified() || v6.is_multicast()
+            || v6.is_unicast_link_local();
+        prop_assert!(!(near && may_serve(IpAddr::V6(v6))), "{v6}");
     }
 }
 
-/// Every block of 65,536 addresses, and in each the smaller blocks that somewhere mean something.
+fn is_near(v4: Ipv4Addr) -> bool {
+    v4.is_loopback()
+        || v4.is_link_local()
+        || v4.is_multicast()
+        || v4.is_broadcast()
+        || v4.is_unspecified()
+}
+
+/// Every block of 65,536 addresses.
 #[test]
-fn no_private_block_of_ipv4_is_public() {
-    let (mut public, mut all) = (0, 0);
+fn no_near_block_of_ipv4_serves() {
+    let mut serving = 0;
     for block in 0..=u16::MAX {
         let [a, b] = block.to_be_bytes();
-        for c in [0, 2, 51, 99, 100, 113, 255] {
-            let v4 = Ipv4Addr::new(a, b, c, 1);
-            let shown = is_public(IpAddr::V4(v4));
-            let private = v4.is_private()
-                || v4.is_loopback()
-                || v4.is_link_local()
-                || v4.is_multicast()
-                || v4.is_documentation();
-            assert!(!(private && shown), "{v4}");
-            public += u32::from(shown);
-            all += 1;
-        }
+        let v4 = Ipv4Addr::new(a, b, 113, 1);
+        let serves = may_serve(IpAddr::V4(v4));
+        assert!(!(is_near(v4) && serves), "{v4}");
+        serving += u32::from(serves);
     }
-    // Most of the internet is.
-    assert!(public > all * 8 / 10, "{public} of {all}");
+    // Most of the internet is allowed.
+    assert!(serving > u32::from(u16::MAX) * 8 / 10, "{serving}");
 }

@@ -1,17 +1,17 @@
-//! Files with a key in them: any content is a key or an error that does not show it.
+//! Files with a key in them: any content is a key, or an error that does not show the content.
 
 use std::path::Path;
 
+use phone_migration_operator::app::config::load_fingerprint_key;
 use phone_migration_operator::cams::CredentialSource;
 use phone_migration_operator::cams::credentials::{
     ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN,
 };
-use phone_migration_operator::config::load_fingerprint_key;
 use proptest::prelude::*;
 
 use super::{any_bytes, cases};
 
-/// Printable ASCII with at most one line end behind it, and no larger than a credential is.
+/// Printable ASCII with at most one line end after it, and not larger than a credential.
 fn expected(content: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(content).ok()?;
     if text.len() > 16 * 1024 {
@@ -116,7 +116,7 @@ proptest! {
         std::fs::write(&path, &content).unwrap();
         let read = load_fingerprint_key(&path, |bytes| bytes.to_vec());
         match (read, key(&content)) {
-            (Ok(read), wanted) => prop_assert_eq!(read, wanted),
+            (Ok(read), wanted) => prop_assert_eq!(Some(read), wanted),
             (Err(error), wanted) => {
                 prop_assert_eq!(wanted, None);
                 let text = String::from_utf8_lossy(&content);

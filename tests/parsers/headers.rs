@@ -39,7 +39,7 @@ proptest! {
 
     #[test]
     fn a_pause_of_anything_else_is_none(text in "[0-9]{0,5}[^0-9 \t\r\n][0-9]{0,5}") {
-        // White space that `trim` takes, of any script, may stand around the digits.
+        // White space of any script that `trim` removes may surround the digits.
         prop_assume!(!text.trim().bytes().all(|b| b.is_ascii_digit()));
         prop_assert_eq!(parse_retry_after(&text), None);
     }

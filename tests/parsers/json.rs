@@ -1,9 +1,9 @@
-//! JSON as no serialiser would write it: wrong types, numbers beyond every type, names that
-//! come twice, depth.
+//! JSON that no serialiser would write: wrong types, numbers beyond every type, repeated names,
+//! depth.
 
 use proptest::prelude::*;
 
-/// A JSON text. `names` are the field names that mean something to the parser under test.
+/// A JSON text. `names` are the field names that the parser under test knows.
 pub fn a_json(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         1 => prop::sample::select(vec!["null", "true", "false"]).prop_map(str::to_owned),
@@ -21,7 +21,7 @@ pub fn a_json(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     })
 }
 
-/// Members in any order, a name as often as it comes.
+/// Members in any order, with repeated names.
 pub fn an_object(
     names: &'static [&'static str],
     value: impl Strategy<Value = String>,

@@ -1,5 +1,5 @@
-//! Every parser and encoder, for any input: none panics, and where there is a reference they
-//! agree with it. What single inputs mean stands beside the code, as tables.
+//! Every parser and encoder, for any input: none panics, and where there is a reference they agree
+//! with it. Tables next to the code define the meaning of single inputs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod encoding;
@@ -15,7 +15,7 @@ mod status;
 
 use proptest::prelude::*;
 
-/// Without a file of failures: the minimal input stands in the message, and belongs into a test.
+/// Without a file of failures: the message contains the minimal input, which belongs into a test.
 fn cases(cases: u32) -> ProptestConfig {
     let asked = ProptestConfig::default();
     ProptestConfig {
@@ -26,7 +26,7 @@ fn cases(cases: u32) -> ProptestConfig {
     }
 }
 
-/// Any text, with a liking for what parsers look at.
+/// Any text, with a preference for characters that parsers check.
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![
         2 => any::<String>(),

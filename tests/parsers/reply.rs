@@ -1,7 +1,8 @@
 //! The reply of CAMS: any bytes, and JSON that is almost one.
 
+use phone_migration_operator::api::bounds::MAX_IDENTIFIER;
 use phone_migration_operator::cams::classify::{
-    BlockCause, StatusVerdict, Verdict, classify, classify_status,
+    BlockCause, NumberStatus, Verdict, VerifiedNumber, classify, classify_status,
 };
 use phone_migration_operator::cams::wire::{
     ApiBody, MAX_BODY, Reply, ReplyHeaders, parse_body, parse_reply,
@@ -43,7 +44,7 @@ fn reply(status: u16, body: &[u8]) -> Reply {
     parse_reply(status, &ReplyHeaders::default(), body)
 }
 
-/// What every body that is taken for the API's keeps to, whatever was sent.
+/// The bounds of every body that the parser accepts as the API's.
 fn assert_bounds(body: &ApiBody) {
     let made_of = |text: &str, max: usize, extra: &str| {
         (1..=max).contains(&text.len())
@@ -51,18 +52,23 @@ fn assert_bounds(body: &ApiBody) {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
     };
-    assert!(made_of(&body.code, 128, "._:-"), "{:?}", body.code);
+    assert!(
+        made_of(&body.code, MAX_IDENTIFIER, "._:-"),
+        "{:?}",
+        body.code
+    );
     assert!(
         body.request_id
             .as_ref()
             .is_none_or(|id| made_of(id, 64, "-"))
     );
-    let graphic =
-        |id: &String| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    let graphic = |id: &String| {
+        (1..=MAX_IDENTIFIER).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
+    };
     assert!(body.id.as_ref().is_none_or(graphic), "{:?}", body.id);
 }
 
-/// The values of a member of the top level, in the order they stand, read apart from the parser.
+/// The values of a member of the top level, in order, read without the parser under test.
 fn members(body: &[u8], names: [&str; 2]) -> Vec<Value> {
     struct Members(Vec<(String, Value)>);
     impl<'de> serde::Deserialize<'de> for Members {
@@ -96,7 +102,7 @@ fn members(body: &[u8], names: [&str; 2]) -> Vec<Value> {
     named.map(|(_, value)| value).collect()
 }
 
-/// A success is one only if nothing in the body contradicts it.
+/// A success counts only if nothing in the body contradicts it.
 fn assert_success_is_unambiguous(status: u16, body: &[u8]) {
     let codes = members(body, ["Code", "code"]);
     assert_eq!(status, 200);
@@ -111,15 +117,15 @@ fn judge(status: u16, body: &[u8]) {
         assert_bounds(api);
     }
     let submitted = classify(Ok(reply(status, body)), NUMBER).verdict;
-    if let Verdict::Accepted { id, phone_number } = &submitted {
+    if let Verdict::Accepted(VerifiedNumber { id, phone_number }) = &submitted {
         assert_success_is_unambiguous(status, body);
-        assert!(id.as_ref().is_none_or(|id| id.len() <= 64));
-        // Masked: of a number that is not ours nothing is shown either.
-        let shown = phone_number.as_deref().unwrap_or("****");
+        assert!(id.as_ref().is_none_or(|id| id.len() <= MAX_IDENTIFIER));
+        // Masked: nothing is shown of a foreign number either.
+        let shown = phone_number.as_ref().map_or("****", |shown| &*shown.masked);
         assert!(shown.ends_with(&"*".repeat(shown.len().min(4))), "{shown}");
     }
     let read = classify_status(Ok(reply(status, body)), NUMBER);
-    if let StatusVerdict::Verified { .. } = read.verdict {
+    if let Verdict::Accepted(NumberStatus::Verified(_)) = read.verdict {
         assert_success_is_unambiguous(status, body);
         let data = members(body, ["Data", "data"]).pop().unwrap();
         let word = ["CodeVerificationStatus", "codeVerificationStatus"];
@@ -127,7 +133,7 @@ fn judge(status: u16, body: &[u8]) {
     }
     let blocked = matches!(
         read.verdict,
-        StatusVerdict::Blocked(BlockCause::Credentials | BlockCause::Clock)
+        Verdict::Blocked(BlockCause::Credentials | BlockCause::Clock)
     );
     assert!(!(read.ends_hold() && blocked));
 }
@@ -150,6 +156,27 @@ proptest! {
         judge(status, &body);
     }
 
+    /// XML is never a success, and never gives a text beyond the bounds.
+    #[test]
+    fn xml_close_to_the_apis_is_read_without_a_panic(
+        status in a_status(), code in "[A-Za-z.]{0,12}|OK", noise in "[<>/&;#xA-Ea-e0-9 ]{0,40}",
+        at in 0usize..120,
+    ) {
+        let mut body = format!(
+            "<Error><RequestId>R-1</RequestId><Code>{code}</Code><Message>m</Message></Error>"
+        );
+        judge(status, body.as_bytes());
+        let mut at = at.min(body.len());
+        while !body.is_char_boundary(at) {
+            at -= 1;
+        }
+        body.insert_str(at, &noise);
+        judge(status, body.as_bytes());
+        let verdict = classify(Ok(reply(status, body.as_bytes())), NUMBER).verdict;
+        let accepted = matches!(verdict, Verdict::Accepted(_));
+        prop_assert!(!accepted, "{body}");
+    }
+
     #[test]
     fn any_headers_are_read_without_a_panic(
         date in any_text(), after in any_text(), kind in any_text(),
@@ -160,7 +187,8 @@ proptest! {
             content_type: Some(&kind),
         };
         let reply = parse_reply(200, &headers, br#"{"Code":"OK","RequestId":"R-1"}"#);
-        let markup = kind.to_lowercase().contains("html") || kind.to_lowercase().contains("xml");
+        let kind = kind.to_ascii_lowercase();
+        let markup = kind.contains("html") || kind.contains("xml");
         prop_assert!(!(markup && reply.api.is_some()));
     }
 

@@ -1,16 +1,16 @@
-//! Secrets of any shape in messages of any shape. The forms themselves are tested beside the
-//! code; here it is several at once, beside a phone number.
+//! Secrets of any shape in messages of any shape. Tests next to the code cover the forms
+//! themselves; here there are several at once, together with a phone number.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 use phone_migration_operator::cams::scrub::{MAX_CHARS, mask_phone, scrub_with_phone};
-use phone_migration_operator::cams::wire::{percent_encode, push_hex};
+use phone_migration_operator::cams::wire::percent_encode;
 use proptest::prelude::*;
 
 use super::cases;
 
-/// What a credential file or a Secret may hold: printable ASCII. Without the asterisk, which
-/// stands where a secret stood.
+/// The possible content of a credential file or a Secret: printable ASCII. Without the asterisk,
+/// which replaces a secret.
 fn a_secret() -> impl Strategy<Value = String> {
     prop_oneof![
         2 => "[0-9]{4,8}",
@@ -20,12 +20,10 @@ fn a_secret() -> impl Strategy<Value = String> {
 }
 
 fn hex(text: &str) -> String {
-    let mut out = String::new();
-    text.bytes().for_each(|byte| push_hex(&mut out, byte));
-    out
+    phone_migration_operator::hex::hex(text.as_bytes())
 }
 
-/// The forms that are promised.
+/// The forms that the scrubber promises to find.
 fn forms(secret: &str) -> Vec<String> {
     let once = percent_encode(secret);
     vec![
@@ -39,7 +37,7 @@ fn forms(secret: &str) -> Vec<String> {
     ]
 }
 
-/// The text somebody would decode.
+/// Whether the text decodes to the secret.
 fn decodes_to(clean: &str, secret: &str) -> bool {
     let words = clean.split(|c: char| !(c.is_ascii_alphanumeric() || "+/=".contains(c)));
     words
@@ -78,7 +76,7 @@ proptest! {
         prop_assert!(!clean.contains(number.as_str()), "{number} in {clean:?}");
         prop_assert!(clean.chars().count() <= MAX_CHARS);
         prop_assert!(!clean.chars().any(char::is_control));
-        // What was scrubbed once has nothing left to scrub.
+        // A second scrub changes nothing.
         prop_assert_eq!(scrub_with_phone(&clean, &hidden, Some(&number)), clean);
     }
 
@@ -94,7 +92,7 @@ proptest! {
         prop_assert!(!clean.chars().any(char::is_control));
     }
 
-    /// The cut stands between characters, wherever it falls.
+    /// The cut is between characters, at any length.
     #[test]
     fn long_texts_of_any_script_are_cut_between_characters(c in any::<char>(), length in 200..400usize) {
         let text: String = std::iter::repeat_n(c, length).collect();

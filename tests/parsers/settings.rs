@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
 
-use phone_migration_operator::config::{Command, Config, Environment, parse};
+use phone_migration_operator::app::config::{CloudVariables, Command, Config, Environment, parse};
 use phone_migration_operator::telemetry;
 use proptest::prelude::*;
 use tracing::Level;
 
 use super::{any_text, cases};
 
-const FLAGS: [&str; 16] = [
+const FLAGS: [&str; 23] = [
     "--cams-endpoint",
     "--allow-insecure-endpoint",
     "--credentials-dir",
@@ -24,23 +24,34 @@ const FLAGS: [&str; 16] = [
     "--leader-elect",
     "--lease-namespace",
     "--lease-identity",
+    "--ledger-namespace",
     "--fingerprint-key-file",
     "--listen",
     "--log-format",
     "--otlp-endpoint",
+    "--credentials",
+    "--assume-role-arn",
+    "--assume-role-external-id",
+    "--sts-region",
+    "--sts-endpoint",
+    "--metadata-endpoint",
 ];
 
 fn environment() -> Environment {
     Environment {
         in_cluster: false,
         pod_name: None,
-        pod_namespace: None,
+        pod_namespace: Some("operators".into()),
         host_name: "host".into(),
         random: [7; 4],
+        cloud: CloudVariables {
+            access_key: true,
+            ..CloudVariables::default()
+        },
     }
 }
 
-/// What the flag makes of the value: a configuration, or the one line that a person reads.
+/// The result of the flag's value: a configuration, or the one line that the user reads.
 fn checked(words: &[OsString]) -> Result<Option<Config>, String> {
     let argv = std::iter::once(OsString::from("operator")).chain(words.iter().cloned());
     match parse(argv, &environment()) {
@@ -55,6 +66,7 @@ fn with(flag: &str, value: &str) -> Result<Config, String> {
     let words = [
         format!("{flag}={value}"),
         "--allow-insecure-endpoint=true".into(),
+        "--fingerprint-key-file=/key".into(),
     ];
     checked(&words.map(OsString::from)).map(|config| config.expect("a configuration"))
 }
@@ -70,7 +82,7 @@ fn assert_one_line(error: &str) {
     );
 }
 
-/// `1h30m` in seconds, written the other way round: from the letters of a grammar.
+/// `1h30m` in seconds, computed independently, from the letters of a grammar.
 fn reference(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut total = 0u64;
@@ -152,8 +164,7 @@ proptest! {
         prop_assert_eq!(with("--watch-namespaces", &text).unwrap().watch_namespaces, wanted);
     }
 
-    /// Whatever somebody sets while looking for a fault: libraries that log what they carry
-    /// stay silent.
+    /// For any `RUST_LOG`, libraries that log their traffic stay silent.
     #[test]
     fn no_filter_opens_what_is_capped(
         text in prop_oneof![

@@ -1,17 +1,23 @@
-//! Resources as the API server may hand them out, whatever somebody stored: parsed or refused,
-//! never lost in translation.
+//! Resources as the API server may return them, with any stored content: parsed or refused, and
+//! unchanged when written back.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
-use phone_migration_operator::code::{CodeReading, FingerprintKey, SecretValues};
-use phone_migration_operator::crd::{PhoneMigration, PhoneMigrationStatus, SecretVersion};
-use phone_migration_operator::decide::{Next, Observed, Owner, TurnState, decide, is_open};
-use phone_migration_operator::fact::Fact;
-use phone_migration_operator::reads::{Reads, final_at};
-use phone_migration_operator::status::{Look, apply};
-use phone_migration_operator::visits::{back_off, poll_delay};
+use phone_migration_operator::api::code_ledger::CodeLedger;
+use phone_migration_operator::api::crd::{PhoneMigration, PhoneMigrationStatus, SecretVersion};
+use phone_migration_operator::api::poll_interval::Interval;
+use phone_migration_operator::api::reason::Outcome;
+use phone_migration_operator::domain::code::{
+    CodeDigits, CodeReading, FingerprintKey, SecretValues,
+};
+use phone_migration_operator::domain::decide::{Next, Observed, Permit, TurnState, decide};
+use phone_migration_operator::domain::fact::Fact;
+use phone_migration_operator::domain::ledger::{Ledger, import};
+use phone_migration_operator::domain::reads::{Reads, final_at};
+use phone_migration_operator::domain::status::{Seen, Stamp, apply};
+use phone_migration_operator::operator::state::memory::back_off;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -98,7 +104,7 @@ fn a_status() -> impl Strategy<Value = Value> {
             "reason": reason, "attempt": attempt, "history": history, "attemptLimit": limit,
             "nextAttemptAt": next, "observedGeneration": generation, "lastHandledRetryToken": token,
         });
-        // Absent, not null: null is what no serialiser of ours writes.
+        // Absent, not null: the operator's serialisers never write null.
         status.as_object_mut().unwrap().retain(|_, value| !value.is_null());
         status
     })
@@ -127,13 +133,18 @@ fn code(digits: &[u8]) -> CodeReading {
         &FingerprintKey::new([1; 32]),
         "a",
         "8613800001234",
+        CodeDigits::new(4, 8).unwrap(),
     )
 }
 
-/// Decides on it under a turn that was granted: nothing is claimed over an open attempt.
-fn decide_on(object: &PhoneMigration) {
+const NUMBER: &str = "8613800001234";
+
+/// Decides on it with a granted turn: nothing is claimed over an open attempt.
+fn decide_on(object: &PhoneMigration, stored: &Ledger) {
     let reads = Reads::none(now());
     let reading = code(b"123456");
+    let validity = Duration::from_secs(1860);
+    let ledger = import(stored.clone(), &[], Some(object), validity, now());
     for turn in [
         TurnState::None,
         TurnState::Granted,
@@ -141,21 +152,63 @@ fn decide_on(object: &PhoneMigration) {
     ] {
         let observed = Observed {
             object,
+            ledger: &ledger,
+            neighbours: &[],
+            task_runs: false,
+            abandoned: false,
+            overdue: None,
             code: Some(&reading),
-            owner: Owner::Us,
-            elsewhere: None,
             turn,
             hold: None,
+            held_since: None,
+            braked: false,
             reads: &reads,
-            validity: Duration::from_secs(1860),
+            asked: false,
         };
-        let decision = decide(&observed, now());
-        let open = object.status.as_ref().is_some_and(is_open);
+        let next = decide(&observed, now()).next;
+        let barred = ledger.unusable.is_some() || ledger.open().is_some();
         assert!(
-            !(open && matches!(decision.next, Next::Claim(_) | Next::Enqueue(_))),
-            "{decision:?}"
+            !(barred && matches!(next, Next::Claim | Next::Enqueue(_))),
+            "{next:?}"
         );
     }
+}
+
+const LEDGER_NAMES: &[&str] = &[
+    "spec",
+    "phoneNumber",
+    "summary",
+    "entries",
+    "released",
+    "attemptId",
+    "fingerprint",
+    "signedAt",
+    "finalAt",
+    "custSpaceId",
+    "migration",
+    "uid",
+    "outcome",
+    "imported",
+    "finishedAt",
+];
+
+fn a_ledger_with(fields: &str) -> String {
+    format!(
+        r#"{{"apiVersion":"phonemigration.dev/v1alpha1","kind":"CodeLedger",
+        "metadata":{{"name":"n","uid":"u","resourceVersion":"5"}},
+        "spec":{{"phoneNumber":"{NUMBER}"}},{fields}}}"#
+    )
+}
+
+/// An entry of a ledger with this value under `field`.
+fn an_entry_with(field: &str, value: &Value) -> String {
+    let mut entry = json!({
+        "attemptId": "a", "fingerprint": "k:f", "custSpaceId": "1",
+        "signedAt": "2026-11-23T12:00:00Z", "finalAt": "2026-11-23T12:32:00Z",
+        "migration": {"namespace": "ns", "name": "n", "uid": "u", "generation": 1},
+    });
+    entry[field] = value.clone();
+    a_ledger_with(&format!(r#""entries":[{entry}]"#))
 }
 
 proptest! {
@@ -165,14 +218,14 @@ proptest! {
     fn any_status_is_parsed_or_set_apart(status in a_json(NAMES), members in an_object(NAMES, a_json(NAMES))) {
         for status in [status, members] {
             let body = an_object_with(&status);
-            // The guard also takes the last of two members of one name, as the type does not.
+            // The guard also accepts two members of one name and takes the last; the type does not.
             let guarded = serde_json::from_str::<DeserializeGuard<PhoneMigration>>(&body);
             let direct = serde_json::from_str::<PhoneMigration>(&body);
             if let (Ok(guarded), true) = (guarded, direct.is_ok()) {
                 prop_assert!(guarded.0.is_ok());
             }
             if let Ok(object) = direct {
-                decide_on(&object);
+                decide_on(&object, &Ledger::default());
             }
         }
     }
@@ -180,12 +233,38 @@ proptest! {
     #[test]
     fn any_damaged_object_is_parsed_or_refused(body in damaged(a_json(NAMES).prop_map(|status| an_object_with(&status)))) {
         if let Ok(object) = serde_json::from_slice::<PhoneMigration>(&body) {
-            decide_on(&object);
+            decide_on(&object, &Ledger::default());
         }
         let _ = serde_json::from_slice::<DeserializeGuard<PhoneMigration>>(&body);
     }
 
-    /// What is read and written back says the same, and a second time exactly the same.
+    /// A ledger is entirely of this version, or nothing is sent for its number.
+    #[test]
+    fn any_ledger_is_parsed_or_not_used(
+        members in an_object(LEDGER_NAMES, a_json(LEDGER_NAMES)), body in damaged(a_json(LEDGER_NAMES).prop_map(|entries| {
+            a_ledger_with(&format!(r#""entries":{entries}"#))
+        })), status in a_status(),
+    ) {
+        let object: PhoneMigration = serde_json::from_str(&an_object_with(&status.to_string())).unwrap();
+        for body in [members.into_bytes(), body] {
+            if let Ok(ledger) = serde_json::from_slice::<CodeLedger>(&body) {
+                decide_on(&object, &Ledger::stored(Some(&ledger), NUMBER, now()));
+            }
+        }
+    }
+
+    #[test]
+    fn any_word_but_ours_is_no_outcome_of_a_ledger(word in prop_oneof![any::<String>(), "[A-Z][a-zA-Z]{4,12}"]) {
+        let parsed = serde_json::from_str::<CodeLedger>(&an_entry_with("outcome", &json!(word)));
+        prop_assert_eq!(parsed.is_ok(), Outcome::parse(&word).is_some());
+        for outcome in Outcome::ALL {
+            let body = an_entry_with("outcome", &json!(outcome.as_str()));
+            let ledger: CodeLedger = serde_json::from_str(&body).unwrap();
+            prop_assert_eq!(ledger.spec.entries[0].outcome, Some(outcome));
+        }
+    }
+
+    /// A status that is read and written back is equivalent, and a second time identical.
     #[test]
     fn a_status_survives_being_written(status in a_status()) {
         let read: PhoneMigrationStatus = serde_json::from_value(status.clone()).unwrap();
@@ -194,16 +273,17 @@ proptest! {
         prop_assert_eq!(&again, &read);
         prop_assert_eq!(serde_json::to_value(&again).unwrap(), written);
         let body = an_object_with(&status.to_string());
-        decide_on(&serde_json::from_str(&body).unwrap());
+        decide_on(&serde_json::from_str(&body).unwrap(), &Ledger::default());
     }
 
     #[test]
     fn any_token_and_annotation_is_taken_within_the_bounds(token in any::<String>(), asked in any::<String>(), times in 0..300usize) {
-        let look = Look {
-            generation: i64::MAX, now: now(),
-            retry_token: Some(token.repeat(times)), requested_at: Some(asked.repeat(times)),
+        let seen = Seen {
+            retry_token: token.repeat(times), requested_at: Some(asked.repeat(times)), permit: Permit::default(),
         };
-        let new = apply(&PhoneMigrationStatus::default(), &Fact::Suspended, &look);
+        let stamp = Stamp { generation: i64::MAX, now: now(), seen, is_look: true };
+        let object: PhoneMigration = serde_json::from_str(&an_object_with("null")).unwrap();
+        let new = apply(&object, &Fact::Suspended, &Ledger::default(), &stamp).unwrap();
         for kept in [new.last_handled_retry_token, new.last_handled_reconcile_at].into_iter().flatten() {
             prop_assert!(kept.chars().count() <= 128);
             prop_assert!(token.repeat(times).starts_with(&kept) || asked.repeat(times).starts_with(&kept));
@@ -213,12 +293,13 @@ proptest! {
 
     #[test]
     fn times_of_any_size_are_reckoned_with(
-        second in -377_705_023_201i64..=253_402_207_200, validity in any::<u64>(), failures in any::<u32>(), jitter in any::<u8>(),
+        second in -377_705_023_201i64..=253_402_207_200, validity in any::<u64>(), failures in any::<u32>(),
     ) {
         let signed = Timestamp::from_second(second).unwrap();
         prop_assert!(final_at(signed, Duration::from_secs(validity)) >= signed);
         prop_assert!((Duration::from_secs(5)..=Duration::from_secs(300)).contains(&back_off(failures)));
-        let poll = poll_delay(Duration::from_secs(validity), jitter);
-        prop_assert!((Duration::from_millis(4500)..=Duration::from_secs(300)).contains(&poll));
+        let poll = Interval::of(Duration::from_secs(validity));
+        prop_assert!(Duration::from_secs(5) <= poll.after && poll.after < poll.within);
+        prop_assert!(poll.within <= Duration::from_secs(300));
     }
 }

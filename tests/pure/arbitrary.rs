@@ -1,22 +1,42 @@
-//! Any status that the API server may hold, and some that it may not; any surroundings.
+//! Any status that the API server may hold, and some that it may not; any ledger that the rules
+//! allow; any surroundings.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use phone_migration_operator::code::{Code, CodeReading, InvalidCode};
-use phone_migration_operator::crd::{Attempt, PhoneMigrationStatus, SpentCode};
-use phone_migration_operator::decide::{Elsewhere, Owner, TurnState};
-use phone_migration_operator::fact::{
-    Claim, Fact, HoldCause, NoCode, QueuedFor, Setback, Told, VerifiedBy,
+use phone_migration_operator::api::code_ledger::LedgerEntry;
+use phone_migration_operator::api::crd::{Attempt, PhoneMigrationStatus, SpentCode};
+use phone_migration_operator::api::reason::{Outcome, Reason};
+use phone_migration_operator::api::shown_number::ShownNumber;
+use phone_migration_operator::domain::code::{
+    Code, CodeDigits, CodeReading, InvalidCode, token_digest,
 };
-use phone_migration_operator::reads::Reads;
-use phone_migration_operator::reason::{Outcome, Reason};
+use phone_migration_operator::domain::decide::{ShownCode, TurnState};
+use phone_migration_operator::domain::fact::{
+    Because, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReleaseCause, ReplyDetails,
+    SpentBy, VerifiedBy,
+};
+use phone_migration_operator::domain::ledger::{Ended, Ledger, Unusable};
+use phone_migration_operator::domain::reads::{Reads, final_at};
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::world::*;
 
-/// A code as drawn: the real one has no `Debug`, which a failing property would need.
+/// So many cases, or PROPTEST_CASES if that is more. Without a file of failures: the message
+/// contains the minimal input, which belongs into a test.
+pub fn cases(cases: u32) -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig {
+        cases: asked.cases.max(cases),
+        failure_persistence: None,
+        ..asked
+    }
+}
+
+/// A drawn code: the real type has no `Debug`, which a failing property needs.
 #[derive(Clone, Debug)]
 pub struct Drawn {
     key: u8,
@@ -26,7 +46,7 @@ pub struct Drawn {
 }
 
 impl Drawn {
-    fn code(&self) -> Code {
+    pub fn code(&self) -> Code {
         let digits = self.digit.to_string().repeat(6);
         let mut code = code_of(self.key, &digits, &self.version.to_string());
         code.expires_at = self.expires_at;
@@ -39,6 +59,7 @@ enum DrawnReading {
     Usable(Drawn),
     NotRead,
     NoSecret,
+    Forbidden,
     NoKey,
     Invalid(InvalidCode),
 }
@@ -49,6 +70,7 @@ impl DrawnReading {
             DrawnReading::Usable(drawn) => CodeReading::Usable(drawn.code()),
             DrawnReading::NotRead => return None,
             DrawnReading::NoSecret => CodeReading::SecretNotFound,
+            DrawnReading::Forbidden => CodeReading::SecretForbidden,
             DrawnReading::NoKey => CodeReading::KeyNotFound,
             DrawnReading::Invalid(why) => CodeReading::Invalid(*why),
         })
@@ -56,9 +78,10 @@ impl DrawnReading {
 }
 
 /// Few digits, keys and versions, so that codes meet again.
-fn a_code() -> impl Strategy<Value = Drawn> {
+pub fn a_code() -> impl Strategy<Value = Drawn> {
+    let key = prop_oneof![5 => Just(1u8), 1 => Just(2u8)];
     let expiry = prop_oneof![4 => Just(None), 1 => a_time().prop_map(Some)];
-    (1..=2u8, 1..=4u8, 1..=3u8, expiry).prop_map(|(key, digit, version, expires_at)| Drawn {
+    (key, 1..=6u8, 1..=3u8, expiry).prop_map(|(key, digit, version, expires_at)| Drawn {
         key,
         digit,
         version,
@@ -66,7 +89,7 @@ fn a_code() -> impl Strategy<Value = Drawn> {
     })
 }
 
-pub fn a_time() -> impl Strategy<Value = Timestamp> {
+fn a_time() -> impl Strategy<Value = Timestamp> {
     prop_oneof![
         8 => (-100_000i64..100_000).prop_map(|s| Timestamp::from_second(now().as_second() + s).unwrap()),
         1 => Just("9999-12-30T21:59:59Z".parse().unwrap()),
@@ -75,17 +98,80 @@ pub fn a_time() -> impl Strategy<Value = Timestamp> {
 }
 
 pub fn an_outcome() -> impl Strategy<Value = Outcome> {
-    proptest::sample::select(vec![
-        Outcome::Accepted,
-        Outcome::Adopted,
-        Outcome::Refused,
-        Outcome::RequestRefused,
-        Outcome::Throttled,
-        Outcome::NotSent,
-        Outcome::Blocked,
-        Outcome::UnknownFinal,
-        Outcome::Unknown,
-    ])
+    select(Outcome::ALL.to_vec())
+}
+
+/// Few, so that an attempt in a status matches its entry.
+fn an_id() -> impl Strategy<Value = String> {
+    (0..8u8).prop_map(|n| format!("a{n}"))
+}
+
+/// Up to the size that a hostile or broken service may answer.
+fn a_text() -> impl Strategy<Value = Option<String>> {
+    prop_oneof![
+        3 => Just(None),
+        3 => "[A-Za-z.]{1,30}".prop_map(Some),
+        1 => Just(Some("x".repeat(10_000))),
+        1 => Just(Some("🦀é".repeat(5_000))),
+    ]
+}
+
+/// By this resource, or by the other one, here or in another namespace.
+pub fn an_entry() -> BoxedStrategy<LedgerEntry> {
+    let outcome = prop_oneof![1 => Just(None), 5 => an_outcome().prop_map(Some)];
+    let age = 1..100_000u64;
+    (
+        an_id(),
+        a_code(),
+        outcome,
+        age,
+        0..4u8,
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(id, code, outcome, age, whose, imported)| {
+            let ours = LedgerEntry {
+                signed_at: Time(ago(age)),
+                final_at: Time(final_at(ago(age), VALIDITY)),
+                finished_at: outcome.map(|_| Time(ago(age - 1))),
+                imported,
+                ..entry(&id, &code.code(), outcome)
+            };
+            match whose {
+                0 => foreign("tenant-a", ours),
+                1 => foreign("tenant-b", ours),
+                _ => ours,
+            }
+        })
+        .boxed()
+}
+
+/// Those of these entries that the rules of the schema allow, newest first.
+pub fn admitted(mut entries: Vec<LedgerEntry>) -> Vec<LedgerEntry> {
+    let (mut ids, mut codes, mut open) = (HashSet::new(), HashSet::new(), false);
+    entries.retain(|e| {
+        let fits = ids.insert(e.attempt_id.clone())
+            && (e.is_released() || codes.insert(e.fingerprint.clone()))
+            && !(e.is_open() && open);
+        open |= fits && e.is_open();
+        fits
+    });
+    entries.sort_by_key(|e| std::cmp::Reverse(e.signed_at.0));
+    entries
+}
+
+pub fn a_ledger() -> BoxedStrategy<Ledger> {
+    let entries = prop::collection::vec(an_entry(), 0..8);
+    (entries, prop::collection::vec(an_id(), 0..3))
+        .prop_map(|(entries, mut released)| {
+            let entries = admitted(entries);
+            released.retain(|id| entries.iter().all(|e| e.attempt_id != *id));
+            Ledger {
+                entries,
+                released,
+                ..Ledger::default()
+            }
+        })
+        .boxed()
 }
 
 fn a_number() -> impl Strategy<Value = i32> {
@@ -94,31 +180,54 @@ fn a_number() -> impl Strategy<Value = i32> {
 
 fn an_attempt() -> impl Strategy<Value = Attempt> {
     (
-        a_number(),
-        a_code(),
-        proptest::option::of(an_outcome()),
-        a_time(),
-        a_time(),
-        any::<bool>(),
+        (
+            a_number(),
+            an_id(),
+            a_code(),
+            prop::option::of(an_outcome()),
+        ),
+        (
+            a_time(),
+            prop::option::of(a_time()),
+            a_time(),
+            any::<bool>(),
+        ),
     )
         .prop_map(
-            |(number, code, outcome, signed, finished, same_generation)| Attempt {
+            |((number, id, code, outcome), (signed, end, finished, whole))| Attempt {
+                number,
+                id,
                 signed_at: Time(signed),
-                generation: i64::from(same_generation),
+                final_at: end.map(Time),
+                secret: whole.then(|| code.code().secret),
+                code_fingerprint: whole.then(|| code.code().fingerprint),
+                generation: 1,
+                outcome,
                 finished_at: outcome.map(|_| Time(finished)),
-                ..attempt(number, &code.code(), outcome)
             },
         )
 }
 
-pub fn an_entry() -> impl Strategy<Value = SpentCode> {
-    (a_number(), a_code(), an_outcome(), a_time(), any::<bool>()).prop_map(
-        |(number, code, outcome, finished, has_fingerprint)| SpentCode {
-            finished_at: Time(finished),
-            code_fingerprint: has_fingerprint.then(|| code.code().fingerprint),
-            ..entry(number, &code.code(), outcome)
-        },
+fn a_spent_code() -> impl Strategy<Value = SpentCode> {
+    (
+        a_number(),
+        an_id(),
+        a_code(),
+        an_outcome(),
+        a_time(),
+        any::<bool>(),
     )
+        .prop_map(
+            |(number, attempt_id, code, outcome, finished, whole)| SpentCode {
+                number,
+                attempt_id,
+                code_fingerprint: whole.then(|| code.code().fingerprint),
+                outcome,
+                error_code: whole.then(|| "Error".into()),
+                request_id: None,
+                finished_at: Time(finished),
+            },
+        )
 }
 
 fn a_reason() -> impl Strategy<Value = Option<String>> {
@@ -126,14 +235,14 @@ fn a_reason() -> impl Strategy<Value = Option<String>> {
         .iter()
         .map(|r| Some(r.as_str().to_owned()))
         .collect();
-    prop_oneof![12 => proptest::sample::select(words), 1 => Just(None), 1 => Just(Some("Nonsense".into()))]
+    prop_oneof![12 => select(words), 1 => Just(None), 1 => Just(Some("Nonsense".into()))]
 }
 
 fn conditions() -> impl Strategy<Value = Vec<Condition>> {
     // Longer than the schema allows, as an earlier CRD allowed it.
     let times = prop_oneof![8 => Just(1usize), 1 => Just(400)];
     let one = (any::<bool>(), a_time(), times);
-    proptest::collection::vec(one, 4).prop_map(|values| {
+    prop::collection::vec(one, 4).prop_map(|values| {
         ["Ready", "Reconciling", "Stalled", "Finished"]
             .iter()
             .zip(values)
@@ -149,185 +258,261 @@ fn conditions() -> impl Strategy<Value = Vec<Condition>> {
     })
 }
 
-pub fn a_status() -> impl Strategy<Value = PhoneMigrationStatus> {
+pub fn a_status() -> BoxedStrategy<PhoneMigrationStatus> {
     let history = prop_oneof![
-        10 => proptest::collection::vec(an_entry(), 0..4),
-        1 => an_entry().prop_map(|e| vec![e; 1000]),
+        10 => prop::collection::vec(a_spent_code(), 0..4),
+        1 => a_spent_code().prop_map(|e| vec![e; 30]),
     ];
     let limit = prop_oneof![
         6 => Just(Some(5)), 1 => Just(None), 1 => Just(Some(1000)), 1 => Just(Some(-3)), 2 => (0..=20).prop_map(Some),
     ];
     let token =
         prop_oneof![2 => Just(Some(String::new())), 1 => Just(None), 1 => Just(Some("old".into()))];
+    let handled = prop_oneof![4 => Just(Vec::new()), 1 => Just(vec![token_digest("go")])];
     (
         (
             a_reason(),
-            proptest::option::of(an_attempt()),
+            prop::option::of(an_attempt()),
             history,
             limit,
             token,
         ),
         (
             conditions(),
-            proptest::option::of(a_time()),
-            proptest::option::of("[0-9]{1,8}"),
+            prop::option::of(a_time()),
+            prop::option::weighted(0.3, "[0-9]{1,8}"),
             any::<bool>(),
+            handled,
         ),
     )
         .prop_map(
             |(
                 (reason, attempt, history, attempt_limit, token),
-                (conditions, next, id, current),
-            )| {
-                PhoneMigrationStatus {
-                    observed_generation: Some(if current { 2 } else { 1 }),
-                    reason,
-                    attempt,
-                    history,
-                    attempt_limit,
-                    last_handled_retry_token: token,
-                    conditions,
-                    next_attempt_at: next.map(Time),
-                    id,
-                    ..Default::default()
-                }
+                (conditions, next, id, current, handled),
+            )| PhoneMigrationStatus {
+                observed_generation: Some(if current { 2 } else { 1 }),
+                reason,
+                attempt,
+                history,
+                attempt_limit,
+                last_handled_retry_token: token,
+                handled_retry_tokens: handled,
+                conditions,
+                next_attempt_at: next.map(Time),
+                id,
+                ..Default::default()
             },
         )
+        .boxed()
 }
 
 fn a_reading() -> impl Strategy<Value = DrawnReading> {
     prop_oneof![
-        8 => a_code().prop_map(DrawnReading::Usable),
+        12 => a_code().prop_map(DrawnReading::Usable),
         1 => Just(DrawnReading::NotRead),
         1 => Just(DrawnReading::NoSecret),
+        1 => Just(DrawnReading::Forbidden),
         1 => Just(DrawnReading::NoKey),
-        1 => Just(DrawnReading::Invalid(InvalidCode::NotDigits)),
+        1 => Just(DrawnReading::Invalid(InvalidCode::NotDigits(CodeDigits::default()))),
         1 => Just(DrawnReading::Invalid(InvalidCode::ExpiryNotATime)),
     ]
 }
 
-pub fn a_world() -> impl Strategy<Value = World> {
-    let owner = prop_oneof![5 => Just(Owner::Us), 1 => Just(Owner::Other(None))];
-    let elsewhere = prop_oneof![
-        6 => Just(None),
-        1 => Just(Some(Elsewhere::Open)),
-        1 => an_entry().prop_map(|code| Some(Elsewhere::Ended { final_at: code.finished_at.0, code })),
-    ];
+fn unusables() -> Vec<Unusable> {
+    vec![
+        Unusable::Unparsable,
+        Unusable::OtherNumber,
+        Unusable::AheadOfTime,
+        Unusable::EndsTooLate,
+        Unusable::TwoOpen,
+        Unusable::BeingDeleted,
+        Unusable::WriteRefused,
+    ]
+}
+
+pub fn a_world() -> BoxedStrategy<World> {
     let turn = prop_oneof![
         3 => Just(TurnState::Granted),
-        2 => Just(TurnState::None),
-        2 => (0..3000u64).prop_map(|ms| TurnState::Waiting(Duration::from_millis(ms))),
+        1 => Just(TurnState::None),
+        1 => (0..3000u64).prop_map(|ms| TurnState::Waiting(Duration::from_millis(ms))),
     ];
-    let hold = proptest::option::of(proptest::sample::select(HoldCause::ALL.to_vec()));
-    let reads = (0..12u32, proptest::option::of(0..9000u64), any::<bool>());
+    let hold = (
+        prop::option::of(select(HoldCause::ALL.to_vec())),
+        prop::option::of((0..200u64).prop_map(ago)),
+        any::<bool>(),
+    );
+    let reads = (
+        0..12u32,
+        prop::option::of(0..9000u64),
+        prop::bool::weighted(0.1),
+    );
+    let unusable = prop::option::weighted(0.05, select(unusables()));
+    let shown = prop::option::weighted(0.1, (an_id(), a_code()));
+    let sent = prop::collection::vec(an_entry(), 0..2);
+    let flags = (
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.1),
+        any::<bool>(),
+    );
     (
-        (a_status(), a_reading(), owner, elsewhere, turn, hold),
-        (reads, any::<bool>(), any::<bool>(), any::<bool>(), 0..12u8),
+        (
+            prop::option::weighted(0.9, a_status()),
+            a_ledger(),
+            a_reading(),
+            turn,
+            hold,
+        ),
+        (reads, unusable, shown, sent, any::<bool>()),
+        (
+            flags,
+            any::<bool>(),
+            any::<bool>(),
+            prop::bool::weighted(0.1),
+            0..20u8,
+        ),
     )
         .prop_map(
             |(
-                (status, code, owner, elsewhere, turn, hold),
-                (reads, token, asked, suspend, deleted),
+                (status, ledger, code, turn, hold),
+                (reads, unusable, shown, sent, elsewhere),
+                ((task_runs, abandoned, watched), token, asked, suspend, deleted),
             )| {
-                let mut world = World::new(status);
+                let mut world = World::of(status, ledger);
+                world.ledger.unusable = unusable;
+                (world.sent, world.task_runs, world.abandoned) = (sent, task_runs, abandoned);
                 world.object.metadata.generation = Some(2);
-                (world.code, world.owner, world.elsewhere) = (code.reading(), owner, elsewhere);
-                (world.turn, world.hold) = (turn, hold);
+                world.code = code.reading();
+                world.turn = turn;
+                (world.hold, world.held_since, world.braked) = hold;
                 world.reads = Reads {
                     since: ago(9000),
                     done: reads.0,
                     last: reads.1.map(ago),
                     make_up: reads.2,
+                    denied: reads.0 % 2 == 1,
                 };
+                if watched {
+                    let mut other = neighbour(if elsewhere { "tenant-b" } else { "tenant-a" });
+                    other
+                        .codes
+                        .extend(shown.map(|(attempt_id, code)| ShownCode {
+                            attempt_id,
+                            fingerprint: code.code().fingerprint,
+                        }));
+                    world.neighbours = vec![other];
+                }
                 if token {
                     world.object.spec.retry_token = "go".into();
                 }
-                world.object.spec.suspend = suspend && token;
+                world.object.spec.suspend = suspend;
                 if deleted == 0 {
                     world.object.metadata.deletion_timestamp = Some(Time(now()));
                 }
                 if asked { world.request("now") } else { world }
             },
         )
+        .boxed()
 }
 
-/// Up to what a hostile or broken service may answer.
-fn a_text() -> impl Strategy<Value = Option<String>> {
-    prop_oneof![
-        3 => Just(None),
-        3 => "[A-Za-z.]{1,30}".prop_map(Some),
-        1 => Just(Some("x".repeat(10_000))),
-        1 => Just(Some("🦀é".repeat(5_000))),
-    ]
+pub fn an_ended() -> impl Strategy<Value = Ended> {
+    (an_outcome(), a_telling(), a_text()).prop_map(|(outcome, reply, id)| Ended {
+        outcome,
+        error_code: reply.code,
+        error_message: reply.message,
+        request_id: reply.request_id,
+        id,
+    })
 }
 
-fn a_telling() -> impl Strategy<Value = Told> {
-    (a_text(), a_text(), a_text()).prop_map(|(code, message, request_id)| Told {
+fn a_telling() -> impl Strategy<Value = ReplyDetails> {
+    (a_text(), a_text(), a_text()).prop_map(|(code, message, request_id)| ReplyDetails {
         code,
         message,
         request_id,
     })
 }
 
-pub fn a_fact() -> impl Strategy<Value = Fact> {
-    let setbacks = vec![
-        Setback::Throttled,
-        Setback::NotSent,
-        Setback::Credentials,
-        Setback::Account,
-        Setback::Clock,
+fn a_conclusion() -> impl Strategy<Value = Conclusion> {
+    let by = prop_oneof![3 => Just(SpentBy::Us), 1 => a_time().prop_map(SpentBy::Other)];
+    let spent = vec![
+        Outcome::Refused,
+        Outcome::RequestRefused,
+        Outcome::UnknownFinal,
     ];
-    let setback = proptest::sample::select(setbacks);
-    let next = || proptest::option::of(a_time());
-    let bys = vec![
+    let exhausted = prop::option::weighted(0.2, an_exhausted());
+    (select(spent), a_telling(), by, any::<bool>(), exhausted).prop_map(
+        |(outcome, reply, by, ambiguous, exhausted)| Conclusion {
+            outcome,
+            reply,
+            by,
+            ambiguous,
+            exhausted,
+        },
+    )
+}
+
+fn an_exhausted() -> impl Strategy<Value = Exhausted> {
+    prop_oneof![
+        (0..30i32, 0..=20i32, 0..60i32).prop_map(|(spent, limit, others)| Exhausted::Limit {
+            spent,
+            limit,
+            others
+        }),
+        Just(Exhausted::Number {
+            ledger: "0".repeat(32)
+        }),
+    ]
+}
+
+fn a_queue() -> impl Strategy<Value = QueuedFor> {
+    prop_oneof![
+        2 => Just(QueuedFor::Turn),
+        1 => (1..500u32, 1..9000u32).prop_map(|(minutes, before)| QueuedFor::TurnWithin { minutes, before }),
+        2 => select(HoldCause::ALL.to_vec()).prop_map(QueuedFor::Hold),
+        1 => a_time().prop_map(|until| QueuedFor::OpenAttempt { until }),
+    ]
+}
+
+pub fn a_fact() -> impl Strategy<Value = Fact> {
+    let release_cause = select(vec![
+        ReleaseCause::Throttled,
+        ReleaseCause::NotSent,
+        ReleaseCause::Credentials,
+        ReleaseCause::Account,
+        ReleaseCause::Clock,
+    ]);
+    let next = || prop::option::of(a_time());
+    let by = select(vec![
         VerifiedBy::Call,
         VerifiedBy::ReadBefore,
         VerifiedBy::ReadAfter,
+    ]);
+    let no_code = vec![
+        NoCode::SecretNotFound,
+        NoCode::SecretForbidden,
+        NoCode::KeyNotFound,
+        NoCode::NotDigits(CodeDigits::default()),
+        NoCode::ExpiryNotATime,
+        NoCode::Expired,
     ];
-    let mut plain = vec![
-        Fact::Seen,
-        Fact::Suspended,
-        Fact::UnknownFinal,
-        Fact::Exhausted,
-        Fact::LimitRaised,
-        Fact::Concluded { ambiguous: false },
-        Fact::Concluded { ambiguous: true },
-        Fact::Queued(QueuedFor::Turn),
-        Fact::Queued(QueuedFor::OtherAttempt),
-        Fact::Duplicate { owner: None },
-        Fact::Duplicate {
-            owner: Some("n".repeat(253)),
-        },
-        Fact::Refingerprinted("k:f".into()),
-    ];
-    plain.extend(HoldCause::ALL.map(|cause| Fact::Queued(QueuedFor::Hold(cause))));
-    plain.extend(
-        [
-            NoCode::SecretNotFound,
-            NoCode::KeyNotFound,
-            NoCode::NotDigits,
-            NoCode::ExpiryNotATime,
-            NoCode::Expired,
-        ]
-        .map(Fact::NoCode),
-    );
-    let refusals = vec![Outcome::Refused, Outcome::RequestRefused];
+    let other = prop::option::of("[a-z]{253}");
     prop_oneof![
-        6 => proptest::sample::select(plain),
-        1 => (a_number(), a_code(), a_time()).prop_map(|(number, code, signed_at)| Fact::Claimed(Claim {
-            number,
-            id: "0123456789abcdef0123456789abcdef".into(),
-            signed_at,
-            secret: code.code().secret,
-            code_fingerprint: code.code().fingerprint,
-        })),
-        1 => (setback.clone(), a_telling(), next()).prop_map(|(setback, told, next)| Fact::Released { setback, told, next }),
-        1 => (setback, a_telling(), next()).prop_map(|(setback, told, next)| Fact::HeldBack { setback, told, next }),
-        2 => (proptest::sample::select(bys), a_text(), a_text(), a_text()).prop_map(
-            |(by, id, phone_number, request_id)| Fact::Verified { by, id, phone_number, request_id }),
-        1 => (proptest::sample::select(refusals), a_telling()).prop_map(|(outcome, told)| Fact::Refused { outcome, told }),
-        1 => (a_telling(), a_time()).prop_map(|(told, until)| Fact::Unknown { told, until }),
+        1 => select(vec![Fact::Seen, Fact::Suspended, Fact::CodeUnknown(Because::OtherKey), Fact::StillHeld,
+            Fact::CodeUnknown(Because::Restored), Fact::Disproved, Fact::UsedElsewhere]),
+        1 => select(no_code).prop_map(Fact::NoCode),
+        1 => a_queue().prop_map(Fact::Queued),
+        1 => other.prop_map(|other| Fact::Duplicate { other }),
+        1 => select(unusables()).prop_map(|why| Fact::LedgerUnreadable { why, ledger: "0".repeat(32) }),
+        1 => (release_cause.clone(), a_telling(), next()).prop_map(|(release_cause, reply, next)| Fact::Released { release_cause, reply, next }),
+        1 => (release_cause, a_telling(), next()).prop_map(|(release_cause, reply, next)| Fact::HeldBack { release_cause, reply, next }),
+        1 => (by, a_text(), a_text(), a_text()).prop_map(
+            |(by, id, shown, request_id)| {
+                let phone_number = shown.map(|masked| ShownNumber { is_other: masked.len() % 2 == 0, masked });
+                Fact::Verified { by, id, phone_number, request_id }
+            }),
+        1 => (a_telling(), a_time()).prop_map(|(reply, until)| Fact::Unknown { reply, until }),
         1 => a_text().prop_map(|text| Fact::UnknownOverdue { read_error: text.unwrap_or_default() }),
-        1 => an_entry().prop_map(Fact::TookOver),
+        2 => a_conclusion().prop_map(Fact::Spent),
+        1 => an_exhausted().prop_map(Fact::Exhausted),
     ]
 }

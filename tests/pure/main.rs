@@ -1,18 +1,21 @@
-//! The pure layer: what is decided, and what status says of it. Tables for every row of the
-//! state table, properties for everything that a status may hold.
+//! The pure layer: the known codes of a number, the decision, and the status. Tables for the rows
+//! of the protocol, properties for every possible ledger and status.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod arbitrary;
-mod decide_open;
+mod asked;
 mod decide_properties;
-mod decide_spent;
 mod decide_table;
-mod decide_token;
-mod events;
-mod memory;
+mod decide_waits;
+mod ledger;
+mod ledger_properties;
+mod number_memory;
+mod polls;
 mod reads;
+mod reconcile_memory;
+mod rules;
 mod schema;
-mod status_outcomes;
+mod states;
 mod status_properties;
-mod status_table;
+mod view;
 mod world;

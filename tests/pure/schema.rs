@@ -1,9 +1,9 @@
-//! What the API server would say of a status: the generated schema, applied.
+//! The API server's answer to a status: the generated schema, applied.
 
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use phone_migration_operator::crd::{PhoneMigrationStatus, crd_yaml};
+use phone_migration_operator::api::crd::{PhoneMigrationStatus, crd_yaml};
 use serde_json::Value;
 
 static STATUS: LazyLock<Value> = LazyLock::new(|| {

@@ -1,25 +1,32 @@
-//! A resource, its Secret and their surroundings, as values that a test bends.
+//! A resource, its Secret, the ledger of its number and their surroundings, as values that a test
+//! changes.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use phone_migration_operator::code::{Code, CodeReading, FingerprintKey};
-use phone_migration_operator::crd::{
-    Attempt, PhoneMigration, PhoneMigrationSpec, PhoneMigrationStatus, REQUESTED_AT, SecretVersion,
-    SpentCode, VerifyCodeSecretRef,
+use phone_migration_operator::api::code_ledger::{
+    CodeLedger, CodeLedgerFields, CodeLedgerSpec, LedgerEntry, MigrationRef,
 };
-use phone_migration_operator::decide::{
-    Decision, Elsewhere, Observed, Owner, TurnState, decide, is_open, requested,
+use phone_migration_operator::api::crd::{
+    PhoneMigration, PhoneMigrationSpec, PhoneMigrationStatus, REQUESTED_AT, SecretVersion,
+    VerifyCodeSecretRef,
 };
-use phone_migration_operator::fact::{Fact, HoldCause};
-use phone_migration_operator::reads::Reads;
-use phone_migration_operator::reason::Outcome;
+use phone_migration_operator::api::reason::{Outcome, Reason};
+use phone_migration_operator::clock::Now;
+use phone_migration_operator::domain::code::{Code, CodeReading, FingerprintKey};
+use phone_migration_operator::domain::decide::{Decision, Neighbour, Observed, TurnState, decide};
+use phone_migration_operator::domain::fact::{Fact, HoldCause};
+use phone_migration_operator::domain::ledger::{Ledger, import};
+use phone_migration_operator::domain::reads::{Reads, final_at};
+use phone_migration_operator::domain::status::{Stamp, apply};
 use phone_migration_operator::secret::Secret;
-use phone_migration_operator::status::{Look, apply};
 
 pub const NUMBER: &str = "8613800001234";
 pub const VALIDITY: Duration = Duration::from_secs(31 * 60);
+/// The uid of the resource under decision, and of another one of the number.
+pub const US: &str = "us";
+pub const OTHER: &str = "other";
 
 pub fn now() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
@@ -33,12 +40,20 @@ pub fn later(seconds: u64) -> Timestamp {
     now() + Duration::from_secs(seconds)
 }
 
+/// A moment by both clocks.
+pub fn moment(seconds: u64) -> Now {
+    Now {
+        wall: later(seconds),
+        boot: Duration::from_secs(1000 + seconds),
+    }
+}
+
 /// A code of this key and Secret version.
 pub fn code_of(key: u8, digits: &str, version: &str) -> Code {
     let digits = Secret::new(digits.to_owned());
     Code {
         fingerprint: FingerprintKey::new([key; 32]).fingerprint("default", NUMBER, &digits),
-        digits,
+        digits: Some(digits),
         expires_at: None,
         secret: SecretVersion {
             uid: "secret".into(),
@@ -51,7 +66,7 @@ pub fn code(digits: &str) -> Code {
     code_of(1, digits, digits)
 }
 
-pub fn object(status: PhoneMigrationStatus) -> PhoneMigration {
+pub fn object(status: Option<PhoneMigrationStatus>) -> PhoneMigration {
     let spec = PhoneMigrationSpec {
         cust_space_id: "29348393884".into(),
         phone_number: NUMBER.into(),
@@ -60,41 +75,15 @@ pub fn object(status: PhoneMigrationStatus) -> PhoneMigration {
             key: "code".into(),
             expires_at_key: "expiresAt".into(),
         },
-        adopt_if_verified: true,
         suspend: false,
         retry_token: String::new(),
     };
     let mut object = PhoneMigration::new("store-42", spec);
     object.metadata.namespace = Some("tenant-a".into());
-    object.metadata.uid = Some("uid".into());
+    object.metadata.uid = Some(US.into());
     object.metadata.generation = Some(1);
-    object.status = Some(status);
+    object.status = status;
     object
-}
-
-pub fn attempt(number: i32, code: &Code, outcome: Option<Outcome>) -> Attempt {
-    Attempt {
-        number,
-        id: format!("attempt{number}"),
-        signed_at: Time(ago(60)),
-        secret: code.secret.clone(),
-        code_fingerprint: Some(code.fingerprint.clone()),
-        generation: 1,
-        outcome,
-        finished_at: outcome.map(|_| Time(ago(50))),
-    }
-}
-
-pub fn entry(number: i32, code: &Code, outcome: Outcome) -> SpentCode {
-    SpentCode {
-        number,
-        attempt_id: format!("attempt{number}"),
-        code_fingerprint: Some(code.fingerprint.clone()),
-        outcome,
-        error_code: Some(format!("Error{number}")),
-        request_id: Some(format!("REQ-{number}")),
-        finished_at: Time(ago(50)),
-    }
 }
 
 /// A status that was seen, and handled the token "".
@@ -108,42 +97,92 @@ pub fn seen(reason: &str) -> PhoneMigrationStatus {
     }
 }
 
-/// An attempt with this code is open, or ended without a word about its code.
-pub fn tried(reason: &str, number: i32, code: &Code, outcome: Option<Outcome>) -> World {
-    World::new(PhoneMigrationStatus {
-        attempt: Some(attempt(number, code, outcome)),
-        ..seen(reason)
-    })
+/// The entry of this resource's attempt with this code, signed a minute ago.
+pub fn entry(id: &str, code: &Code, outcome: Option<Outcome>) -> LedgerEntry {
+    LedgerEntry {
+        attempt_id: id.into(),
+        fingerprint: code.fingerprint.clone(),
+        signed_at: Time(ago(60)),
+        final_at: Time(final_at(ago(60), VALIDITY)),
+        cust_space_id: "29348393884".into(),
+        migration: MigrationRef {
+            namespace: "tenant-a".into(),
+            name: "store-42".into(),
+            uid: US.into(),
+            generation: 1,
+        },
+        secret: Some(code.secret.clone()),
+        imported: false,
+        outcome,
+        error_code: outcome.map(|_| format!("Error-{id}")),
+        error_message: None,
+        request_id: outcome.map(|_| format!("REQ-{id}")),
+        id: None,
+        finished_at: outcome.map(|_| Time(ago(50))),
+    }
 }
 
-/// These codes were spent, the last one so.
-pub fn spent(reason: &str, codes: &[&Code], outcome: Outcome) -> World {
-    let number = i32::try_from(codes.len()).unwrap();
-    let mut status = seen(reason);
-    for (n, code) in (1..).zip(codes) {
-        let ended = if n == number {
-            outcome
-        } else {
-            Outcome::Refused
-        };
-        status.history.insert(0, entry(n, code, ended));
-        status.attempt = Some(attempt(n, code, Some(ended)));
+/// The same of another resource, in this namespace.
+pub fn foreign(namespace: &str, entry: LedgerEntry) -> LedgerEntry {
+    LedgerEntry {
+        migration: MigrationRef {
+            namespace: namespace.into(),
+            name: "store-1".into(),
+            uid: OTHER.into(),
+            generation: 1,
+        },
+        ..entry
     }
-    status.error_code = Some(format!("Error{number}"));
-    status.request_id = Some(format!("REQ-{number}"));
-    World::new(status)
+}
+
+/// The other watched resource of the number.
+pub fn neighbour(namespace: &str) -> Neighbour {
+    Neighbour {
+        uid: OTHER.into(),
+        namespace: namespace.into(),
+        name: "store-1".into(),
+        codes: Vec::new(),
+    }
+}
+
+pub fn ledger(entries: Vec<LedgerEntry>) -> Ledger {
+    Ledger {
+        entries,
+        ..Ledger::default()
+    }
+}
+
+/// A ledger as the API server stores it.
+pub fn stored(entries: Vec<LedgerEntry>) -> CodeLedger {
+    let fields = CodeLedgerFields {
+        spec: CodeLedgerSpec {
+            phone_number: NUMBER.into(),
+        },
+        summary: Default::default(),
+        entries,
+        released: Vec::new(),
+    };
+    CodeLedger::new("ledger", fields)
 }
 
 /// Everything that a decision depends on.
 #[derive(Clone)]
 pub struct World {
     pub object: PhoneMigration,
+    /// The stored ledger.
+    pub ledger: Ledger,
+    pub sent: Vec<LedgerEntry>,
+    pub neighbours: Vec<Neighbour>,
+    pub task_runs: bool,
+    pub abandoned: bool,
+    pub overdue: Option<String>,
     pub code: Option<CodeReading>,
-    pub owner: Owner,
-    pub elsewhere: Option<Elsewhere>,
     pub turn: TurnState,
     pub hold: Option<HoldCause>,
+    pub held_since: Option<Timestamp>,
+    pub braked: bool,
     pub reads: Reads,
+    pub asked: bool,
     pub now: Timestamp,
 }
 
@@ -151,32 +190,48 @@ impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let code = self.code.as_ref().map(|reading| match reading {
             CodeReading::Usable(code) => format!("{} {:?}", code.fingerprint, code.expires_at),
-            CodeReading::SecretNotFound | CodeReading::KeyNotFound | CodeReading::Invalid(_) => {
-                "unusable".to_owned()
-            }
+            CodeReading::SecretNotFound
+            | CodeReading::SecretForbidden
+            | CodeReading::KeyNotFound
+            | CodeReading::Invalid(_) => "unusable".to_owned(),
         });
         f.debug_struct("World")
             .field("object", &self.object)
+            .field("ledger", &self.ledger)
+            .field("sent", &self.sent)
+            .field("neighbours", &self.neighbours)
             .field("code", &code)
-            .field("owner", &self.owner)
-            .field("elsewhere", &self.elsewhere)
             .field("turn", &self.turn)
             .field("hold", &self.hold)
+            .field("held_since", &self.held_since)
+            .field("braked", &self.braked)
             .field("reads", &self.reads)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
 impl World {
-    pub fn new(status: PhoneMigrationStatus) -> Self {
+    /// A resource that was seen in this state, whose number has this ledger.
+    pub fn new(reason: &str, entries: Vec<LedgerEntry>) -> Self {
+        Self::of(Some(seen(reason)), ledger(entries))
+    }
+
+    pub fn of(status: Option<PhoneMigrationStatus>, ledger: Ledger) -> Self {
         Self {
             object: object(status),
+            ledger,
+            sent: Vec::new(),
+            neighbours: Vec::new(),
+            task_runs: false,
+            abandoned: false,
+            overdue: None,
             code: None,
-            owner: Owner::Us,
-            elsewhere: None,
             turn: TurnState::Granted,
             hold: None,
+            held_since: None,
+            braked: false,
             reads: Reads::none(now()),
+            asked: false,
             now: now(),
         }
     }
@@ -187,7 +242,7 @@ impl World {
     }
 
     pub fn code(self, code: &Code) -> Self {
-        self.with(|w| w.code = Some(CodeReading::Usable(code.clone())))
+        self.reading(CodeReading::Usable(code.clone()))
     }
 
     pub fn reading(self, reading: CodeReading) -> Self {
@@ -220,51 +275,74 @@ impl World {
         })
     }
 
-    pub fn status(&self) -> &PhoneMigrationStatus {
-        self.object.status.as_ref().unwrap()
+    /// The read for the user's request was not made yet.
+    pub fn asked(self) -> Self {
+        self.with(|w| w.asked = true)
+    }
+
+    pub fn status(&self) -> PhoneMigrationStatus {
+        self.object.status.clone().unwrap_or_default()
+    }
+
+    pub fn change_status(self, change: impl FnOnce(&mut PhoneMigrationStatus)) -> Self {
+        self.with(|w| change(w.object.status.get_or_insert_default()))
+    }
+
+    /// The ledger including the entries that only `sent` and status know.
+    pub fn known(&self) -> Ledger {
+        let object = Some(&self.object);
+        import(self.ledger.clone(), &self.sent, object, VALIDITY, self.now)
     }
 
     pub fn decide(&self) -> Decision {
         let observed = Observed {
             object: &self.object,
+            ledger: &self.known(),
+            neighbours: &self.neighbours,
+            task_runs: self.task_runs,
+            abandoned: self.abandoned,
+            overdue: self.overdue.as_deref(),
             code: self.code.as_ref(),
-            owner: self.owner.clone(),
-            elsewhere: self.elsewhere.clone(),
             turn: self.turn,
             hold: self.hold,
+            held_since: self.held_since,
+            braked: self.braked,
             reads: &self.reads,
-            validity: VALIDITY,
+            asked: self.asked,
         };
         decide(&observed, self.now)
     }
 
-    /// The circumstances that the driver gives to a look.
-    pub fn look(&self) -> Look {
-        Look {
-            generation: self.object.metadata.generation.unwrap(),
-            now: self.now,
-            retry_token: (!is_open(self.status())).then(|| self.object.spec.retry_token.clone()),
-            requested_at: requested(&self.object, self.status()),
-        }
+    /// The world after this decision is written.
+    pub fn after(&self, decision: &Decision) -> Self {
+        let Some(fact) = &decision.fact else {
+            return self.clone();
+        };
+        let stamp = Stamp::of_look(&self.object, decision.permit, self.now);
+        let written = apply(&self.object, fact, &self.known(), &stamp);
+        self.clone().with(|w| {
+            w.object.status = written.or(w.object.status.take());
+        })
     }
 
     /// The world after this fact is written.
-    pub fn after(&self, fact: &Fact) -> Self {
-        let status = apply(self.status(), fact, &self.look());
-        self.clone().with(|w| w.object.status = Some(status))
+    pub fn says(&self, fact: Fact) -> Self {
+        let decision = self.decide();
+        self.after(&Decision {
+            fact: Some(fact),
+            permit: Default::default(),
+            ..decision
+        })
     }
 
-    /// Decides, and writes what the decision says.
+    /// Decides, and writes the decision.
     pub fn step(&self) -> (Decision, Self) {
         let decision = self.decide();
-        let after = decision
-            .fact
-            .as_ref()
-            .map_or_else(|| self.clone(), |fact| self.after(fact));
+        let after = self.after(&decision);
         (decision, after)
     }
 
-    pub fn reason(&self) -> &str {
-        self.status().reason.as_deref().unwrap_or_default()
+    pub fn reason(&self) -> Reason {
+        self.status().reason().expect("a state")
     }
 }

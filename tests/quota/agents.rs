@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use phone_migration_operator::quota::account::{Account, Effect, Taken, WaiterId};
 use phone_migration_operator::quota::pacer::{DEADLINE, SendId};
-use phone_migration_operator::quota::{Action, Priority, Report, Settings, Ticket};
+use phone_migration_operator::quota::{Action, Priority, QueueEntry, Report, Settings};
 
 use super::sim::worst_second;
 use super::{ms, s};
 
-/// Times of the world; the ways there and back are this long each.
+/// From the slot to the socket.
+const HANDING: Duration = Duration::from_micros(200);
+
+/// Times of the world; the network takes this long in each direction.
 #[derive(Clone, Copy)]
 pub struct Times {
     pub way: Duration,
@@ -21,15 +24,27 @@ pub struct Times {
     pub cluster: Duration,
 }
 
-/// What the server says to the call of a resource, if its quota lets it through.
+/// The server's answer to the call of a resource, if its quota admits the call.
 pub type Verdict = fn(now: Duration, action: Action, uid: &str) -> Report;
 
-/// What the server saw of one action.
+/// The Code with which the server refuses the code of this resource now, if it does.
+pub type Refuse = Box<dyn Fn(Duration, &QueueEntry) -> Option<String>>;
+
+/// One refused code.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    pub sent: Duration,
+    pub arrived: Duration,
+    pub answered: Duration,
+    pub queue_entry: QueueEntry,
+}
+
+/// The server's record of one action.
 #[derive(Default)]
 pub struct Ledger {
     pub arrivals: Vec<Duration>,
     pub throttles: usize,
-    /// Calls of ours, with who called and what was said.
+    /// The operator's calls, with the caller and the report.
     pub calls: Vec<(Duration, String, Report)>,
     window: VecDeque<Duration>,
 }
@@ -50,16 +65,20 @@ pub struct World {
     pub now: Duration,
     pub verify: Ledger,
     pub reads: Ledger,
-    /// When each resource's code was answered for good.
+    /// When each resource's code got its final answer.
     pub done: HashMap<String, Duration>,
     /// Codes that ended without an answer: they may have been spent.
     pub unknown: HashMap<String, Duration>,
+    /// Codes that were refused, by the time of the answer.
+    pub refused: Vec<Refused>,
+    pub refuse: Refuse,
+    refusals: BTreeMap<SendId, (Duration, String)>,
     times: Times,
     verdict: Verdict,
     limit: usize,
     throttled_until: Duration,
     foreign_period: Option<Duration>,
-    tickets: HashMap<String, Ticket>,
+    queue_entries: HashMap<String, QueueEntry>,
     turns: HashMap<String, Taken>,
     reports: BTreeMap<(Action, SendId), Report>,
     waiters: HashMap<WaiterId, (Action, String, Duration)>,
@@ -77,12 +96,15 @@ impl World {
             reads: Ledger::default(),
             done: HashMap::new(),
             unknown: HashMap::new(),
+            refused: Vec::new(),
+            refuse: Box::new(|_, _| None),
+            refusals: BTreeMap::new(),
             times,
             verdict,
             limit: if qps == 0 { usize::MAX } else { qps as usize },
             throttled_until: Duration::ZERO,
             foreign_period: None,
-            tickets: HashMap::new(),
+            queue_entries: HashMap::new(),
             turns: HashMap::new(),
             reports: BTreeMap::new(),
             waiters: HashMap::new(),
@@ -94,10 +116,18 @@ impl World {
         world
     }
 
-    pub fn add(&mut self, ticket: Ticket) {
-        self.account.enqueue(ticket.clone(), self.now);
-        self.tickets.insert(ticket.uid.clone(), ticket);
+    pub fn add(&mut self, queue_entry: QueueEntry) {
+        self.account.enqueue(queue_entry.clone(), self.now);
+        self.queue_entries
+            .insert(queue_entry.uid.clone(), queue_entry);
         self.step_by(self.now);
+    }
+
+    /// As `add`, later.
+    pub fn add_at(&mut self, queue_entry: QueueEntry, at: Duration) {
+        self.at(at, Event::Enqueue(queue_entry.uid.clone()));
+        self.queue_entries
+            .insert(queue_entry.uid.clone(), queue_entry);
     }
 
     /// The server throttles every call until then.
@@ -105,7 +135,7 @@ impl World {
         self.throttled_until = until;
     }
 
-    /// Somebody else submits too, once per period.
+    /// Another client submits too, once per period.
     pub fn foreign(&mut self, period: Duration) {
         self.foreign_period = Some(period);
         self.at(self.now, Event::Foreign);
@@ -117,7 +147,7 @@ impl World {
 
     /// Lives until `until`, or until every resource is finished.
     pub fn run(&mut self, until: Duration) {
-        while self.finished() < self.tickets.len()
+        while self.finished() < self.queue_entries.len()
             && let Some(Reverse((at, _, _))) = self.events.peek()
             && *at < until
             && let Some(Reverse((now, _, event))) = self.events.pop()
@@ -142,7 +172,7 @@ impl World {
     fn happen(&mut self, event: Event) {
         let now = self.now;
         match event {
-            // A step that was superseded by an earlier one.
+            // A step that an earlier one superseded.
             Event::Step if self.step_at != Some(now) => return,
             Event::Step => self.step_at = None,
             Event::Foreign => {
@@ -157,8 +187,8 @@ impl World {
             Event::Arrival(action, uid, send) => return self.arrive(action, uid, send),
             Event::Ended(action, uid, send, replied) => self.ended(action, uid, send, replied),
             Event::Enqueue(uid) => {
-                let ticket = self.tickets[&uid].clone();
-                self.account.enqueue(ticket, now);
+                let queue_entry = self.queue_entries[&uid].clone();
+                self.account.enqueue(queue_entry, now);
             }
         }
         self.step();
@@ -189,7 +219,7 @@ impl World {
         match self.account.take_turn(&uid, self.now) {
             Some(turn) => {
                 self.turns.insert(uid.clone(), turn);
-                self.wait(Action::ReadStatus, uid);
+                self.wait(Action::GetPhoneNumberVerificationStatus, uid);
             }
             None => self.at(self.now + ms(1), Event::Enqueue(uid)),
         }
@@ -197,7 +227,9 @@ impl World {
 
     fn wait(&mut self, action: Action, uid: String) {
         let deadline = self.now + s(5);
-        let waiter = self.account.wait_for_slot(action, Priority::Look, deadline);
+        let waiter = self
+            .account
+            .wait_for_slot(action, Priority::Attempt, deadline);
         self.waiters.insert(waiter, (action, uid, self.now));
         self.step_by(self.now);
     }
@@ -206,30 +238,32 @@ impl World {
         let (action, uid, requested_at) = self.waiters.remove(&waiter).unwrap();
         let id = self.turns[&uid].id;
         let stands = match action {
-            Action::ReadStatus => self.account.look(&uid, id, requested_at, at),
-            Action::Verify => self.account.use_turn(&uid, id, requested_at, send),
+            Action::GetPhoneNumberVerificationStatus => {
+                self.account.use_for_preflight(&uid, id, requested_at, at)
+            }
+            Action::ChatappMigrationVerified => self.account.use_turn(&uid, id, requested_at, send),
         };
         if !stands {
             self.account.unsent(action, send, at);
             self.give_back(uid);
             return;
         }
-        let handed = at + Duration::from_micros(200);
+        let handed = at + HANDING;
         self.at(handed, Event::Handed(action, send));
         self.at(handed + self.times.way, Event::Arrival(action, uid, send));
     }
 
-    /// The look is done, the claim is written.
+    /// The evaluation is done, the claim is written.
     fn prepared(&mut self, uid: String) {
-        self.wait(Action::Verify, uid);
+        self.wait(Action::ChatappMigrationVerified, uid);
     }
 
     fn arrive(&mut self, action: Action, uid: String, send: SendId) {
         let now = self.now;
         let phase = now < self.throttled_until;
         let ledger = match action {
-            Action::Verify => &mut self.verify,
-            Action::ReadStatus => &mut self.reads,
+            Action::ChatappMigrationVerified => &mut self.verify,
+            Action::GetPhoneNumberVerificationStatus => &mut self.reads,
         };
         let over = ledger.count(now, self.limit);
         let report = if over || phase {
@@ -239,6 +273,11 @@ impl World {
             (self.verdict)(now, action, &uid)
         };
         ledger.calls.push((now, uid.clone(), report));
+        if (action, report) == (Action::ChatappMigrationVerified, Report::Answered)
+            && let Some(code) = (self.refuse)(now, &self.queue_entries[&uid])
+        {
+            self.refusals.insert(send, (now, code));
+        }
         self.reports.insert((action, send), report);
         let (ended, replied) = match report {
             Report::Unknown => (now - self.times.way + DEADLINE, false),
@@ -252,22 +291,39 @@ impl World {
 
     fn ended(&mut self, action: Action, uid: String, send: SendId, replied: bool) {
         let now = self.now;
-        if replied {
-            self.account.replied(action, send, now);
-        } else {
-            self.account.given_up(action, send, now);
-        }
         let report = self.reports[&(action, send)];
-        self.account.report(action, report, now);
+        match (replied, report) {
+            (true, Report::Throttled { .. }) => self.account.replied_throttled(action, send, now),
+            (true, _) => self.account.replied(action, send, now),
+            (false, _) => self.account.given_up(action, send, now),
+        }
+        match action {
+            Action::GetPhoneNumberVerificationStatus => self.account.report(action, report, now),
+            Action::ChatappMigrationVerified => self.submitted(&uid, send, report),
+        }
         match (action, report) {
-            (Action::Verify, Report::Answered) => {
+            (Action::ChatappMigrationVerified, Report::Answered) => {
                 self.done.insert(uid, now);
             }
-            (Action::Verify, Report::Unknown) => {
+            (Action::ChatappMigrationVerified, Report::Unknown) => {
                 self.unknown.insert(uid, now);
             }
-            (Action::Verify, _) => self.at(now + s(1), Event::Enqueue(uid)),
-            (Action::ReadStatus, _) => self.looked(uid, report),
+            (Action::ChatappMigrationVerified, _) => self.at(now + s(1), Event::Enqueue(uid)),
+            (Action::GetPhoneNumberVerificationStatus, _) => self.looked(uid, report),
+        }
+    }
+
+    fn submitted(&mut self, uid: &str, send: SendId, report: Report) {
+        let refusal = self.refusals.remove(&send);
+        let code = refusal.as_ref().map(|(_, code)| code.as_str());
+        self.account.report_submission(uid, report, code, self.now);
+        if let Some((arrived, _)) = refusal {
+            self.refused.push(Refused {
+                sent: arrived - self.times.way - HANDING,
+                arrived,
+                answered: self.now,
+                queue_entry: self.queue_entries[uid].clone(),
+            });
         }
     }
 

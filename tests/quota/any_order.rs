@@ -1,4 +1,4 @@
-//! What holds for an account whatever happens to it, in any order.
+//! Invariants of an account for any events, in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use phone_migration_operator::quota::{
 };
 use proptest::prelude::*;
 
-use super::{ms, s, ticket};
+use super::{ms, queue_entry, s};
 
 const START: Duration = s(1_000);
 const UIDS: u8 = 12;
@@ -26,6 +26,9 @@ enum Op {
     Advance(u64),
     Active(bool),
     Assume(Cause),
+    /// Claims are refused.
+    LedgerBlocked,
+    LedgerProbed(bool),
 }
 
 fn report() -> impl Strategy<Value = Report> {
@@ -42,7 +45,10 @@ fn report() -> impl Strategy<Value = Report> {
 
 fn op() -> impl Strategy<Value = Op> {
     let uid = 0..UIDS;
-    let action = prop::sample::select(vec![Action::Verify, Action::ReadStatus]);
+    let action = prop::sample::select(vec![
+        Action::ChatappMigrationVerified,
+        Action::GetPhoneNumberVerificationStatus,
+    ]);
     let cause = prop::sample::select(vec![Cause::Account, Cause::Credentials, Cause::Transport]);
     prop_oneof![
         6 => uid.clone().prop_map(Op::Enqueue),
@@ -54,6 +60,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (0u64..15_000).prop_map(Op::Advance),
         1 => any::<bool>().prop_map(Op::Active),
         1 => cause.prop_map(Op::Assume),
+        1 => Just(Op::LedgerBlocked),
+        1 => any::<bool>().prop_map(Op::LedgerProbed),
     ]
 }
 
@@ -61,7 +69,7 @@ struct Case {
     account: Account,
     now: Duration,
     active: bool,
-    /// Who asked for a turn and has neither got nor given up one.
+    /// Resources that asked for a turn and have neither got nor given up one.
     waiting: BTreeSet<u8>,
     turns: BTreeMap<u8, Taken>,
 }
@@ -87,7 +95,7 @@ impl Case {
             Op::Enqueue(uid) => {
                 let standing = self.standing(uid);
                 self.account
-                    .enqueue(ticket(&format!("ns{}", uid % 3), &name(uid)), now);
+                    .enqueue(queue_entry(&format!("ns{}", uid % 3), &name(uid)), now);
                 if !standing {
                     self.waiting.insert(uid);
                 }
@@ -118,6 +126,8 @@ impl Case {
                 self.account.set_active(active, now);
             }
             Op::Assume(cause) => self.account.assume_hold(cause, now + s(20), now),
+            Op::LedgerBlocked => self.account.hold_ledger(now),
+            Op::LedgerProbed(passed) => self.account.ledger_probed(passed, now),
         }
     }
 
@@ -133,9 +143,9 @@ impl Case {
             return false;
         };
         let now = self.now;
-        let waiter = self
-            .account
-            .wait_for_slot(Action::Verify, Priority::Look, now);
+        let waiter =
+            self.account
+                .wait_for_slot(Action::ChatappMigrationVerified, Priority::Attempt, now);
         let effects = self.step();
         let send = effects.iter().find_map(|effect| match effect {
             Effect::Slot {
@@ -144,7 +154,8 @@ impl Case {
             Effect::Slot { .. } | Effect::Wake(_) | Effect::Late(_) => None,
         });
         let Some(send) = send else {
-            self.account.cancel_wait(Action::Verify, waiter);
+            self.account
+                .cancel_wait(Action::ChatappMigrationVerified, waiter);
             self.account.drop_turn(&name(uid), turn.id, now);
             return false;
         };
@@ -157,10 +168,13 @@ impl Case {
             "a submission during a hold that reads probe"
         );
         if used {
-            self.account.replied(Action::Verify, send, now);
-            self.account.report(Action::Verify, report, now);
+            self.account
+                .replied(Action::ChatappMigrationVerified, send, now);
+            self.account
+                .report(Action::ChatappMigrationVerified, report, now);
         } else {
-            self.account.unsent(Action::Verify, send, now);
+            self.account
+                .unsent(Action::ChatappMigrationVerified, send, now);
             self.account.drop_turn(&name(uid), turn.id, now);
         }
         used
@@ -177,7 +191,7 @@ impl Case {
             if let Effect::Wake(key) = effect {
                 let uid: u8 = key.name.trim_start_matches("name-").parse().unwrap();
                 if !self.account.is_waiting(&name(uid)) {
-                    // Its turn ran out: it has been told, and asks again if it wants.
+                    // Its turn ran out: it was woken, and may ask again.
                     assert!(self.waiting.remove(&uid), "woken for nothing");
                 }
             }
@@ -190,9 +204,10 @@ impl Case {
         if !self.active || after.paused_until.is_some() {
             assert_eq!(granted, 0, "granted while inactive or paused");
         }
-        if after.hold.is_some() {
+        if let Some(hold) = after.hold {
+            let probes = usize::from(hold.cause != Cause::Ledger);
             assert!(
-                granted <= 1 && after.outstanding <= 1,
+                granted <= probes && after.outstanding <= probes,
                 "more than a probe in a hold"
             );
         }
@@ -204,9 +219,10 @@ impl Case {
         step.effects
     }
 
-    /// Everything is well from now on: everybody gets through in bounded time.
+    /// No more faults from now on: every resource gets through in bounded time.
     fn drain(&mut self) {
         self.apply(Op::Active(true));
+        self.apply(Op::LedgerProbed(true));
         for uid in 0..UIDS {
             self.apply(Op::Enqueue(uid));
         }
@@ -225,8 +241,11 @@ impl Case {
                     continue;
                 };
                 if turn.kind == TurnKind::ProbeRead {
-                    self.account
-                        .report(Action::ReadStatus, Report::Answered, self.now);
+                    self.account.report(
+                        Action::GetPhoneNumberVerificationStatus,
+                        Report::Answered,
+                        self.now,
+                    );
                 }
                 if self.use_turn(uid, Report::Answered) {
                     left.remove(&uid);

@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use phone_migration_operator::api::object_key::ObjectKey;
 use phone_migration_operator::quota::dispatcher::ReadClock;
 use phone_migration_operator::quota::{
-    Action, BlockCause, Cause, NoSlot, ObjectKey, Priority, Quota, Report, Settings, Slot, TurnKind,
+    Action, BlockCause, Cause, NoSlot, Priority, Quota, Report, Settings, Slot, TurnKind,
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::sim::worst_second;
-use super::{ms, s, ticket};
+use super::{ms, queue_entry, s};
 
 const BASE: Duration = s(1_000);
 
@@ -56,7 +57,7 @@ impl Fixture {
 
 pub async fn slot(quota: &Quota, action: Action) -> Slot {
     quota
-        .slot(action, Priority::Look, s(60))
+        .slot(action, Priority::Attempt, s(60))
         .await
         .expect("a slot")
 }
@@ -64,8 +65,8 @@ pub async fn slot(quota: &Quota, action: Action) -> Slot {
 #[tokio::test(start_paused = true)]
 async fn a_resource_goes_from_ticket_to_reply() {
     let mut f = start(10);
-    f.quota.enqueue(ticket("a", "x"));
-    f.quota.enqueue(ticket("a", "x"));
+    f.quota.enqueue(queue_entry("a", "x"));
+    f.quota.enqueue(queue_entry("a", "x"));
     assert!(f.quota.is_waiting("x"));
     assert_eq!(f.next_woken().await, "x");
     let mut turn = f.quota.take_turn("x").expect("the turn");
@@ -73,24 +74,26 @@ async fn a_resource_goes_from_ticket_to_reply() {
     assert_eq!(turn.kind(), TurnKind::Normal);
     assert_eq!(turn.waited(), s(0));
 
-    let mut look = slot(&f.quota, Action::ReadStatus).await;
+    let mut look = slot(&f.quota, Action::GetPhoneNumberVerificationStatus).await;
     assert_eq!(
         look.sent_at(),
         BASE + s(1) + ms(11),
         "after the silent window, not later"
     );
-    assert!(turn.looks(&look));
+    assert!(turn.use_for_preflight(&look));
     look.replied(look.sent_at() + ms(5));
-    f.quota.report(Action::ReadStatus, Report::Answered);
+    f.quota
+        .report(Action::GetPhoneNumberVerificationStatus, Report::Answered);
 
-    let mut send = slot(&f.quota, Action::Verify).await;
+    let mut send = slot(&f.quota, Action::ChatappMigrationVerified).await;
     assert!(turn.is_valid());
-    assert!(turn.used(&send));
+    assert!(turn.use_for_submission(&send));
     assert!(!turn.is_valid());
-    assert!(!turn.used(&send), "once");
+    assert!(!turn.use_for_submission(&send), "once");
     send.handed(send.sent_at() + ms(1));
     send.replied(send.sent_at() + ms(5));
-    f.quota.report(Action::Verify, Report::Answered);
+    f.quota
+        .report(Action::ChatappMigrationVerified, Report::Answered);
     let stats = f.quota.stats();
     assert_eq!((stats.queued, stats.granted, stats.outstanding), (0, 0, 0));
     assert_eq!((stats.hold, stats.paused_until), (None, None));
@@ -102,7 +105,7 @@ async fn slots_come_when_the_pacer_says_and_not_a_moment_earlier() {
     let f = start(10);
     let mut sent = Vec::new();
     for _ in 0..60 {
-        let mut slot = slot(&f.quota, Action::Verify).await;
+        let mut slot = slot(&f.quota, Action::ChatappMigrationVerified).await;
         slot.handed(slot.sent_at());
         sent.push(slot.sent_at());
         tokio::spawn(async move {
@@ -114,12 +117,14 @@ async fn slots_come_when_the_pacer_says_and_not_a_moment_earlier() {
     for pair in sent.windows(2) {
         assert!(pair[1] - pair[0] >= ms(80));
     }
-    for eleven in sent.windows(11) {
+    for (n, eleven) in sent.windows(11).enumerate() {
         let distance = eleven[10] - eleven[0];
         assert!(distance >= s(1) + ms(11), "{distance:?}");
+        // Until ten round trips are known; then the timer's resolution.
+        let most = if n < 10 { ms(101) } else { ms(14) };
         assert!(
-            distance <= s(1) + ms(14),
-            "more than the timer's resolution late: {distance:?}"
+            distance <= s(1) + most,
+            "later than it need be: {distance:?}"
         );
     }
     assert_eq!(worst_second(&sent), 10);
@@ -129,7 +134,10 @@ async fn slots_come_when_the_pacer_says_and_not_a_moment_earlier() {
 async fn a_wait_ends_when_its_time_is_up() {
     let f = start(10);
     let before = Instant::now();
-    let late = f.quota.slot(Action::Verify, Priority::Look, ms(200)).await;
+    let late = f
+        .quota
+        .slot(Action::ChatappMigrationVerified, Priority::Attempt, ms(200))
+        .await;
     assert_eq!(late.err(), Some(NoSlot::Late));
     let waited = before.elapsed();
     assert!(waited >= ms(200) && waited <= ms(203), "{waited:?}");
@@ -139,21 +147,24 @@ async fn a_wait_ends_when_its_time_is_up() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_holds_both_actions_until_its_end() {
     let f = start(10);
-    drop(slot(&f.quota, Action::Verify).await);
+    drop(slot(&f.quota, Action::ChatappMigrationVerified).await);
     f.quota.report(
-        Action::Verify,
+        Action::ChatappMigrationVerified,
         Report::Throttled {
             retry_after: Some(s(20)),
         },
     );
     let end = f.quota.paused_until().expect("a pause");
-    for action in [Action::ReadStatus, Action::Verify] {
+    for action in [
+        Action::GetPhoneNumberVerificationStatus,
+        Action::ChatappMigrationVerified,
+    ] {
         let late = f.quota.slot(action, Priority::BeforeRecord, s(5)).await;
         assert_eq!(late.err(), Some(NoSlot::Late));
     }
     let (read, verify) = tokio::join!(
-        slot(&f.quota, Action::ReadStatus),
-        slot(&f.quota, Action::Verify)
+        slot(&f.quota, Action::GetPhoneNumberVerificationStatus),
+        slot(&f.quota, Action::ChatappMigrationVerified)
     );
     for slot in [read, verify] {
         assert!(slot.sent_at() >= end && slot.sent_at() <= end + ms(2));
@@ -165,11 +176,16 @@ async fn a_pause_holds_both_actions_until_its_end() {
 async fn who_stops_waiting_takes_no_slot() {
     let f = start(1);
     // The first gives up while it waits, the second in the moment of its slot.
-    let impatient = tokio::time::timeout(ms(100), slot(&f.quota, Action::Verify)).await;
+    let impatient =
+        tokio::time::timeout(ms(100), slot(&f.quota, Action::ChatappMigrationVerified)).await;
     assert!(impatient.is_err());
     assert_eq!(f.quota.stats().verify.waiting, 0);
     {
-        let mut waiting = pin!(f.quota.slot(Action::Verify, Priority::Look, s(60)));
+        let mut waiting = pin!(f.quota.slot(
+            Action::ChatappMigrationVerified,
+            Priority::Attempt,
+            s(60)
+        ));
         std::future::poll_fn(|cx| {
             assert!(waiting.as_mut().poll(cx).is_pending());
             Poll::Ready(())
@@ -184,7 +200,7 @@ async fn who_stops_waiting_takes_no_slot() {
     }
     // A second must have passed since the last send: nothing was sent.
     let before = Instant::now();
-    let _slot = slot(&f.quota, Action::Verify).await;
+    let _slot = slot(&f.quota, Action::ChatappMigrationVerified).await;
     assert!(before.elapsed() < ms(900), "{:?}", before.elapsed());
 }
 
@@ -192,7 +208,11 @@ async fn who_stops_waiting_takes_no_slot() {
 async fn the_end_of_the_task_ends_the_waits() {
     let f = start(10);
     {
-        let mut waiting = pin!(f.quota.slot(Action::Verify, Priority::Look, s(60)));
+        let mut waiting = pin!(f.quota.slot(
+            Action::ChatappMigrationVerified,
+            Priority::Attempt,
+            s(60)
+        ));
         std::future::poll_fn(|cx| {
             assert!(waiting.as_mut().poll(cx).is_pending());
             Poll::Ready(())
@@ -204,7 +224,9 @@ async fn the_end_of_the_task_ends_the_waits() {
             .expect("an end");
         assert_eq!(ended.err(), Some(NoSlot::Stopped));
     }
-    let late = f.quota.slot(Action::Verify, Priority::Look, s(60));
+    let late = f
+        .quota
+        .slot(Action::ChatappMigrationVerified, Priority::Attempt, s(60));
     let late = tokio::time::timeout(s(3_600), late).await.expect("an end");
     assert_eq!(late.err(), Some(NoSlot::Stopped));
 }
@@ -213,16 +235,16 @@ async fn the_end_of_the_task_ends_the_waits() {
 async fn a_dropped_turn_wakes_the_next_and_an_untaken_one_asks_again() {
     let mut f = start(1);
     for uid in ["x", "y", "z"] {
-        f.quota.enqueue(ticket("a", uid));
+        f.quota.enqueue(queue_entry("a", uid));
     }
     assert_eq!(f.next_woken().await, "x");
     assert_eq!(f.next_woken().await, "y");
     drop(f.quota.take_turn("x").expect("a turn"));
     assert_eq!(f.next_woken().await, "z");
-    // `y` and `z` do not come: they are told to ask again.
+    // `y` and `z` do not come: they are woken to ask again.
     assert_eq!(f.next_woken().await, "y");
     assert!(!f.quota.is_waiting("y"));
-    f.quota.enqueue(ticket("a", "y"));
+    f.quota.enqueue(queue_entry("a", "y"));
     assert_eq!(f.next_woken().await, "z");
     assert_eq!(f.next_woken().await, "y");
     assert!(f.quota.take_turn("y").is_some());
@@ -233,24 +255,27 @@ async fn a_hold_is_probed_by_one_and_ends_for_all() {
     let mut f = start(10);
     f.quota.assume_hold(Cause::Credentials, BASE + s(30));
     for uid in ["x", "y", "z"] {
-        f.quota.enqueue(ticket("a", uid));
+        f.quota.enqueue(queue_entry("a", uid));
     }
     let before = Instant::now();
     assert_eq!(f.next_woken().await, "x");
     assert!(before.elapsed() >= s(30));
     let turn = f.quota.take_turn("x").expect("the probe");
     assert_eq!(turn.kind(), TurnKind::ProbeRead);
-    f.quota
-        .report(Action::ReadStatus, Report::Blocked(BlockCause::Credentials));
+    f.quota.report(
+        Action::GetPhoneNumberVerificationStatus,
+        Report::Blocked(BlockCause::Credentials),
+    );
     assert!(!turn.is_valid());
     drop(turn);
     let hold = f.quota.hold().expect("a hold");
     assert_eq!(hold.cause, Cause::Credentials);
     // New credentials: no need to wait.
-    f.quota.probe_now();
+    f.quota.credentials_changed();
     assert_eq!(f.next_woken().await, "y");
     let turn = f.quota.take_turn("y").expect("the probe");
-    f.quota.report(Action::ReadStatus, Report::Answered);
+    f.quota
+        .report(Action::GetPhoneNumberVerificationStatus, Report::Answered);
     assert!(turn.is_valid());
     assert_eq!(f.quota.hold(), None);
     drop(turn);
@@ -261,17 +286,17 @@ async fn a_hold_is_probed_by_one_and_ends_for_all() {
 async fn a_standby_grants_no_turns_and_a_new_leader_is_silent() {
     let mut f = start(10);
     f.quota.set_active(false);
-    f.quota.enqueue(ticket("a", "x"));
+    f.quota.enqueue(queue_entry("a", "x"));
     tokio::time::sleep(s(100)).await;
     assert!(f.woken.is_empty());
     f.quota.new_leader();
     f.quota.set_active(true);
     assert_eq!(f.next_woken().await, "x");
-    let slot = slot(&f.quota, Action::Verify).await;
+    let slot = slot(&f.quota, Action::ChatappMigrationVerified).await;
     assert_eq!(slot.sent_at(), BASE + s(101) + ms(11));
 }
 
-/// The dispatcher sleeps: with work that cannot go on yet, and without any.
+/// The dispatcher sleeps: with blocked work, and without any work.
 #[tokio::test(start_paused = true)]
 async fn the_task_does_not_poll() {
     let (wake, mut woken) = mpsc::unbounded_channel();
@@ -292,20 +317,20 @@ async fn the_task_does_not_poll() {
             tokio::time::sleep(s(3_600)).await;
             println!("{} polls in an idle hour", polls.get());
             assert!(polls.get() <= 2, "{}", polls.get());
-            // Held for five minutes, with tickets and waiters.
+            // Held for five minutes, with queue entries and waiters.
             quota.assume_hold(Cause::Clock, BASE + s(3_900));
             quota.report(
-                Action::Verify,
+                Action::ChatappMigrationVerified,
                 Report::Throttled {
                     retry_after: Some(s(120)),
                 },
             );
             for i in 0..100 {
-                quota.enqueue(ticket("a", &i.to_string()));
+                quota.enqueue(queue_entry("a", &i.to_string()));
             }
             let before = polls.get();
             let (late, ()) = tokio::join!(
-                quota.slot(Action::Verify, Priority::Look, s(60)),
+                quota.slot(Action::ChatappMigrationVerified, Priority::Attempt, s(60)),
                 tokio::time::sleep(s(290))
             );
             assert!(late.is_err());

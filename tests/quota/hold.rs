@@ -1,10 +1,9 @@
-//! The hold as a table, its back-off, and what holds for any sequence of reports.
+//! The hold as a table, its back-off, and its invariants for any sequence of reports.
 
 use std::time::Duration;
 
-use phone_migration_operator::quota::hold::{
-    Cause, Change, FIRST_BACK_OFF, Hold, MAX_BACK_OFF, ProbeKind,
-};
+use phone_migration_operator::back_off;
+use phone_migration_operator::quota::hold::{ASKED_EVERY, Cause, Change, Hold, ProbeKind};
 use phone_migration_operator::quota::{Action, BlockCause, Report};
 use proptest::prelude::*;
 
@@ -31,13 +30,14 @@ fn probed(cause: Option<Cause>) -> Hold {
     let mut hold = Hold::new();
     if let Some(cause) = cause {
         let (action, report) = match cause {
-            Cause::Credentials => (Action::ReadStatus, CREDENTIALS),
-            Cause::Clock => (Action::Verify, CLOCK),
-            Cause::Account => (Action::Verify, ACCOUNT),
-            Cause::Transport => (Action::Verify, Report::NotSent),
+            Cause::Ledger | Cause::Brake => panic!("no report begins it"),
+            Cause::Credentials => (Action::GetPhoneNumberVerificationStatus, CREDENTIALS),
+            Cause::Clock => (Action::ChatappMigrationVerified, CLOCK),
+            Cause::Account => (Action::ChatappMigrationVerified, ACCOUNT),
+            Cause::Transport => (Action::ChatappMigrationVerified, Report::NotSent),
         };
         assert_eq!(
-            hold.report(action, report, NOW - FIRST_BACK_OFF),
+            hold.report(action, report, NOW - back_off::FIRST),
             Change::Started
         );
         let kind = hold.probe_due(NOW).unwrap();
@@ -50,8 +50,7 @@ fn cause(hold: &Hold) -> Option<Cause> {
     hold.view().map(|view| view.cause)
 }
 
-/// For each state: the reports in the order of `REPORTS`, what they do, and the state
-/// after it.
+/// For each state: the reports in the order of `REPORTS`, their effect, and the state after it.
 #[test]
 fn table_of_reports() {
     use Change as C;
@@ -71,8 +70,8 @@ fn table_of_reports() {
             (C::ProbeFailed, stays),
         ]
     };
-    // A call that was out when the hold began says nothing new about it, but names
-    // the cause if it is a definite answer.
+    // A call that was in flight when the hold began says nothing new about it, but names the cause
+    // if it is a definite answer.
     let in_flight = |stays: Option<Cause>| -> Row {
         [
             (C::None, stays),
@@ -87,7 +86,7 @@ fn table_of_reports() {
     let table: [(Option<Cause>, Action, Row); 10] = [
         (
             None,
-            Action::Verify,
+            Action::ChatappMigrationVerified,
             [
                 (C::None, None),
                 (C::None, None),
@@ -100,7 +99,7 @@ fn table_of_reports() {
         ),
         (
             None,
-            Action::ReadStatus,
+            Action::GetPhoneNumberVerificationStatus,
             [
                 (C::None, None),
                 (C::None, None),
@@ -113,7 +112,7 @@ fn table_of_reports() {
         ),
         (
             ACCOUNT,
-            Action::Verify,
+            Action::ChatappMigrationVerified,
             [
                 (C::SubmissionsPass, None),
                 (C::ProbeFailed, ACCOUNT),
@@ -126,7 +125,7 @@ fn table_of_reports() {
         ),
         (
             ACCOUNT,
-            Action::ReadStatus,
+            Action::GetPhoneNumberVerificationStatus,
             [
                 (C::None, ACCOUNT),
                 (C::None, ACCOUNT),
@@ -137,12 +136,32 @@ fn table_of_reports() {
                 (C::None, ACCOUNT),
             ],
         ),
-        (CREDENTIALS, Action::ReadStatus, by_read(CREDENTIALS)),
-        (CLOCK, Action::ReadStatus, by_read(CLOCK)),
-        (TRANSPORT, Action::ReadStatus, by_read(TRANSPORT)),
-        (CREDENTIALS, Action::Verify, in_flight(CREDENTIALS)),
-        (CLOCK, Action::Verify, in_flight(CLOCK)),
-        (TRANSPORT, Action::Verify, in_flight(TRANSPORT)),
+        (
+            CREDENTIALS,
+            Action::GetPhoneNumberVerificationStatus,
+            by_read(CREDENTIALS),
+        ),
+        (
+            CLOCK,
+            Action::GetPhoneNumberVerificationStatus,
+            by_read(CLOCK),
+        ),
+        (
+            TRANSPORT,
+            Action::GetPhoneNumberVerificationStatus,
+            by_read(TRANSPORT),
+        ),
+        (
+            CREDENTIALS,
+            Action::ChatappMigrationVerified,
+            in_flight(CREDENTIALS),
+        ),
+        (CLOCK, Action::ChatappMigrationVerified, in_flight(CLOCK)),
+        (
+            TRANSPORT,
+            Action::ChatappMigrationVerified,
+            in_flight(TRANSPORT),
+        ),
     ];
     for (before, action, row) in table {
         for (report, (change, after)) in REPORTS.into_iter().zip(row) {
@@ -158,17 +177,29 @@ fn table_of_reports() {
 #[test]
 fn back_off_doubles_from_5_s_to_5_min_by_failed_probes_only() {
     for (held, action, failure) in [
-        (Cause::Credentials, Action::ReadStatus, CREDENTIALS),
-        (Cause::Clock, Action::ReadStatus, CLOCK),
-        (Cause::Transport, Action::ReadStatus, Report::Unknown),
-        (Cause::Account, Action::Verify, ACCOUNT),
+        (
+            Cause::Credentials,
+            Action::GetPhoneNumberVerificationStatus,
+            CREDENTIALS,
+        ),
+        (
+            Cause::Clock,
+            Action::GetPhoneNumberVerificationStatus,
+            CLOCK,
+        ),
+        (
+            Cause::Transport,
+            Action::GetPhoneNumberVerificationStatus,
+            Report::Unknown,
+        ),
+        (Cause::Account, Action::ChatappMigrationVerified, ACCOUNT),
     ] {
         let mut hold = probed(Some(held));
         let mut now = NOW;
         for seconds in [10, 20, 40, 80, 160, 300, 300, 300] {
             now += ms(70);
             assert_eq!(hold.report(action, failure, now), Change::ProbeFailed);
-            // The same from calls that were out, or observers: no news.
+            // The same from calls that were in flight, or from observers: no change.
             assert_eq!(hold.report(action, failure, now + s(1)), Change::None);
             let next = now + s(seconds);
             assert_eq!(hold.view().unwrap().next_probe, next, "{held:?}");
@@ -201,21 +232,33 @@ fn who_probes() {
 fn three_submissions_in_a_row_without_an_answer_hold_the_transport() {
     for reset in [Report::Answered, THROTTLED, ACCOUNT, CREDENTIALS, CLOCK] {
         let mut hold = Hold::new();
-        hold.report(Action::Verify, Report::Unknown, NOW);
-        hold.report(Action::Verify, Report::Unknown, NOW);
-        hold.report(Action::Verify, reset, NOW);
-        // Whatever that started is ended by what ends it.
-        hold.report(Action::ReadStatus, Report::Answered, NOW);
-        hold.report(Action::Verify, Report::Answered, NOW);
-        hold.report(Action::Verify, Report::Unknown, NOW);
-        hold.report(Action::Verify, Report::Unknown, NOW);
+        hold.report(Action::ChatappMigrationVerified, Report::Unknown, NOW);
+        hold.report(Action::ChatappMigrationVerified, Report::Unknown, NOW);
+        hold.report(Action::ChatappMigrationVerified, reset, NOW);
+        // Ends any hold that the report started.
+        hold.report(
+            Action::GetPhoneNumberVerificationStatus,
+            Report::Answered,
+            NOW,
+        );
+        hold.report(Action::ChatappMigrationVerified, Report::Answered, NOW);
+        hold.report(Action::ChatappMigrationVerified, Report::Unknown, NOW);
+        hold.report(Action::ChatappMigrationVerified, Report::Unknown, NOW);
         assert_eq!(cause(&hold), None, "{reset:?}");
         // Reads are not counted, and reset nothing.
-        hold.report(Action::ReadStatus, Report::Unknown, NOW);
-        hold.report(Action::ReadStatus, Report::Answered, NOW);
+        hold.report(
+            Action::GetPhoneNumberVerificationStatus,
+            Report::Unknown,
+            NOW,
+        );
+        hold.report(
+            Action::GetPhoneNumberVerificationStatus,
+            Report::Answered,
+            NOW,
+        );
         assert_eq!(cause(&hold), None);
         assert_eq!(
-            hold.report(Action::Verify, Report::Unknown, NOW),
+            hold.report(Action::ChatappMigrationVerified, Report::Unknown, NOW),
             Change::Started
         );
         assert_eq!(cause(&hold), Some(Cause::Transport));
@@ -226,28 +269,36 @@ fn three_submissions_in_a_row_without_an_answer_hold_the_transport() {
 fn reads_that_pass_do_not_reset_what_submissions_showed() {
     let mut hold = Hold::new();
     for _ in 0..3 {
-        hold.report(Action::Verify, Report::Unknown, NOW);
+        hold.report(Action::ChatappMigrationVerified, Report::Unknown, NOW);
     }
     let mut now = NOW;
     for seconds in [10, 20, 40, 80, 160, 300, 300] {
         assert_eq!(
-            hold.report(Action::ReadStatus, Report::Answered, now),
+            hold.report(
+                Action::GetPhoneNumberVerificationStatus,
+                Report::Answered,
+                now
+            ),
             Change::ReadsPass
         );
-        // One more is enough now, and it waits longer than the last time.
+        // One more failure is enough now, and the wait is longer than the last time.
         now += s(10);
         assert_eq!(
-            hold.report(Action::Verify, Report::Unknown, now),
+            hold.report(Action::ChatappMigrationVerified, Report::Unknown, now),
             Change::Started
         );
         assert_eq!(hold.view().unwrap().next_probe, now + s(seconds));
     }
-    hold.report(Action::ReadStatus, Report::Answered, now);
-    hold.report(Action::Verify, Report::Answered, now);
-    hold.report(Action::Verify, Report::NotSent, now);
+    hold.report(
+        Action::GetPhoneNumberVerificationStatus,
+        Report::Answered,
+        now,
+    );
+    hold.report(Action::ChatappMigrationVerified, Report::Answered, now);
+    hold.report(Action::ChatappMigrationVerified, Report::NotSent, now);
     assert_eq!(
         hold.view().unwrap().next_probe,
-        now + FIRST_BACK_OFF,
+        now + back_off::FIRST,
         "all forgotten"
     );
 }
@@ -255,30 +306,102 @@ fn reads_that_pass_do_not_reset_what_submissions_showed() {
 #[test]
 fn a_remembered_back_off_fades() {
     let mut hold = probed(Some(Cause::Transport));
-    hold.report(Action::ReadStatus, Report::Answered, NOW);
+    hold.report(
+        Action::GetPhoneNumberVerificationStatus,
+        Report::Answered,
+        NOW,
+    );
     let later = NOW + s(601);
-    hold.report(Action::Verify, Report::NotSent, later);
-    assert_eq!(hold.view().unwrap().next_probe, later + FIRST_BACK_OFF);
+    hold.report(Action::ChatappMigrationVerified, Report::NotSent, later);
+    assert_eq!(hold.view().unwrap().next_probe, later + back_off::FIRST);
 }
 
 #[test]
 fn an_account_hold_waits_underneath() {
     let mut hold = probed(Some(Cause::Account));
-    hold.report(Action::Verify, Report::NotSent, NOW);
+    hold.report(Action::ChatappMigrationVerified, Report::NotSent, NOW);
     assert_eq!(cause(&hold), Some(Cause::Transport));
     assert_eq!(hold.probe_due(NOW + s(5)), Some(ProbeKind::Read));
     hold.probe_started(ProbeKind::Read, NOW + s(5));
     assert_eq!(
-        hold.report(Action::ReadStatus, Report::Answered, NOW + s(6)),
+        hold.report(
+            Action::GetPhoneNumberVerificationStatus,
+            Report::Answered,
+            NOW + s(6)
+        ),
         Change::ReadsPass
     );
     assert_eq!(cause(&hold), Some(Cause::Account));
     assert_eq!(hold.probe_due(NOW + s(6)), Some(ProbeKind::Attempt));
-    // Also when it is found out while the other stands.
+    // Also when it is found during the other hold.
     let mut hold = probed(Some(Cause::Credentials));
-    assert_eq!(hold.report(Action::Verify, ACCOUNT, NOW), Change::None);
-    hold.report(Action::ReadStatus, Report::Answered, NOW);
+    assert_eq!(
+        hold.report(Action::ChatappMigrationVerified, ACCOUNT, NOW),
+        Change::None
+    );
+    hold.report(
+        Action::GetPhoneNumberVerificationStatus,
+        Report::Answered,
+        NOW,
+    );
     assert_eq!(cause(&hold), Some(Cause::Account));
+}
+
+/// No call helps against it, and no call ends it.
+#[test]
+fn a_ledger_hold_is_probed_and_ended_from_outside_only() {
+    let mut hold = Hold::new();
+    assert_eq!(hold.ledger_probe_at(), None);
+    hold.ledger_probed(false, NOW);
+    assert_eq!(hold.view(), None, "nothing to probe");
+    assert_eq!(hold.ledger_blocked(NOW), Change::Started);
+    assert_eq!(hold.ledger_blocked(NOW + s(1)), Change::None);
+    let mut now = NOW;
+    for seconds in [5, 10, 20, 40, 80, 160, 300, 300] {
+        assert_eq!(cause(&hold), Some(Cause::Ledger));
+        assert_eq!(hold.ledger_probe_at(), Some(now + s(seconds)));
+        assert_eq!(hold.next_event(), Some(now + s(seconds)));
+        assert_eq!(hold.probe_due(now + s(3_600)), None, "no turn probes it");
+        for action in [
+            Action::ChatappMigrationVerified,
+            Action::GetPhoneNumberVerificationStatus,
+        ] {
+            hold.report(action, Report::Answered, now);
+        }
+        now += s(seconds);
+        hold.ledger_probed(false, now);
+    }
+    hold.ledger_probed(true, now);
+    assert_eq!((hold.view(), hold.ledger_probe_at()), (None, None));
+    assert_eq!(hold.ledger_blocked(now), Change::Started);
+    assert_eq!(hold.ledger_probe_at(), Some(now + back_off::FIRST));
+}
+
+#[test]
+fn the_other_holds_wait_under_a_ledger_hold() {
+    for held in [
+        Cause::Credentials,
+        Cause::Clock,
+        Cause::Transport,
+        Cause::Account,
+    ] {
+        // Its probe is in flight when ledgers become unwritable.
+        let mut hold = probed(Some(held));
+        assert_eq!(hold.ledger_blocked(NOW), Change::Started);
+        assert_eq!(cause(&hold), Some(Cause::Ledger));
+        assert_eq!(hold.probe_due(NOW + s(3_600)), None);
+        assert!(!hold.expire(NOW + s(3_600)), "no probe is out");
+        hold.ledger_probed(true, NOW + s(60));
+        assert_eq!(cause(&hold), Some(held));
+        assert!(hold.probe_due(NOW + s(60)).is_some());
+    }
+    // A cause that is found meanwhile, by a call in flight or by an observer, holds after it.
+    let mut hold = Hold::new();
+    hold.ledger_blocked(NOW);
+    hold.report(Action::GetPhoneNumberVerificationStatus, CREDENTIALS, NOW);
+    assert_eq!(cause(&hold), Some(Cause::Ledger));
+    hold.ledger_probed(true, NOW + s(5));
+    assert_eq!(cause(&hold), Some(Cause::Credentials));
 }
 
 #[test]
@@ -306,22 +429,122 @@ fn a_probe_that_comes_back_unused_or_never_is_made_by_another() {
     assert!(!hold.expire(NOW + s(62)));
     assert_eq!(hold.next_event(), Some(NOW + s(63)));
     assert!(hold.expire(NOW + s(63)));
-    // It showed nothing, so the back-off has not grown.
+    // The probe showed nothing, so the back-off has not grown.
     assert_eq!(
         hold.view().unwrap().next_probe,
-        NOW + s(63) + FIRST_BACK_OFF
+        NOW + s(63) + back_off::FIRST
     );
 }
 
 #[test]
 fn new_credentials_are_probed_at_once() {
     let mut hold = probed(Some(Cause::Credentials));
-    hold.report(Action::ReadStatus, CREDENTIALS, NOW);
-    hold.probe_now(NOW + s(1));
+    hold.report(Action::GetPhoneNumberVerificationStatus, CREDENTIALS, NOW);
+    hold.credentials_changed(NOW + s(1));
     assert_eq!(hold.probe_due(NOW + s(1)), Some(ProbeKind::Read));
     let mut free = Hold::new();
-    free.probe_now(NOW);
+    free.credentials_changed(NOW);
     assert_eq!(free.view(), None);
+}
+
+/// Fails one probe after another by a status read, from `NOW` on.
+fn fail(hold: &mut Hold, at: Duration) {
+    let kind = hold.probe_due(at).expect("a probe is due");
+    hold.probe_started(kind, at);
+    assert_eq!(
+        hold.report(
+            Action::GetPhoneNumberVerificationStatus,
+            CREDENTIALS,
+            at + ms(50)
+        ),
+        Change::ProbeFailed
+    );
+}
+
+#[test]
+fn a_person_may_ask_for_one_probe_every_five_seconds_and_changes_no_back_off() {
+    let mut hold = probed(Some(Cause::Credentials));
+    hold.report(
+        Action::GetPhoneNumberVerificationStatus,
+        CREDENTIALS,
+        NOW + ms(50),
+    );
+    let regular = NOW + ms(50) + back_off::FIRST * 2;
+    assert_eq!(hold.view().unwrap().next_probe, regular);
+    // However often, and by however many resources.
+    for asked in [ms(100), ms(200), s(3)] {
+        hold.request_probe(NOW + asked);
+        assert_eq!(hold.view().unwrap().next_probe, NOW + ASKED_EVERY);
+    }
+    fail(&mut hold, NOW + s(5));
+    assert_eq!(
+        hold.view().unwrap().next_probe,
+        NOW + s(5) + ms(50) + back_off::FIRST * 2,
+        "the probe that was asked for does not make the others rarer"
+    );
+    hold.request_probe(NOW + s(12));
+    fail(&mut hold, NOW + s(12));
+    // The regular one does.
+    fail(&mut hold, NOW + s(23));
+    assert_eq!(
+        hold.view().unwrap().next_probe,
+        NOW + s(23) + ms(50) + back_off::FIRST * 4
+    );
+    let mut free = Hold::new();
+    free.request_probe(NOW);
+    assert_eq!((free.view(), free.next_event()), (None, None));
+}
+
+/// It left before the repair, so its report changes nothing.
+#[test]
+fn a_probe_that_is_out_when_another_is_asked_for_is_followed_by_it() {
+    type Ask = fn(&mut Hold, Duration);
+    let cases: [(Ask, Duration); 2] = [
+        (Hold::request_probe, ASKED_EVERY),
+        (Hold::credentials_changed, ms(10)),
+    ];
+    for (ask, due) in cases {
+        let mut hold = probed(Some(Cause::Credentials));
+        ask(&mut hold, NOW + ms(10));
+        assert_eq!(hold.probe_due(NOW + s(9)), None, "one at a time");
+        hold.report(
+            Action::GetPhoneNumberVerificationStatus,
+            CREDENTIALS,
+            NOW + ms(50),
+        );
+        assert_eq!(hold.view().unwrap().next_probe, NOW + due);
+        let mut hold = probed(Some(Cause::Account));
+        ask(&mut hold, NOW + ms(10));
+        hold.report(Action::ChatappMigrationVerified, THROTTLED, NOW + ms(50));
+        assert_eq!(hold.view().unwrap().next_probe, NOW + due);
+        let mut hold = probed(Some(Cause::Account));
+        ask(&mut hold, NOW + ms(10));
+        assert!(hold.expire(NOW + s(60)));
+        assert_eq!(hold.view().unwrap().next_probe, NOW + due);
+        // The report that ends the hold uses up the request too.
+        let mut hold = probed(Some(Cause::Credentials));
+        ask(&mut hold, NOW + ms(10));
+        hold.report(
+            Action::GetPhoneNumberVerificationStatus,
+            Report::Answered,
+            NOW + ms(50),
+        );
+        hold.report(
+            Action::GetPhoneNumberVerificationStatus,
+            CREDENTIALS,
+            NOW + s(1),
+        );
+        assert!(hold.view().unwrap().next_probe > NOW + s(1) + back_off::FIRST);
+    }
+}
+
+#[test]
+fn a_dry_run_may_be_asked_for_like_any_other_probe() {
+    let mut hold = Hold::new();
+    hold.ledger_blocked(NOW);
+    hold.ledger_probed(false, NOW + s(5));
+    hold.request_probe(NOW + s(6));
+    assert_eq!(hold.ledger_probe_at(), Some(NOW + s(10)));
 }
 
 fn any_report() -> impl Strategy<Value = Report> {
@@ -329,8 +552,8 @@ fn any_report() -> impl Strategy<Value = Report> {
 }
 
 proptest! {
-    /// Whatever is reported: the next probe is within 5 min, never is one due while one
-    /// is out, and good answers to both calls end every hold.
+    /// For any reports: the next probe is within 5 min, no probe is due while one is out, and good
+    /// answers to both calls end every hold.
     #[test]
     fn any_sequence_leaves_a_way_out(
         steps in prop::collection::vec((any::<bool>(), any_report(), 0u64..400), 1..80),
@@ -338,7 +561,7 @@ proptest! {
         let mut hold = Hold::new();
         let mut now = NOW;
         for (verify, report, wait) in steps {
-            let action = if verify { Action::Verify } else { Action::ReadStatus };
+            let action = if verify { Action::ChatappMigrationVerified } else { Action::GetPhoneNumberVerificationStatus };
             let before = cause(&hold);
             let change = hold.report(action, report, now);
             match change {
@@ -349,7 +572,7 @@ proptest! {
                 Change::None => prop_assert_eq!(before.is_some(), cause(&hold).is_some()),
             }
             if let Some(view) = hold.view() {
-                prop_assert!(view.next_probe <= now + MAX_BACK_OFF);
+                prop_assert!(view.next_probe <= now + back_off::LONGEST);
             }
             now += s(wait);
             hold.expire(now);
@@ -359,8 +582,8 @@ proptest! {
             }
             prop_assert_eq!(hold.next_event().is_some(), hold.view().is_some());
         }
-        hold.report(Action::ReadStatus, Report::Answered, now);
-        hold.report(Action::Verify, Report::Answered, now);
+        hold.report(Action::GetPhoneNumberVerificationStatus, Report::Answered, now);
+        hold.report(Action::ChatappMigrationVerified, Report::Answered, now);
         prop_assert_eq!(hold.view(), None);
         prop_assert_eq!(hold.probe_due(now), None);
     }

@@ -2,27 +2,49 @@
 
 use std::time::Duration;
 
-use phone_migration_operator::quota::hold::{Cause, Hold, MAX_BACK_OFF, ProbeKind};
+use phone_migration_operator::back_off;
+use phone_migration_operator::quota::hold::{Cause, Hold, ProbeKind};
 use phone_migration_operator::quota::{Action, BlockCause, Report};
 
 use super::s;
 
 const CALLS: [(Action, Report); 12] = [
-    (Action::Verify, Report::Answered),
-    (Action::Verify, Report::Throttled { retry_after: None }),
-    (Action::Verify, Report::Blocked(BlockCause::Credentials)),
-    (Action::Verify, Report::Blocked(BlockCause::Clock)),
-    (Action::Verify, Report::Blocked(BlockCause::Account)),
-    (Action::Verify, Report::NotSent),
-    (Action::Verify, Report::Unknown),
-    (Action::ReadStatus, Report::Answered),
-    (Action::ReadStatus, Report::Blocked(BlockCause::Credentials)),
-    (Action::ReadStatus, Report::Blocked(BlockCause::Clock)),
-    (Action::ReadStatus, Report::Blocked(BlockCause::Account)),
-    (Action::ReadStatus, Report::Unknown),
+    (Action::ChatappMigrationVerified, Report::Answered),
+    (
+        Action::ChatappMigrationVerified,
+        Report::Throttled { retry_after: None },
+    ),
+    (
+        Action::ChatappMigrationVerified,
+        Report::Blocked(BlockCause::Credentials),
+    ),
+    (
+        Action::ChatappMigrationVerified,
+        Report::Blocked(BlockCause::Clock),
+    ),
+    (
+        Action::ChatappMigrationVerified,
+        Report::Blocked(BlockCause::Account),
+    ),
+    (Action::ChatappMigrationVerified, Report::NotSent),
+    (Action::ChatappMigrationVerified, Report::Unknown),
+    (Action::GetPhoneNumberVerificationStatus, Report::Answered),
+    (
+        Action::GetPhoneNumberVerificationStatus,
+        Report::Blocked(BlockCause::Credentials),
+    ),
+    (
+        Action::GetPhoneNumberVerificationStatus,
+        Report::Blocked(BlockCause::Clock),
+    ),
+    (
+        Action::GetPhoneNumberVerificationStatus,
+        Report::Blocked(BlockCause::Account),
+    ),
+    (Action::GetPhoneNumberVerificationStatus, Report::Unknown),
 ];
 
-/// Which causes hold, by the table at the head of the module and nothing else.
+/// The causes that hold, by the table at the head of the module alone.
 #[derive(Default)]
 struct Table {
     read: Option<Cause>,
@@ -47,10 +69,10 @@ impl Table {
         };
         let answered = !matches!(report, Report::NotSent | Report::Unknown);
         match action {
-            Action::ReadStatus if blocked.is_some() => self.read = blocked,
-            Action::ReadStatus if answered => self.read = None,
-            Action::ReadStatus => {}
-            Action::Verify => {
+            Action::GetPhoneNumberVerificationStatus if blocked.is_some() => self.read = blocked,
+            Action::GetPhoneNumberVerificationStatus if answered => self.read = None,
+            Action::GetPhoneNumberVerificationStatus => {}
+            Action::ChatappMigrationVerified => {
                 self.unknowns = match report {
                     Report::Unknown => self.unknowns + 1,
                     Report::NotSent => self.unknowns,
@@ -111,11 +133,11 @@ impl Case {
         let view = self.hold.view();
         assert_eq!(view.map(|view| view.cause), self.table.cause());
         if let Some(view) = view {
-            assert!(view.next_probe <= self.now + MAX_BACK_OFF, "{view:?}");
+            assert!(view.next_probe <= self.now + back_off::LONGEST, "{view:?}");
         }
-        // Held: something will happen by itself, within a back-off or a probe's lifetime.
+        // Held: the next event comes by itself, within a back-off or a probe's lifetime.
         let next = self.hold.next_event();
-        assert!(view.is_none() || next.is_some_and(|at| at <= self.now + MAX_BACK_OFF));
+        assert!(view.is_none() || next.is_some_and(|at| at <= self.now + back_off::LONGEST));
     }
 
     fn step(&mut self, event: usize) {
@@ -130,7 +152,7 @@ impl Case {
         self.check();
     }
 
-    /// All is well from now on: the hold ends by its own probes.
+    /// No more faults from now on: the hold ends by its own probes.
     fn heal(&mut self) {
         let began = self.now;
         for _ in 0..6 {
@@ -140,8 +162,8 @@ impl Case {
             self.probe = None;
             self.wait();
             let action = match self.probe {
-                Some(ProbeKind::Read) => Action::ReadStatus,
-                Some(ProbeKind::Attempt) => Action::Verify,
+                Some(ProbeKind::Read) => Action::GetPhoneNumberVerificationStatus,
+                Some(ProbeKind::Attempt) => Action::ChatappMigrationVerified,
                 None => continue,
             };
             self.hold.report(action, Report::Answered, self.now);
@@ -150,7 +172,7 @@ impl Case {
         }
         assert_eq!(self.hold.view(), None);
         assert!(
-            self.now <= began + MAX_BACK_OFF * 3,
+            self.now <= began + back_off::LONGEST * 3,
             "{:?}",
             self.now - began
         );

@@ -3,6 +3,8 @@
 
 mod agents;
 mod any_order;
+mod brake;
+mod brake_bounds;
 mod dispatcher;
 mod hold;
 mod hold_scope;
@@ -17,7 +19,7 @@ mod window;
 
 use std::time::Duration;
 
-use phone_migration_operator::quota::Ticket;
+use phone_migration_operator::quota::QueueEntry;
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -27,11 +29,13 @@ const fn s(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// A ticket without expiry, created at the epoch.
-fn ticket(namespace: &str, uid: &str) -> Ticket {
-    Ticket {
+/// A queue entry without expiry, created at the epoch.
+fn queue_entry(namespace: &str, uid: &str) -> QueueEntry {
+    QueueEntry {
         uid: uid.to_owned(),
         namespace: namespace.to_owned(),
+        cust_space_id: "space".to_owned(),
+        ledger: format!("ledger-{uid}"),
         name: format!("name-{uid}"),
         expires_at: None,
         created_at: jiff::Timestamp::UNIX_EPOCH,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use phone_migration_operator::quota::{Action, BlockCause, Cause, Report};
 
 use super::agents::{Times, World};
-use super::{ms, s, ticket};
+use super::{ms, queue_entry, s};
 
 const START: Duration = s(1_000);
 
@@ -21,10 +21,10 @@ fn all_pass(_: Duration, _: Action, _: &str) -> Report {
     Report::Answered
 }
 
-fn world(qps: u32, times: Times, verdict: super::agents::Verdict, tickets: usize) -> World {
+fn world(qps: u32, times: Times, verdict: super::agents::Verdict, queue_entries: usize) -> World {
     let mut world = World::new(qps, START, times, verdict);
-    for i in 0..tickets {
-        world.add(ticket(&format!("ns{}", i % 3), &format!("{i:04}")));
+    for i in 0..queue_entries {
+        world.add(queue_entry(&format!("ns{}", i % 3), &format!("{i:04}")));
     }
     world
 }
@@ -50,10 +50,10 @@ fn a_morning_uses_98_percent_of_the_quota_whatever_the_processing_time() {
 fn a_lone_ticket_is_not_kept_waiting_by_two_thousand_others() {
     let mut world = World::new(10, START, steady(50), all_pass);
     for i in 0..2_000 {
-        world.add(ticket("a", &format!("{i:04}")));
+        world.add(queue_entry("a", &format!("{i:04}")));
     }
     world.run(START + s(20));
-    world.add(ticket("b", "lone"));
+    world.add(queue_entry("b", "lone"));
     let asked = world.now;
     world.run(START + s(60));
     let waited = world.done["lone"] - asked;
@@ -61,19 +61,33 @@ fn a_lone_ticket_is_not_kept_waiting_by_two_thousand_others() {
     assert!(waited < s(2), "{waited:?}");
 }
 
+/// From its second second on the server throttles every call for 20 s.
 #[test]
-fn a_throttle_phase_costs_few_calls_and_everybody_settles() {
-    let mut world = world(10, steady(50), all_pass, 100);
-    world.throttle_until(START + s(30));
-    world.run(START + s(600));
-    assert_eq!(world.done.len(), 100);
-    let verify = world.verify.calls_between(START, START + s(30));
-    let reads = world.reads.calls_between(START, START + s(30));
-    println!("{verify} submissions and {reads} reads in the phase");
-    assert!(
-        verify + reads <= 30,
-        "{verify} submissions and {reads} reads"
-    );
+fn twenty_seconds_of_throttling_cost_few_calls_and_hardly_any_time_after() {
+    for processing in [5, 50, 300, 1_000] {
+        let mut world = world(10, steady(processing), all_pass, 220);
+        world.run(START + s(4));
+        let done_before = world.done.len();
+        let (begin, end) = (world.now, world.now + s(20));
+        world.throttle_until(end);
+        world.run(START + s(600));
+        assert_eq!(world.done.len(), 220);
+        let reads = world.reads.calls_between(begin, end);
+        let verify = world.verify.calls_between(begin, end);
+        let after = world.done.values().filter(|at| **at > end + ms(processing));
+        let first = *after.min().unwrap() - end;
+        let last = *world.done.values().max().unwrap() - end;
+        println!(
+            "processing {processing} ms, {done_before} before: {verify} submissions and {reads} \
+             reads in the phase, the first through {first:?} after it, the last {last:?}"
+        );
+        assert!(
+            verify + reads <= 15,
+            "{verify} submissions and {reads} reads"
+        );
+        assert!(first <= s(4) + ms(2 * processing), "{first:?}");
+        assert!(last <= s(26) + ms(2 * processing), "{last:?}");
+    }
 }
 
 #[test]
@@ -94,15 +108,17 @@ fn an_outage_of_submissions_alone_does_not_burn_the_queue() {
     fn outage(now: Duration, action: Action, _: &str) -> Report {
         let over = now > START + s(300);
         match action {
-            Action::Verify if !over => Report::Unknown,
-            Action::Verify | Action::ReadStatus => Report::Answered,
+            Action::ChatappMigrationVerified if !over => Report::Unknown,
+            Action::ChatappMigrationVerified | Action::GetPhoneNumberVerificationStatus => {
+                Report::Answered
+            }
         }
     }
     let mut world = world(10, steady(50), outage, 2_000);
     world.run(START + s(900));
     let unknown = world.unknown.len();
     println!("{unknown} unknown");
-    // What left within the first deadline, then one per back-off.
+    // The calls that left within the first deadline, then one per back-off.
     assert!(unknown <= 100 + 8, "{unknown}");
     assert_eq!(world.finished(), 2_000);
 }
@@ -139,7 +155,7 @@ fn wrong_credentials_cost_no_submission_once_known() {
     let mut world = world(10, steady(50), wrong, 300);
     world.run(START + s(119));
     assert_eq!(world.verify.calls.len(), 0, "each looks before it submits");
-    // Two reads were out when the first was answered, then a probe at 5, 15, 35, 75 s.
+    // Two reads were in flight when the first was answered, then a probe at 5, 15, 35, 75 s.
     let reads = world.reads.calls.len();
     assert!(reads <= 2 + 4, "{reads}");
     assert_eq!(world.account.hold().unwrap().cause, Cause::Credentials);
@@ -151,8 +167,12 @@ fn wrong_credentials_cost_no_submission_once_known() {
 fn an_account_error_is_probed_by_one_submission_at_a_time_in_rotation() {
     fn unsubscribed(now: Duration, action: Action, _: &str) -> Report {
         match action {
-            Action::Verify if now < START + s(100) => Report::Blocked(BlockCause::Account),
-            Action::Verify | Action::ReadStatus => Report::Answered,
+            Action::ChatappMigrationVerified if now < START + s(100) => {
+                Report::Blocked(BlockCause::Account)
+            }
+            Action::ChatappMigrationVerified | Action::GetPhoneNumberVerificationStatus => {
+                Report::Answered
+            }
         }
     }
     let mut world = world(10, steady(50), unsubscribed, 30);
@@ -178,8 +198,12 @@ fn an_account_error_is_probed_by_one_submission_at_a_time_in_rotation() {
 fn one_bad_resource_does_not_hold_the_others_for_long() {
     fn bad(_: Duration, action: Action, uid: &str) -> Report {
         match action {
-            Action::Verify if uid == "0000" => Report::Blocked(BlockCause::Account),
-            Action::Verify | Action::ReadStatus => Report::Answered,
+            Action::ChatappMigrationVerified if uid == "0000" => {
+                Report::Blocked(BlockCause::Account)
+            }
+            Action::ChatappMigrationVerified | Action::GetPhoneNumberVerificationStatus => {
+                Report::Answered
+            }
         }
     }
     let mut world = world(10, steady(50), bad, 60);

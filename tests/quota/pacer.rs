@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use phone_migration_operator::quota::pacer::{MAX_PAUSE, Pacer};
 
-use super::window::{START, taught, us};
+use super::window::{START, send_on_trust, taught, us};
 use super::{ms, s};
 
 #[test]
@@ -41,13 +41,20 @@ fn unlimited_has_no_window_but_pauses() {
     assert_eq!(pacer.turns_allowed(end + ms(5), s(9)), 128);
 }
 
+/// Sends a probe that the server throttles; returns the end of the new pause.
+fn probe_throttled(pacer: &mut Pacer, at: Duration) -> Duration {
+    let probe = pacer.try_send(at).unwrap();
+    pacer.replied_throttled(probe, at + ms(30));
+    pacer.throttled(at + ms(30), None)
+}
+
 #[test]
-fn pauses_grow_while_the_probes_are_throttled_and_never_beyond_two_minutes() {
+fn a_server_that_throttles_everything_is_asked_every_three_seconds() {
     let mut pacer = Pacer::new(10, START);
     let mut now = START + s(2);
+    let mut end = pacer.throttled(now, None);
     let mut pauses = Vec::new();
-    for _ in 0..9 {
-        let end = pacer.throttled(now, None);
+    for _ in 0..6 {
         assert_eq!(pacer.paused_until(now), Some(end));
         assert_eq!(pacer.turns_allowed(now, s(1)), 0);
         assert_eq!(pacer.paused_until(end), None);
@@ -56,38 +63,103 @@ fn pauses_grow_while_the_probes_are_throttled_and_never_beyond_two_minutes() {
         let probe = pacer.try_send(end).unwrap();
         assert_eq!(pacer.turns_allowed(end, s(1)), 0);
         now = end + ms(30);
-        pacer.replied(probe, now);
+        pacer.replied_throttled(probe, now);
+        end = pacer.throttled(now, None);
     }
-    // (1.001 s + J) x 2^k, where J doubles too.
-    assert_eq!(
-        pauses,
-        [
-            1_021, 2_082, 4_324, 9_288, 21_136, 52_512, 120_000, 120_000, 120_000
-        ]
-    );
-    assert_eq!(pacer.rate(now), Some(0.5));
-    // What the server asks for counts if it is longer, up to the same limit.
-    let end = pacer.throttled(now, Some(s(500)));
-    assert_eq!(end, now + MAX_PAUSE);
+    assert_eq!(pauses, [1_011, 2_022, 3_000, 3_000, 3_000, 3_000]);
+    // The server's Retry-After counts if it is longer, up to a limit.
+    let probe = pacer.try_send(end).unwrap();
+    pacer.replied_throttled(probe, end + ms(30));
+    let asked = pacer.throttled(end + ms(30), Some(s(500)));
+    assert_eq!(asked, end + ms(30) + MAX_PAUSE);
+}
+
+/// A probe after a silent second meets an empty window: a server that throttles it admits no rate
+/// at all.
+#[test]
+fn after_a_phase_of_nothing_but_throttles_rate_and_allowance_are_as_before() {
+    let mut pacer = Pacer::new(10, START);
+    let now = send_on_trust(&mut pacer, 10, START + s(2));
+    let mut end = pacer.throttled(now, None);
+    for _ in 0..6 {
+        end = probe_throttled(&mut pacer, end);
+    }
+    let probe = pacer.try_send(end).unwrap();
+    pacer.replied(probe, end + ms(30));
+    pacer.answered(end + ms(30));
+    assert_eq!(pacer.rate(end + ms(30)), Some(10.0));
+    assert_eq!(pacer.allowance(end + ms(30)), ms(10));
+    assert_eq!(pacer.turns_allowed(end + ms(30), s(0)), 10);
+    // Not again, if it throttles soon: calls have passed in between.
+    let now = end + s(20);
+    let mut end = pacer.throttled(now, None);
+    assert_eq!(pacer.rate(now), Some(5.0));
+    end = probe_throttled(&mut pacer, end);
+    let probe = pacer.try_send(end).unwrap();
+    pacer.replied(probe, end + ms(30));
+    pacer.answered(end + ms(30));
+    assert_eq!(pacer.rate(end + ms(30)), Some(5.0));
+}
+
+/// The other action's probe proves the same about the server.
+#[test]
+fn a_server_that_was_found_shut_by_the_other_action_is_no_fault_of_the_rate() {
+    let mut pacer = Pacer::new(10, START);
+    let end = pacer.throttled(START + s(2), None);
+    pacer.server_is_shut();
+    assert!(pacer.found_shut());
+    let probe = pacer.try_send(end).unwrap();
+    pacer.replied(probe, end + ms(30));
+    pacer.answered(end + ms(30));
+    assert_eq!(pacer.rate(end + ms(30)), Some(10.0));
+    assert!(!pacer.found_shut());
 }
 
 #[test]
-fn one_pause_teaches_once() {
+fn one_throttle_that_late_arrival_may_explain_teaches_the_allowance_and_not_the_rate() {
     let mut pacer = Pacer::new(10, START);
-    let now = START + s(2);
+    let now = send_on_trust(&mut pacer, 10, START + s(2));
     let end = pacer.throttled(now, None);
     assert_eq!(pacer.allowance(now), ms(20));
+    assert_eq!(pacer.rate(now), Some(10.0));
+    // The others of the pause teach nothing more.
     for i in 1..10 {
         assert_eq!(pacer.throttled(now + ms(i), None), end);
     }
     assert_eq!(pacer.allowance(now + ms(10)), ms(20));
-    assert_eq!(pacer.rate(now + ms(10)), Some(5.0));
-    // A longer wish of the server's makes the same pause longer.
-    assert_eq!(
-        pacer.throttled(now + ms(10), Some(s(7))),
-        now + ms(10) + s(7)
-    );
+    // A longer Retry-After of the server makes the same pause longer.
+    let end = pacer.throttled(now + ms(10), Some(s(7)));
+    assert_eq!(end, now + ms(10) + s(7));
     assert_eq!(pacer.allowance(now + ms(10)), ms(20));
+    let probe = pacer.try_send(end).unwrap();
+    pacer.replied(probe, end + ms(1));
+    pacer.answered(end + ms(1));
+    assert_eq!(pacer.rate(end + ms(1)), Some(10.0));
+    // The next one soon after does.
+    let now = send_on_trust(&mut pacer, 10, end + ms(1));
+    pacer.throttled(now, None);
+    assert_eq!(pacer.allowance(now), ms(40));
+    assert_eq!(pacer.rate(now), Some(5.0));
+}
+
+/// Each call left when a reply had proved that its window was free: another client uses the quota.
+#[test]
+fn a_throttle_that_late_arrival_cannot_explain_halves_the_rate_and_teaches_no_allowance() {
+    let mut pacer = Pacer::new(2, START);
+    let mut now = START + s(2);
+    for _ in 0..5 {
+        let id = loop {
+            match pacer.try_send(now) {
+                Ok(id) => break id,
+                Err(later) => now = later,
+            }
+        };
+        pacer.handed(id, now);
+        pacer.replied(id, now + ms(5));
+    }
+    pacer.throttled(now + ms(5), None);
+    assert_eq!(pacer.allowance(now + ms(5)), ms(10));
+    assert_eq!(pacer.rate(now + ms(5)), Some(1.0));
 }
 
 #[test]
@@ -130,7 +202,7 @@ fn a_probe_without_an_answer_is_followed_by_another() {
     // Not used after all.
     let probe = pacer.try_send(end + s(9)).unwrap();
     pacer.unsent(probe);
-    // Never heard of again.
+    // No report ever comes for it.
     let now = end + s(10);
     let _lost = pacer.try_send(now).unwrap();
     assert_eq!(pacer.try_send(now + s(9)), Err(now + s(10)));
@@ -191,7 +263,7 @@ fn an_unsent_slot_is_given_back() {
     let first = pacer.try_send(now).unwrap();
     pacer.handed(first, now);
     let second = pacer.try_send(now + ms(400)).unwrap();
-    assert_eq!(pacer.try_send(now + ms(900)), Err(now + ms(1_011)));
+    assert_eq!(pacer.try_send(now + ms(900)), Err(now + ms(1_101)));
     pacer.unsent(second);
     assert!(pacer.try_send(now + ms(900)).is_ok());
 }
@@ -205,7 +277,7 @@ fn what_is_not_handed_over_holds_the_window() {
     let wait = pacer.try_send(now + s(3)).unwrap_err();
     assert!(wait > now + s(4), "not handed over: not sent");
     pacer.handed(id, now + s(3));
-    assert_eq!(pacer.try_send(now + s(3)), Err(now + s(4) + ms(6)));
+    assert_eq!(pacer.try_send(now + s(3)), Err(now + s(4) + ms(101)));
     // The reply proves the arrival.
     pacer.replied(id, now + s(3) + ms(2));
     assert_eq!(pacer.try_send(now + s(3) + ms(2)), Err(now + s(4) + ms(3)));

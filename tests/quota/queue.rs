@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use phone_migration_operator::quota::Ticket;
 use phone_migration_operator::quota::queue::{FairQueue, Waiting};
+use phone_migration_operator::quota::{Pair, QueueEntry};
 use proptest::prelude::*;
 
-use super::{at, s, ticket};
+use super::{at, queue_entry, s};
 
 fn uids(queue: &mut FairQueue) -> Vec<String> {
     std::iter::from_fn(|| queue.pop())
-        .map(|w| w.ticket.uid)
+        .map(|w| w.queue_entry.uid)
         .collect()
 }
 
@@ -20,15 +20,15 @@ fn one_ticket_among_two_thousand_is_out_within_two_turns() {
     for served_before in 0..4 {
         let mut queue = FairQueue::new();
         for i in 0..2_000 {
-            queue.enqueue(ticket("a", &format!("a{i:04}")), s(0));
+            queue.enqueue(queue_entry("a", &format!("a{i:04}")), s(0));
         }
         for _ in 0..served_before {
             queue.pop().unwrap();
         }
-        queue.enqueue(ticket("b", "b"), s(1));
+        queue.enqueue(queue_entry("b", "b"), s(1));
         assert!(queue.position("b").unwrap() < 2);
         let next = [queue.pop().unwrap(), queue.pop().unwrap()];
-        assert!(next.iter().any(|w| w.ticket.uid == "b"));
+        assert!(next.iter().any(|w| w.queue_entry.uid == "b"));
     }
 }
 
@@ -36,25 +36,25 @@ fn one_ticket_among_two_thousand_is_out_within_two_turns() {
 fn a_busy_namespace_does_not_gain_by_leaving_and_joining() {
     let mut queue = FairQueue::new();
     for name in ["a", "b", "c"] {
-        queue.enqueue(ticket(name, &format!("{name}1")), s(0));
-        queue.enqueue(ticket(name, &format!("{name}2")), s(0));
+        queue.enqueue(queue_entry(name, &format!("{name}1")), s(0));
+        queue.enqueue(queue_entry(name, &format!("{name}2")), s(0));
     }
-    assert_eq!(queue.pop().unwrap().ticket.uid, "a1");
-    // `a` empties itself and comes back: behind the others, as if it had stayed.
+    assert_eq!(queue.pop().unwrap().queue_entry.uid, "a1");
+    // `a` empties and comes back: behind the others, as if it had stayed.
     queue.leave("a2");
-    queue.enqueue(ticket("a", "a3"), s(1));
+    queue.enqueue(queue_entry("a", "a3"), s(1));
     assert_eq!(uids(&mut queue), ["b1", "c1", "a3", "b2", "c2"]);
 }
 
 #[test]
 fn inside_a_namespace_the_earliest_expiry_goes_first_then_the_oldest_then_the_uid() {
     let mut queue = FairQueue::new();
-    let with = |uid: &str, expires: Option<i64>, created: i64| Ticket {
+    let with = |uid: &str, expires: Option<i64>, created: i64| QueueEntry {
         expires_at: expires.map(at),
         created_at: at(created),
-        ..ticket("a", uid)
+        ..queue_entry("a", uid)
     };
-    for ticket in [
+    for queue_entry in [
         with("never-old", None, 1),
         with("never-new-b", None, 2),
         with("never-new-a", None, 2),
@@ -62,7 +62,7 @@ fn inside_a_namespace_the_earliest_expiry_goes_first_then_the_oldest_then_the_ui
         with("soon-new", Some(100), 6),
         with("soon-old", Some(100), 5),
     ] {
-        queue.enqueue(ticket, s(0));
+        queue.enqueue(queue_entry, s(0));
     }
     let order = [
         "soon-old",
@@ -81,23 +81,23 @@ fn inside_a_namespace_the_earliest_expiry_goes_first_then_the_oldest_then_the_ui
 #[test]
 fn asking_again_updates_the_expiry_and_nothing_else() {
     let mut queue = FairQueue::new();
-    queue.enqueue(ticket("a", "a1"), s(0));
-    queue.enqueue(ticket("a", "a2"), s(0));
-    queue.enqueue(ticket("b", "b1"), s(0));
+    queue.enqueue(queue_entry("a", "a1"), s(0));
+    queue.enqueue(queue_entry("a", "a2"), s(0));
+    queue.enqueue(queue_entry("b", "b1"), s(0));
     for second in 1..5 {
-        queue.enqueue(ticket("a", "a1"), s(second));
+        queue.enqueue(queue_entry("a", "a1"), s(second));
     }
     assert_eq!(queue.len(), 3);
-    let urgent = Ticket {
+    let urgent = QueueEntry {
         expires_at: Some(at(9)),
-        ..ticket("a", "a2")
+        ..queue_entry("a", "a2")
     };
     queue.enqueue(urgent.clone(), s(7));
     let first = queue.pop().unwrap();
     assert_eq!(
         first,
         Waiting {
-            ticket: urgent,
+            queue_entry: urgent,
             since: s(0)
         }
     );
@@ -108,7 +108,7 @@ fn asking_again_updates_the_expiry_and_nothing_else() {
 fn a_withdrawn_turn_goes_back_to_its_place() {
     let mut queue = FairQueue::new();
     for uid in ["a1", "a2", "b1", "b2"] {
-        queue.enqueue(ticket(&uid[..1], uid), s(0));
+        queue.enqueue(queue_entry(&uid[..1], uid), s(0));
     }
     let first = queue.pop().unwrap();
     let second = queue.pop().unwrap();
@@ -123,29 +123,29 @@ fn ten_thousand_tickets_in_a_hundred_namespaces_go_round() {
     let mut queue = FairQueue::new();
     for i in 0..10_000 {
         let namespace = format!("ns{:02}", i % 100);
-        queue.enqueue(ticket(&namespace, &format!("{i:05}")), s(0));
+        queue.enqueue(queue_entry(&namespace, &format!("{i:05}")), s(0));
     }
     assert_eq!(queue.position("09999"), Some(9_999));
     for round in 0..100 {
         let mut seen = HashSet::new();
         for _ in 0..100 {
-            let next = queue.pop().unwrap().ticket;
+            let next = queue.pop().unwrap().queue_entry;
             assert!(seen.insert(next.namespace), "round {round}");
         }
     }
     assert!(queue.is_empty());
 }
 
-/// The same order, written down naively.
+/// The same order, in a naive implementation.
 #[derive(Default)]
 struct Model {
-    /// Namespaces in the order of service, each with its tickets.
+    /// Namespaces in the order of service, each with its queue entries.
     round: Vec<(String, Vec<Waiting>)>,
 }
 
 impl Model {
     fn urgency(w: &Waiting) -> (bool, Option<jiff::Timestamp>, jiff::Timestamp, String) {
-        let t = &w.ticket;
+        let t = &w.queue_entry;
         (
             t.expires_at.is_none(),
             t.expires_at,
@@ -156,10 +156,10 @@ impl Model {
 
     fn remove(&mut self, uid: &str) -> Option<Waiting> {
         for n in 0..self.round.len() {
-            let tickets = &mut self.round[n].1;
-            if let Some(i) = tickets.iter().position(|w| w.ticket.uid == uid) {
-                let gone = tickets.remove(i);
-                if tickets.is_empty() {
+            let queue_entries = &mut self.round[n].1;
+            if let Some(i) = queue_entries.iter().position(|w| w.queue_entry.uid == uid) {
+                let gone = queue_entries.remove(i);
+                if queue_entries.is_empty() {
                     self.round.remove(n);
                 }
                 return Some(gone);
@@ -169,7 +169,7 @@ impl Model {
     }
 
     fn add(&mut self, waiting: Waiting, front: bool) {
-        let name = waiting.ticket.namespace.clone();
+        let name = waiting.queue_entry.namespace.clone();
         let known = self.round.iter().position(|(n, _)| *n == name);
         let n = match (known, front) {
             (Some(n), false) => n,
@@ -191,26 +191,35 @@ impl Model {
         self.round[n].1.sort_by_key(Self::urgency);
     }
 
-    fn enqueue(&mut self, ticket: Ticket, now: Duration) {
-        for (name, tickets) in &mut self.round {
-            if let Some(known) = tickets.iter_mut().find(|w| w.ticket.uid == ticket.uid) {
-                assert_eq!(*name, ticket.namespace);
-                known.ticket = ticket;
-                tickets.sort_by_key(Self::urgency);
+    fn enqueue(&mut self, queue_entry: QueueEntry, now: Duration) {
+        for (name, queue_entries) in &mut self.round {
+            if let Some(known) = queue_entries
+                .iter_mut()
+                .find(|w| w.queue_entry.uid == queue_entry.uid)
+            {
+                assert_eq!(*name, queue_entry.namespace);
+                known.queue_entry = queue_entry;
+                queue_entries.sort_by_key(Self::urgency);
                 return;
             }
         }
-        self.add(Waiting { ticket, since: now }, false);
+        self.add(
+            Waiting {
+                queue_entry,
+                since: now,
+            },
+            false,
+        );
     }
 
-    fn pop(&mut self, avoided: &HashSet<String>) -> Option<Waiting> {
+    fn pop(&mut self, avoided: &HashSet<String>, unwanted: u8) -> Option<Waiting> {
+        let free = |w: &Waiting| {
+            !avoided.contains(&w.queue_entry.uid) && w.queue_entry.cust_space_id != space(unwanted)
+        };
         for n in 0..self.round.len() {
-            let tickets = &mut self.round[n].1;
-            if let Some(i) = tickets
-                .iter()
-                .position(|w| !avoided.contains(&w.ticket.uid))
-            {
-                let taken = tickets.remove(i);
+            let queue_entries = &mut self.round[n].1;
+            if let Some(i) = queue_entries.iter().position(free) {
+                let taken = queue_entries.remove(i);
                 let namespace = self.round.remove(n);
                 if !namespace.1.is_empty() {
                     self.round.push(namespace);
@@ -231,7 +240,8 @@ enum Op {
     },
     Leave(u8),
     Pop,
-    PopAvoiding(HashSet<u8>),
+    PopWhere(HashSet<u8>, u8),
+    PopUid(u8),
     PutBack,
 }
 
@@ -241,9 +251,16 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(uid, expires, created)| Op::Enqueue { uid, expires, created }),
         1 => (0u8..24).prop_map(Op::Leave),
         3 => Just(Op::Pop),
-        1 => prop::collection::hash_set(0u8..24, 0..16).prop_map(Op::PopAvoiding),
+        1 => (prop::collection::hash_set(0u8..24, 0..16), 0u8..4)
+            .prop_map(|(uids, unwanted)| Op::PopWhere(uids, unwanted)),
+        1 => (0u8..24).prop_map(Op::PopUid),
         1 => Just(Op::PutBack),
     ]
+}
+
+/// There are three; the fourth is not used.
+fn space(n: u8) -> String {
+    format!("space{n}")
 }
 
 fn name(uid: u8) -> String {
@@ -260,31 +277,39 @@ proptest! {
             let now = s(second as u64);
             match op {
                 Op::Enqueue { uid, expires, created } => {
-                    let ticket = Ticket {
+                    let queue_entry = QueueEntry {
                         expires_at: expires.map(at),
                         created_at: at(created),
-                        ..ticket(&format!("ns{}", uid % 5), &name(uid))
+                        cust_space_id: space(uid / 5 % 3),
+                        ..queue_entry(&format!("ns{}", uid % 5), &name(uid))
                     };
-                    queue.enqueue(ticket.clone(), now);
-                    model.enqueue(ticket, now);
+                    queue.enqueue(queue_entry.clone(), now);
+                    model.enqueue(queue_entry, now);
                 }
                 Op::Leave(uid) => {
                     prop_assert_eq!(queue.leave(&name(uid)), model.remove(&name(uid)).is_some());
                 }
                 Op::Pop => {
                     let next = queue.pop();
-                    prop_assert_eq!(&next, &model.pop(&HashSet::new()));
+                    prop_assert_eq!(&next, &model.pop(&HashSet::new(), 3));
                     taken.extend(next);
                 }
-                Op::PopAvoiding(uids) => {
+                Op::PopWhere(uids, unwanted) => {
                     let avoided = uids.into_iter().map(name).collect();
-                    let next = queue.pop_avoiding(&avoided);
-                    prop_assert_eq!(&next, &model.pop(&avoided));
+                    let wanted = |pair: &Pair| pair.cust_space_id != space(unwanted);
+                    let next = queue.pop_where(wanted, &avoided);
+                    prop_assert_eq!(&next, &model.pop(&avoided, unwanted));
+                    taken.extend(next);
+                }
+                Op::PopUid(uid) => {
+                    let others = (0u8..24).filter(|other| *other != uid).map(name).collect();
+                    let next = queue.pop_uid(&name(uid));
+                    prop_assert_eq!(&next, &model.pop(&others, 3));
                     taken.extend(next);
                 }
                 Op::PutBack => {
                     if let Some(waiting) = taken.pop() {
-                        model.remove(&waiting.ticket.uid);
+                        model.remove(&waiting.queue_entry.uid);
                         model.add(waiting.clone(), true);
                         queue.put_back(waiting);
                     }
@@ -292,11 +317,11 @@ proptest! {
             }
             prop_assert_eq!(queue.len(), model.round.iter().map(|(_, t)| t.len()).sum::<usize>());
         }
-        // What `position` says is what happens, and nobody is lost.
+        // `position` predicts the real order, and no entry is lost.
         let waiting: Vec<String> = model
             .round
             .iter()
-            .flat_map(|(_, tickets)| tickets.iter().map(|w| w.ticket.uid.clone()))
+            .flat_map(|(_, queue_entries)| queue_entries.iter().map(|w| w.queue_entry.uid.clone()))
             .collect();
         let positions: Vec<(String, usize)> = waiting
             .into_iter()
@@ -308,7 +333,7 @@ proptest! {
         }
     }
 
-    /// With k namespaces waiting, the best of each is out within k turns.
+    /// With k namespaces waiting, the best entry of each gets its turn within k turns.
     #[test]
     fn every_namespace_is_served_in_each_round(
         uids in prop::collection::vec((0u8..7, 0u16..500), 1..300),
@@ -316,13 +341,13 @@ proptest! {
     ) {
         let mut queue = FairQueue::new();
         for (namespace, uid) in uids {
-            queue.enqueue(ticket(&format!("ns{namespace}"), &format!("{namespace}/{uid}")), s(0));
+            queue.enqueue(queue_entry(&format!("ns{namespace}"), &format!("{namespace}/{uid}")), s(0));
         }
         for _ in 0..before.min(queue.len() - 1) {
             queue.pop();
         }
         let rest: Vec<String> =
-            std::iter::from_fn(|| queue.pop()).map(|w| w.ticket.namespace).collect();
+            std::iter::from_fn(|| queue.pop()).map(|w| w.queue_entry.namespace).collect();
         let waiting: HashSet<&String> = rest.iter().collect();
         let first_round: HashSet<&String> = rest.iter().take(waiting.len()).collect();
         prop_assert_eq!(first_round, waiting);

@@ -8,7 +8,7 @@ use phone_migration_operator::quota::pacer::{DEADLINE, Pacer, SendId};
 
 use super::{ms, s};
 
-/// What happens to one call.
+/// The fate of one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Fate {
     /// From the send time to the handing over.
@@ -99,7 +99,7 @@ pub struct World<'a> {
     tick: Duration,
     events: BinaryHeap<Reverse<(Duration, Event)>>,
     calls: Vec<(SendId, Fate)>,
-    /// What the server's window holds.
+    /// The calls in the server's window.
     counted: VecDeque<Duration>,
     /// The one wake-up that is scheduled.
     wake_at: Option<Duration>,
@@ -136,7 +136,7 @@ impl<'a> World<'a> {
     ) -> Run {
         self.wake(from);
         while let Some(Reverse((now, event))) = self.events.pop() {
-            // A wake-up that was superseded by an earlier or later one.
+            // A wake-up that another one superseded.
             if event == Event::Wake && self.wake_at != Some(now) {
                 continue;
             }
@@ -196,16 +196,16 @@ impl<'a> World<'a> {
                 self.pacer.unanswered();
             }
             Event::Reply(i, throttled) => {
-                self.pacer.replied(self.calls[i].0, now);
                 if !throttled {
+                    self.pacer.replied(self.calls[i].0, now);
                     self.pacer.answered(now);
                     return;
                 }
-                let before = self.pacer.allowance(now);
-                self.pacer.throttled(now, self.server.retry_after);
-                if self.pacer.allowance(now) > before {
+                self.pacer.replied_throttled(self.calls[i].0, now);
+                if !self.pacer.is_probing() {
                     self.run.pauses.push(now);
                 }
+                self.pacer.throttled(now, self.server.retry_after);
             }
         }
     }

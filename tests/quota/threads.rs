@@ -5,7 +5,7 @@ use phone_migration_operator::quota::{Action, Quota, Report, Settings};
 use tokio::sync::mpsc;
 
 use super::dispatcher::slot;
-use super::{ms, s, ticket};
+use super::{ms, queue_entry, s};
 
 /// By the boot clock and real timers, on several threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -15,7 +15,7 @@ async fn by_the_real_clock_nothing_leaves_early() {
     let (quota, task) = Quota::new(Settings { qps: 50 }, wake);
     let task = tokio::spawn(task);
     for i in 0..20 {
-        quota.enqueue(ticket(&format!("ns{}", i % 3), &i.to_string()));
+        quota.enqueue(queue_entry(&format!("ns{}", i % 3), &i.to_string()));
     }
     let mut attempts = Vec::new();
     for _ in 0..20 {
@@ -24,13 +24,13 @@ async fn by_the_real_clock_nothing_leaves_early() {
         attempts.push(tokio::spawn(async move {
             let uid = key.name.trim_start_matches("name-").to_owned();
             let mut turn = quota.take_turn(&uid).expect("a turn");
-            let mut slot = slot(&quota, Action::Verify).await;
+            let mut slot = slot(&quota, Action::ChatappMigrationVerified).await;
             let received = clock::boot();
             assert!(slot.sent_at() <= received);
             slot.handed(received);
-            assert!(turn.used(&slot));
+            assert!(turn.use_for_submission(&slot));
             slot.replied(clock::boot());
-            quota.report(Action::Verify, Report::Answered);
+            quota.report(Action::ChatappMigrationVerified, Report::Answered);
             slot.sent_at()
         }));
     }
@@ -46,7 +46,7 @@ async fn by_the_real_clock_nothing_leaves_early() {
     task.abort();
 }
 
-/// Many tasks at once, some of which drop what they got: everybody gets through.
+/// Many tasks at once, some of which drop their slots: every task gets through.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_ticket_is_lost_between_threads() {
     const RESOURCES: usize = 500;
@@ -54,7 +54,7 @@ async fn no_ticket_is_lost_between_threads() {
     let (quota, task) = Quota::new(Settings { qps: 0 }, wake);
     let task = tokio::spawn(task);
     for i in 0..RESOURCES {
-        quota.enqueue(ticket(&format!("ns{}", i % 7), &i.to_string()));
+        quota.enqueue(queue_entry(&format!("ns{}", i % 7), &i.to_string()));
     }
     let (finished, mut done) = mpsc::unbounded_channel();
     let mut visits = 0usize;
@@ -74,11 +74,11 @@ async fn no_ticket_is_lost_between_threads() {
             let mut turn = quota.take_turn(&uid).expect("a turn");
             if visits.is_multiple_of(3) {
                 drop(turn);
-                quota.enqueue(ticket(&key.namespace, &uid));
+                quota.enqueue(queue_entry(&key.namespace, &uid));
                 return;
             }
-            let slot = slot(&quota, Action::Verify).await;
-            assert!(turn.used(&slot));
+            let slot = slot(&quota, Action::ChatappMigrationVerified).await;
+            assert!(turn.use_for_submission(&slot));
             finished.send(uid).expect("the test listens");
         });
     }

@@ -3,23 +3,24 @@
 use std::time::Duration;
 
 use phone_migration_operator::quota::account::{Account, Effect, Taken};
+use phone_migration_operator::quota::pacer::SendId;
 use phone_migration_operator::quota::{
     Action, BlockCause, Cause, Priority, Report, Settings, TurnKind,
 };
 
-use super::{ms, s, ticket};
+use super::{ms, queue_entry, s};
 
 const START: Duration = s(1_000);
 
 fn account(qps: u32, uids: &[&str]) -> Account {
     let mut account = Account::new(Settings { qps }, START);
     for uid in uids {
-        account.enqueue(ticket("a", uid), START);
+        account.enqueue(queue_entry("a", uid), START);
     }
     account
 }
 
-/// Who is woken by a step at `now`.
+/// The resources that a step at `now` wakes.
 fn woken(account: &mut Account, now: Duration) -> Vec<String> {
     let effects = account.step(now).effects;
     effects
@@ -35,9 +36,9 @@ fn take(account: &mut Account, uid: &str, now: Duration) -> Taken {
     account.take_turn(uid, now).expect("a granted turn")
 }
 
-/// Sends at `now`, which must be free.
+/// Sends at `now`, when a slot must be free.
 fn use_turn(account: &mut Account, uid: &str, turn: Taken, now: Duration) -> bool {
-    let waiter = account.wait_for_slot(Action::Verify, Priority::Look, now);
+    let waiter = account.wait_for_slot(Action::ChatappMigrationVerified, Priority::Attempt, now);
     let effects = account.step(now).effects;
     let send = effects.iter().find_map(|effect| match effect {
         Effect::Slot {
@@ -48,9 +49,9 @@ fn use_turn(account: &mut Account, uid: &str, turn: Taken, now: Duration) -> boo
     let send = send.expect("a free slot");
     let used = account.use_turn(uid, turn.id, now, send);
     if used {
-        account.replied(Action::Verify, send, now);
+        account.replied(Action::ChatappMigrationVerified, send, now);
     } else {
-        account.unsent(Action::Verify, send, now);
+        account.unsent(Action::ChatappMigrationVerified, send, now);
     }
     used
 }
@@ -68,7 +69,7 @@ fn a_turn_is_granted_woken_taken_and_used_once() {
         Some(0),
         "it is next until it is taken"
     );
-    account.enqueue(ticket("a", "x"), granted);
+    account.enqueue(queue_entry("a", "x"), granted);
     assert_eq!(
         woken(&mut account, granted),
         Vec::<String>::new(),
@@ -97,14 +98,14 @@ fn an_untaken_turn_is_dropped_with_a_wake_and_the_next_gets_it() {
         woken(&mut account, START + s(10) - ms(1)),
         Vec::<String>::new()
     );
-    // `y` is told to ask again, if it still wants a turn; `z` gets one.
+    // `y` is woken to ask again, if it still wants a turn; `z` gets one.
     assert_eq!(woken(&mut account, START + s(10)), ["y", "z"]);
     assert!(!account.is_waiting("y"));
     assert!(
         !account.turn_stands("x", turn.id),
         "taken, and not used for 10 s"
     );
-    account.enqueue(ticket("a", "y"), START + s(10));
+    account.enqueue(queue_entry("a", "y"), START + s(10));
     assert!(account.is_waiting("y"));
 }
 
@@ -149,7 +150,7 @@ fn a_hold_voids_what_was_granted_before_it() {
     woken(&mut account, START);
     let turn = take(&mut account, "x", START);
     account.report(
-        Action::ReadStatus,
+        Action::GetPhoneNumberVerificationStatus,
         Report::Blocked(BlockCause::Clock),
         START + s(2),
     );
@@ -164,7 +165,11 @@ fn a_hold_voids_what_was_granted_before_it() {
     assert_eq!(probe.kind, TurnKind::ProbeRead);
     assert!(account.turn_stands("y", probe.id));
     assert!(!use_turn(&mut account, "y", probe, START + s(7)));
-    account.report(Action::ReadStatus, Report::Answered, START + s(8));
+    account.report(
+        Action::GetPhoneNumberVerificationStatus,
+        Report::Answered,
+        START + s(8),
+    );
     assert_eq!(account.hold(), None);
     assert!(account.turn_stands("y", probe.id));
     assert_eq!(
@@ -173,8 +178,33 @@ fn a_hold_voids_what_was_granted_before_it() {
         "one until it is proven"
     );
     assert!(use_turn(&mut account, "y", probe, START + s(8)));
-    account.report(Action::Verify, Report::Answered, START + s(8));
+    account.report(
+        Action::ChatappMigrationVerified,
+        Report::Answered,
+        START + s(8),
+    );
     assert_eq!(woken(&mut account, START + s(8)), ["z"]);
+}
+
+#[test]
+fn while_ledgers_cannot_be_written_nobody_gets_a_turn() {
+    let mut account = account(10, &["x", "y"]);
+    assert_eq!(woken(&mut account, START), ["x", "y"]);
+    let turn = take(&mut account, "x", START);
+    account.hold_ledger(START + s(1));
+    assert!(!account.turn_stands("x", turn.id));
+    assert_eq!(account.take_turn("y", START + s(1)), None, "it went back");
+    assert!(account.is_waiting("y"));
+    assert_eq!(account.hold().unwrap().cause, Cause::Ledger);
+    for seconds in [2, 6, 60, 3_600] {
+        assert_eq!(woken(&mut account, START + s(seconds)), [""; 0]);
+    }
+    let now = START + s(3_600);
+    account.ledger_probed(false, now);
+    assert_eq!(account.ledger_probe_at(), Some(now + s(10)));
+    account.ledger_probed(true, now);
+    assert_eq!((account.hold(), account.ledger_probe_at()), (None, None));
+    assert_eq!(woken(&mut account, now), ["y"]);
 }
 
 #[test]
@@ -183,10 +213,14 @@ fn a_failed_probe_voids_its_turn_and_the_next_probe_is_anothers() {
     account.assume_hold(Cause::Transport, START + s(1), START);
     assert_eq!(woken(&mut account, START + s(1)), ["x"]);
     let probe = take(&mut account, "x", START + s(1));
-    account.report(Action::ReadStatus, Report::NotSent, START + s(2));
+    account.report(
+        Action::GetPhoneNumberVerificationStatus,
+        Report::NotSent,
+        START + s(2),
+    );
     assert!(!account.turn_stands("x", probe.id));
     account.drop_turn("x", probe.id, START + s(2));
-    account.enqueue(ticket("a", "x"), START + s(2));
+    account.enqueue(queue_entry("a", "x"), START + s(2));
     assert_eq!(
         woken(&mut account, START + s(12) - ms(1)),
         Vec::<String>::new()
@@ -212,7 +246,11 @@ fn a_read_that_ends_one_hold_hands_its_turn_to_the_account_hold_underneath() {
     account.assume_hold(Cause::Credentials, START + s(2), START);
     assert_eq!(woken(&mut account, START + s(2)), ["x"]);
     let probe = take(&mut account, "x", START + s(2));
-    account.report(Action::ReadStatus, Report::Answered, START + s(3));
+    account.report(
+        Action::GetPhoneNumberVerificationStatus,
+        Report::Answered,
+        START + s(3),
+    );
     assert_eq!(account.hold().unwrap().cause, Cause::Account);
     assert_eq!(
         woken(&mut account, START + s(3)),
@@ -220,7 +258,11 @@ fn a_read_that_ends_one_hold_hands_its_turn_to_the_account_hold_underneath() {
         "`x` is the probe"
     );
     assert!(use_turn(&mut account, "x", probe, START + s(3)));
-    account.report(Action::Verify, Report::Answered, START + s(3));
+    account.report(
+        Action::ChatappMigrationVerified,
+        Report::Answered,
+        START + s(3),
+    );
     assert_eq!(account.hold(), None);
     assert_eq!(woken(&mut account, START + s(3)), ["y"]);
 }
@@ -232,7 +274,11 @@ fn a_gate_that_says_no_to_a_probing_attempt_passes_the_probe_on() {
     assert_eq!(woken(&mut account, START + s(2)), ["x"]);
     let probe = take(&mut account, "x", START + s(2));
     assert_eq!(probe.kind, TurnKind::ProbeAttempt);
-    let waiter = account.wait_for_slot(Action::Verify, Priority::Probe, START + s(4));
+    let waiter = account.wait_for_slot(
+        Action::ChatappMigrationVerified,
+        Priority::Probe,
+        START + s(4),
+    );
     let effects = account.step(START + s(2)).effects;
     let [
         Effect::Slot {
@@ -244,15 +290,21 @@ fn a_gate_that_says_no_to_a_probing_attempt_passes_the_probe_on() {
     };
     assert_eq!(w, waiter);
     assert!(account.use_turn("x", probe.id, START + s(2), send));
-    account.unsent(Action::Verify, send, START + s(2));
+    account.unsent(Action::ChatappMigrationVerified, send, START + s(2));
     assert_eq!(woken(&mut account, START + s(3)), ["y"]);
 }
 
 #[test]
 fn a_throttle_of_either_action_pauses_both_and_slows_one() {
     for (action, other) in [
-        (Action::Verify, Action::ReadStatus),
-        (Action::ReadStatus, Action::Verify),
+        (
+            Action::ChatappMigrationVerified,
+            Action::GetPhoneNumberVerificationStatus,
+        ),
+        (
+            Action::GetPhoneNumberVerificationStatus,
+            Action::ChatappMigrationVerified,
+        ),
     ] {
         let mut account = account(10, &["x", "y"]);
         let now = START + s(2);
@@ -268,8 +320,8 @@ fn a_throttle_of_either_action_pauses_both_and_slows_one() {
         assert_eq!(account.paused_until(now), Some(now + s(30)));
         assert_eq!(account.take_turn("y", now), None, "goes back");
         assert!(account.turn_stands("x", taken.id));
-        for lane in [action, other] {
-            account.wait_for_slot(lane, Priority::Look, now + s(60));
+        for limiter in [action, other] {
+            account.wait_for_slot(limiter, Priority::Attempt, now + s(60));
         }
         let step = account.step(now + s(1));
         assert_eq!(step.effects, []);
@@ -281,9 +333,9 @@ fn a_throttle_of_either_action_pauses_both_and_slows_one() {
             .count();
         assert_eq!(slots, 2);
         let stats = account.stats(now + s(30));
-        let rate = |lane| match lane {
-            Action::Verify => stats.verify.rate,
-            Action::ReadStatus => stats.read_status.rate,
+        let rate = |limiter| match limiter {
+            Action::ChatappMigrationVerified => stats.verify.rate,
+            Action::GetPhoneNumberVerificationStatus => stats.read_status.rate,
         };
         assert_eq!((rate(action), rate(other)), (Some(5.0), Some(10.0)));
     }
@@ -303,9 +355,11 @@ fn an_assumed_pause_is_bounded_and_ends_with_a_probe() {
 fn slots_go_by_priority_then_by_age_and_every_tenth_to_the_oldest() {
     let mut account = account(0, &[]);
     let deadline = START + s(5);
-    let mut wait = |priority| account.wait_for_slot(Action::ReadStatus, priority, deadline);
+    let mut wait = |priority| {
+        account.wait_for_slot(Action::GetPhoneNumberVerificationStatus, priority, deadline)
+    };
     let observer = wait(Priority::Observe);
-    let looks: Vec<_> = (0..12).map(|_| wait(Priority::Look)).collect();
+    let looks: Vec<_> = (0..12).map(|_| wait(Priority::Attempt)).collect();
     let probe = wait(Priority::Probe);
     let record = wait(Priority::BeforeRecord);
     let order: Vec<_> = account
@@ -329,14 +383,92 @@ fn a_waiter_is_told_when_its_time_is_up_and_not_before() {
     let mut account = account(1, &[]);
     let now = START + s(2);
     let deadline = now + ms(700);
-    let first = account.wait_for_slot(Action::Verify, Priority::Look, deadline);
-    let second = account.wait_for_slot(Action::Verify, Priority::Look, deadline);
-    let gone = account.wait_for_slot(Action::Verify, Priority::Look, deadline);
-    account.cancel_wait(Action::Verify, gone);
+    let first = account.wait_for_slot(
+        Action::ChatappMigrationVerified,
+        Priority::Attempt,
+        deadline,
+    );
+    let second = account.wait_for_slot(
+        Action::ChatappMigrationVerified,
+        Priority::Attempt,
+        deadline,
+    );
+    let gone = account.wait_for_slot(
+        Action::ChatappMigrationVerified,
+        Priority::Attempt,
+        deadline,
+    );
+    account.cancel_wait(Action::ChatappMigrationVerified, gone);
     let step = account.step(now);
     assert!(matches!(step.effects[..], [Effect::Slot { waiter, .. }] if waiter == first));
     assert_eq!(account.step(deadline).effects, []);
     let next = account.step(deadline).next.unwrap();
     assert!(next > deadline && next < deadline + ms(1));
     assert_eq!(account.step(next).effects, [Effect::Late(second)]);
+}
+
+#[test]
+fn the_resource_by_which_a_person_asks_makes_the_probe() {
+    let mut account = account(10, &["x", "y", "z"]);
+    account.assume_hold(Cause::Account, START + s(200), START);
+    assert_eq!(woken(&mut account, START + s(5)), Vec::<String>::new());
+    account.request_probe("y", START + s(6));
+    account.request_probe("z", START + s(6));
+    assert_eq!(
+        woken(&mut account, START + s(6)),
+        ["z"],
+        "the last who asked"
+    );
+    let turn = take(&mut account, "z", START + s(6));
+    assert_eq!(turn.kind, TurnKind::ProbeAttempt);
+    account.drop_turn("z", turn.id, START + s(6));
+    // A request by a resource that does not wait does not keep the others from it.
+    account.request_probe("z", START + s(7));
+    assert_eq!(woken(&mut account, START + s(11)), ["x"]);
+}
+
+/// Takes the slot that is free at `now`, and is throttled.
+fn throttled(account: &mut Account, action: Action, now: Duration) {
+    let send = slot_at(account, action, now);
+    account.replied_throttled(action, send, now + ms(5));
+    account.report(action, Report::Throttled { retry_after: None }, now + ms(5));
+}
+
+fn slot_at(account: &mut Account, action: Action, now: Duration) -> SendId {
+    let waiter = account.wait_for_slot(action, Priority::Attempt, now);
+    let effects = account.step(now).effects;
+    let slot = effects.into_iter().find_map(|effect| match effect {
+        Effect::Slot {
+            waiter: w, send, ..
+        } if w == waiter => Some(send),
+        Effect::Slot { .. } | Effect::Wake(_) | Effect::Late(_) => None,
+    });
+    slot.expect("a free slot")
+}
+
+/// Both are throttled, then only reads are tried: their result counts for submissions, too.
+#[test]
+fn a_server_that_reads_find_shut_did_not_throttle_submissions_for_their_rate() {
+    let mut account = account(10, &[]);
+    let now = START + s(2);
+    throttled(&mut account, Action::ChatappMigrationVerified, now);
+    throttled(
+        &mut account,
+        Action::GetPhoneNumberVerificationStatus,
+        now + ms(1_100),
+    );
+    throttled(
+        &mut account,
+        Action::GetPhoneNumberVerificationStatus,
+        now + ms(2_200),
+    );
+    let now = now + s(5);
+    let send = slot_at(&mut account, Action::ChatappMigrationVerified, now);
+    account.replied(Action::ChatappMigrationVerified, send, now + ms(5));
+    account.report(
+        Action::ChatappMigrationVerified,
+        Report::Answered,
+        now + ms(5),
+    );
+    assert_eq!(account.stats(now + ms(5)).verify.rate, Some(10.0));
 }

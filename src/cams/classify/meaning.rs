@@ -1,8 +1,8 @@
-//! What a `Code` means: the closed lists and their order. PURE.
+//! Meaning of each `Code`: the closed lists and their order. PURE.
 
 use super::{BlockCause, RefusalKind, UnknownCause};
 
-/// What a `Code` means beside its HTTP status, whatever the operation.
+/// Meaning of a `Code` together with its HTTP status, for every operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     Ok,
@@ -22,24 +22,52 @@ const CREDENTIALS: &[&str] = &[
     "InvalidSecurityToken.*",
 ];
 const CLOCK: &[&str] = &["InvalidTimeStamp.*", "IllegalTimestamp.*"];
+/// Codes that the gateway, or the product before it reads the request, returns to every request of
+/// the account. Danger: a code on this list releases the attempt, and the operator sends the
+/// verification code again. So the list holds only codes that cannot come from an execution. The
+/// brake covers all other errors of an account.
 const ACCOUNT: &[&str] = &[
+    // Subscription.
     "Product.Unsubscript",
+    "Forbidden.Unsubscribed",
+    // Rights, of the account and of a RAM user.
     "Ram.PermissionDeny",
     "Forbidden",
     "Forbidden.RAM",
+    "Forbidden.NotSupportRAM",
+    "Forbedden.NotSupportRAM",
+    "Forbidden.SubUser",
+    "Forbidden.Authentication",
+    "Forbidden.UserVerification",
     "NoPermission",
+    "ActionUnauthorized",
     "Forbidden.RiskControl",
-    "InvalidApi.NotFound",
-    "InvalidProduct.NotFound",
-    "InvalidProtocol.NeedSsl",
+    // Arrears.
+    "Arrearage.*",
+    "Account.Arrearage",
+    "InsufficientBalance",
+    "InvalidAccountStatus.*",
+    // Action, version, product, region, protocol: the endpoint does not serve this API.
+    "InvalidApi.*",
+    "InvalidAction.*",
+    "MissingAction",
+    "NoSuchVersion",
+    "InvalidVersion.*",
+    "MissingVersion",
+    "InvalidProduct.*",
+    "InvalidRegion.*",
+    "InvalidRegionId.*",
+    "MissingRegionId",
+    "RegionId.ApiNotSupported",
+    "InvalidProtocol.*",
     "UnsupportedHTTPMethod",
 ];
 const THROTTLED: &[&str] = &["System.LimitControl", "Throttling.*"];
 const SERVER_FAILURE: &[&str] = &["InternalError", "UnknownError", "ServiceUnavailable"];
 const REQUEST: &[&str] = &["Unknown.ResourceOwnerId", "Authentication.NoAuth"];
 
-/// Fragments of an unlisted code, without case and punctuation, that name a failure inside the
-/// service or a timeout: it may have executed the call all the same.
+/// Fragments of an unlisted code, without case and punctuation, that name a timeout or a failure
+/// inside the service. CAMS may have executed such a call.
 const FAILURE_WORDS: &[&str] = &[
     "timeout",
     "timedout",
@@ -55,8 +83,8 @@ const FAILURE_WORDS: &[&str] = &[
     "unexpected",
 ];
 
-/// The whole decision. The order is the rule: what releases an attempt is closed lists, tested
-/// before the open patterns that would end it.
+/// The whole decision. The order matters: the closed lists, which release an attempt, come before
+/// the open patterns, which end it.
 pub(super) fn meaning(status: u16, code: &str) -> Meaning {
     let listed = |list: &[&str]| list.iter().any(|pattern| matches_pattern(code, pattern));
     if code == "OK" {
@@ -89,7 +117,7 @@ pub(super) fn meaning(status: u16, code: &str) -> Meaning {
     }
     let plain = plain(code);
     let is_failure = FAILURE_WORDS.iter().any(|word| plain.contains(word));
-    // 429 says "not executed" only if the code beside it does not say otherwise.
+    // 429 means "not executed" only if the code does not contradict it.
     if status == 429 && !is_failure {
         return Meaning::Throttled;
     }
@@ -103,7 +131,7 @@ pub(super) fn meaning(status: u16, code: &str) -> Meaning {
             RefusalKind::Request
         });
     }
-    // 408 is a timeout in HTTP's own words.
+    // 408 is a timeout in HTTP's own terms.
     let refusable = status == 200 || ((400..500).contains(&status) && status != 408);
     if is_failure || !refusable {
         return Meaning::Unknown(UnknownCause::ServerFailure);
@@ -132,7 +160,7 @@ fn plain(code: &str) -> String {
         .collect()
 }
 
-/// Whether a Missing* or Invalid* code is about the verification code (and not, say, the
+/// True if a Missing* or Invalid* code is about the verification code (and not, for example, the
 /// country code).
 fn names_the_code(code: &str, plain: &str) -> bool {
     let whole_words = ["code", "invalidcode", "missingcode"];

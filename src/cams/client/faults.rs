@@ -1,7 +1,7 @@
-//! Turns the errors of the HTTP stack into ours.
+//! Converts errors of the HTTP stack into errors of the operator.
 //!
-//! Their texts are never used: a URL with the code and the signature in it may hide at any
-//! level. Only types and kinds are looked at.
+//! The texts of the stack are never used: a URL with the code and the signature may be at any
+//! level. Only types and kinds of errors count.
 
 use std::error::Error;
 use std::io;
@@ -9,25 +9,28 @@ use std::io;
 use super::resolver::NoAddress;
 use crate::cams::classify::NotSentCause;
 
-/// Why a connection did not come about.
-pub(super) fn connect_fault(error: &(dyn Error + 'static)) -> (NotSentCause, String) {
+/// Why no connection to the service came about.
+pub(in crate::cams) fn connect_fault(
+    service: &str,
+    error: &(dyn Error + 'static),
+) -> (NotSentCause, String) {
     if let Some(NoAddress(text)) = find::<NoAddress>(error) {
-        return (NotSentCause::Dns, format!("the CAMS endpoint: {text}"));
+        return (NotSentCause::Dns, format!("the {service} endpoint: {text}"));
     }
     if let Some(error) = find::<rustls::Error>(error) {
         let text = format!(
-            "TLS with the CAMS endpoint failed before anything was sent: {}",
+            "TLS with the {service} endpoint failed before anything was sent: {}",
             tls_text(error)
         );
         return (NotSentCause::Tls, text);
     }
     let kind = find::<io::Error>(error).map_or(io::ErrorKind::Other, io::Error::kind);
-    let text = format!("no connection to the CAMS endpoint: {kind}");
+    let text = format!("no connection to the {service} endpoint: {kind}");
     (NotSentCause::Connect, text)
 }
 
-/// How an exchange ended after the request was let through.
-pub(super) fn exchange_fault(error: &(dyn Error + 'static)) -> String {
+/// How an exchange ended after the gate opened.
+pub(in crate::cams) fn exchange_fault(error: &(dyn Error + 'static)) -> String {
     match find::<io::Error>(error) {
         Some(io) => format!(
             "the connection ended before a complete reply: {}",
@@ -52,7 +55,7 @@ fn tls_text(error: &rustls::Error) -> &'static str {
                 "its certificate is for another name"
             }
             Certificate::Revoked => "its certificate is revoked",
-            // Foreign, open enum: the rest needs no text of its own.
+            // A foreign, open enum: the other variants need no text of their own.
             _ => "its certificate is not acceptable",
         },
         rustls::Error::AlertReceived(_) => "it refused the handshake",
@@ -61,8 +64,8 @@ fn tls_text(error: &rustls::Error) -> &'static str {
     }
 }
 
-/// The first error of type `E` in the chain. An `io::Error` made from another error does not
-/// name it as its source, so it is opened.
+/// The first error of type `E` in the chain. An `io::Error` made from another error does not return
+/// it as its source, so this function opens it.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {

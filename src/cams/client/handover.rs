@@ -1,9 +1,9 @@
-//! An empty request body that notes when the HTTP stack took the request.
+//! An empty request body that records when the HTTP stack took the request.
 //!
-//! The stack drops an empty body in the same step in which it writes the request's head to
-//! its buffer, right before the write to the socket. That moment is the best measure of how
-//! late a send is after its gate. The library keeps no copy of a streaming body, so such a
-//! request also cannot be repeated by any layer.
+//! The stack drops an empty body in the same step in which it writes the request's head to its
+//! buffer, right before the write to the socket. That moment is the best measure of how late a send
+//! is after its gate. The library keeps no copy of a streaming body, so no layer can repeat such a
+//! request.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -15,7 +15,6 @@ use tokio::sync::oneshot;
 
 use crate::clock::{self, Now};
 
-/// The empty body.
 pub(super) struct Handover(Option<oneshot::Sender<Now>>);
 
 impl Handover {
@@ -27,7 +26,7 @@ impl Handover {
 impl Drop for Handover {
     fn drop(&mut self) {
         if let Some(written) = self.0.take() {
-            // Nobody may be interested any more.
+            // The receiver may be gone.
             let _ = written.send(clock::now());
         }
     }

@@ -1,7 +1,7 @@
-//! Name resolution that hands out only addresses the endpoint may have.
+//! Name resolution that returns only addresses that the endpoint may have.
 //!
-//! The check is on exactly the addresses that are connected to; a name that is looked up,
-//! checked and looked up again could change its mind in between.
+//! The resolver checks exactly the addresses that the client connects to: with a second lookup
+//! after the check, the name could have other addresses.
 
 use std::future::Future;
 use std::io;
@@ -15,44 +15,45 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use crate::cams::endpoint::Endpoint;
 
 /// A lookup in progress.
-pub(super) type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+pub(in crate::cams) type Looking =
+    Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// How names are looked up: the system's way, or a test's.
-pub(super) type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
+/// Looks up a name: with the system's resolver, or a test's.
+pub(in crate::cams) type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
 
 /// The system's resolver.
-pub(super) fn system_lookup() -> Lookup {
+pub(in crate::cams) fn system_lookup() -> Lookup {
     Arc::new(|name| {
         Box::pin(async move {
-            // Port 0 stands for the URL's own.
+            // Port 0 stands for the port of the URL.
             let found = tokio::net::lookup_host((name, 0)).await?;
             Ok(found.collect())
         })
     })
 }
 
-/// No address to connect to. The text is ours.
+/// No address to connect to. The operator writes the text.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct NoAddress(pub &'static str);
+pub(in crate::cams) struct NoAddress(pub &'static str);
 
 /// The resolver of one call.
-pub(super) struct GuardedResolver {
+pub(in crate::cams) struct GuardedResolver {
     pub endpoint: Endpoint,
     pub lookup: Lookup,
-    /// True while a lookup runs, so that a time-out can be told from a slow connect.
-    pub looking: Arc<AtomicBool>,
+    /// True while a lookup runs, to distinguish a DNS time-out from a slow connect.
+    pub lookup_running: Arc<AtomicBool>,
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let endpoint = self.endpoint.clone();
-        let looking = Arc::clone(&self.looking);
-        looking.store(true, Ordering::Relaxed);
+        let lookup_running = Arc::clone(&self.lookup_running);
+        lookup_running.store(true, Ordering::Relaxed);
         let found = (self.lookup)(name.as_str().to_owned());
         Box::pin(async move {
             let found = found.await;
-            looking.store(false, Ordering::Relaxed);
+            lookup_running.store(false, Ordering::Relaxed);
             let addresses = found.map_err(|_| NoAddress("its name cannot be resolved"))?;
             let admitted = admit(&endpoint, addresses)?;
             Ok(Box::new(admitted.into_iter()) as Addrs)
@@ -71,7 +72,8 @@ fn admit(endpoint: &Endpoint, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>,
         .collect();
     if admitted.is_empty() {
         return Err(NoAddress(
-            "its name resolves to private or reserved addresses only; check the cluster's DNS",
+            "its name resolves only to addresses of this machine, its link or a metadata service; check \
+             the cluster's DNS",
         ));
     }
     Ok(admitted)

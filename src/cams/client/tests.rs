@@ -12,7 +12,7 @@ use tower::{BoxError, Layer as _, Service};
 
 use super::*;
 use crate::cams::credentials::Credentials;
-use crate::cams::endpoint::DEFAULT_ENDPOINT;
+use crate::cams::endpoint::{DEFAULT_ENDPOINT, Destination};
 use crate::cams::sign::{SignatureVersion, Unsigned};
 use crate::cams::{Action, Target};
 use crate::secret::Secret;
@@ -36,9 +36,9 @@ fn request() -> SignedRequest {
     })
 }
 
-/// The real endpoint, with names looked up our way.
+/// The real endpoint, with the test's own lookup.
 fn client(lookup: Lookup) -> Client {
-    let endpoint = Endpoint::parse(DEFAULT_ENDPOINT, false).unwrap();
+    let endpoint = Endpoint::parse(Destination::Cams, DEFAULT_ENDPOINT, false).unwrap();
     let mut client = Client::new(endpoint, ClientOptions::default()).unwrap();
     client.lookup = lookup;
     client
@@ -60,12 +60,13 @@ async fn a_name_that_means_this_machine_is_not_connected_to() {
     let lookup: Lookup = Arc::new(move |name| {
         assert_eq!(name, "cams.ap-southeast-1.aliyuncs.com");
         count.fetch_add(1, Ordering::Relaxed);
-        // The port of the answer is not used, but a listener there would notice.
+        // The client ignores the port of the answer, but a listener there would notice a
+        // connection.
         Box::pin(ready(Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])))
     });
     let exchange = client(lookup).send(request(), || ready(Ok(()))).await;
     assert_eq!(cause(exchange), NotSentCause::Dns);
-    // Looked up once: what was checked is what would have been connected to.
+    // Looked up once: the client would have connected to the checked address.
     assert_eq!(looked_up.load(Ordering::Relaxed), 1);
     let nobody = timeout(Duration::from_millis(100), listener.accept()).await;
     assert!(nobody.is_err());
@@ -81,7 +82,7 @@ async fn a_name_without_an_answer_is_not_sent() {
     assert_eq!(cause(exchange), NotSentCause::Dns);
 }
 
-/// A connector that counts.
+/// A connector that counts its connections.
 #[derive(Clone)]
 struct Connector(Arc<AtomicUsize>);
 
@@ -106,7 +107,7 @@ async fn the_turnstile_turns_once() {
     let mut connector = turnstile.layer(Connector(Arc::clone(&made)));
     let mut copy = connector.clone();
     let first = connector.call(());
-    // A retry by any layer, from any copy of the connector, gets no connection at all.
+    // A retry by any layer, from any copy of the connector, gets no connection.
     assert!(copy.call(()).await.is_err());
     let caller = async {
         handle.connected.await.unwrap();

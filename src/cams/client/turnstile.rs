@@ -1,9 +1,9 @@
-//! The gate at the socket: a connector layer that holds an established connection back until
-//! the caller says go.
+//! The gate at the socket: a connector layer that holds back an established connection until the
+//! caller lets it through.
 //!
-//! It turns once. The HTTP client can write only to a connection that came through here, so
-//! at most one connection per call ever carries request bytes, whatever the libraries between
-//! would like to retry.
+//! The turnstile opens once. The HTTP client can write only to a connection that came through here.
+//! So at most one connection per call carries request bytes, whatever retries the libraries
+//! attempt.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,9 +15,9 @@ use tower::{BoxError, Layer, Service};
 
 /// The caller's side.
 pub(super) struct Handle {
-    /// Resolves when a connection, TLS included, stands and waits.
+    /// Resolves when a connection, TLS included, is established and waits.
     pub connected: oneshot::Receiver<()>,
-    /// Lets it pass; dropping it closes the connection.
+    /// Lets the connection pass; dropping the sender closes the connection.
     pub go: oneshot::Sender<()>,
 }
 
@@ -30,7 +30,7 @@ struct Bar {
     go: oneshot::Receiver<()>,
 }
 
-/// The connection may not be used.
+/// The caller may not use the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection was not admitted")]
 struct NotAdmitted;
@@ -95,7 +95,8 @@ where
         Box::pin(async move {
             let connection = connecting.await?;
             bar.connected.send(()).map_err(|()| NotAdmitted)?;
-            // Danger: whatever passes here is written to. Nothing but `go` may open it.
+            // Danger: the HTTP client writes to any connection that passes here. Only `go` may open
+            // it.
             bar.go.await.map_err(|_| NotAdmitted)?;
             Ok(connection)
         })

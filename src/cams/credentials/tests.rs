@@ -17,7 +17,7 @@ fn write(directory: &Path, id: &str, secret: &str) {
     fs::write(directory.join(ACCESS_KEY_SECRET), secret).unwrap();
 }
 
-/// `Credentials` has no `Debug` on purpose.
+/// `Credentials` has no `Debug`, on purpose.
 fn failure<T>(result: Result<T, CredentialsError>) -> String {
     match result {
         Ok(_) => panic!("this must fail"),
@@ -127,11 +127,14 @@ fn a_changed_file_is_seen_at_once() {
     write(directory.path(), "id", "old");
     let source = CredentialSource::Directory(directory.path().to_owned());
     let store = CredentialStore::new(source).unwrap();
-    // Same length and, with luck, the same modification time: content decides.
+    // The length is the same and the modification time may be: the content decides.
     write(directory.path(), "id", "new");
     let current = store.current();
     assert_eq!(current.credentials.access_key_secret.expose(), "new");
     assert_eq!(current.reload_error, None);
+    assert_eq!(store.changes(), 1);
+    store.current();
+    assert_eq!(store.changes(), 1, "the same values are no change");
 }
 
 #[test]

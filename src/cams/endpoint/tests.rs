@@ -143,7 +143,7 @@ fn urls_accepted_and_refused() {
         ("http://10.0.0.1", Err(E::Host), Err(E::Host)),
         ("http://0.0.0.0", Err(E::Host), Err(E::Host)),
         ("http://[::]", Err(E::Host), Err(E::Host)),
-        // Loopback in disguise: not spelled as we spell it, so not loopback.
+        // Loopback in disguise: not in one of the accepted spellings, so not loopback.
         ("http://127.1", Err(E::Host), Err(E::Host)),
         ("http://2130706433", Err(E::Host), Err(E::Host)),
         ("http://0x7f000001", Err(E::Host), Err(E::Host)),
@@ -238,7 +238,7 @@ fn urls_accepted_and_refused() {
     ];
     for (url, strict, relaxed) in table {
         for (allow, expected) in [(false, strict), (true, relaxed)] {
-            let parsed = Endpoint::parse(url, allow);
+            let parsed = Endpoint::parse(Destination::Cams, url, allow);
             let authority = parsed.as_ref().map(Endpoint::authority).map_err(|e| *e);
             assert_eq!(
                 authority.as_deref().map_err(|e| *e),
@@ -246,7 +246,7 @@ fn urls_accepted_and_refused() {
                 "{url} with the flag {allow}"
             );
             if let Ok(endpoint) = parsed {
-                // Another parser, the one that connects, sees the same host and nothing else.
+                // The parser of the HTTP client sees the same host and nothing else.
                 let url = reqwest::Url::parse(&endpoint.to_string()).unwrap();
                 let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
                 assert_eq!(
@@ -270,50 +270,83 @@ fn errors_do_not_repeat_the_url() {
         "http://cams.ap-southeast-1.aliyuncs.com:hunter2",
     ];
     for url in urls {
-        let error = Endpoint::parse(url, false).unwrap_err();
+        let error = Endpoint::parse(Destination::Cams, url, false).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"));
     }
 }
 
 #[test]
-fn which_addresses_are_public() {
-    let public = [
+fn hosts_belong_to_their_destination() {
+    let of_sts = [
+        "sts.aliyuncs.com",
+        "sts.ap-southeast-1.aliyuncs.com",
+        "sts-vpc.cn-hangzhou.aliyuncs.com",
+    ];
+    let of_nobody = [
+        "sts-vpc.aliyuncs.com",
+        "sts..aliyuncs.com",
+        "sts.a.b.aliyuncs.com",
+        "sts.-a.aliyuncs.com",
+        "xsts.aliyuncs.com",
+        "sts.aliyuncs.com.evil.example",
+        "sts.evil.example",
+        "ram.aliyuncs.com",
+        "100.100.100.200",
+    ];
+    let parse = |destination, host| Endpoint::parse(destination, &format!("https://{host}"), true);
+    for host in of_sts {
+        let endpoint = parse(Destination::Sts, host).unwrap();
+        assert_eq!(
+            (endpoint.service(), endpoint.authority()),
+            ("STS", host.to_owned())
+        );
+        assert_eq!(
+            parse(Destination::Cams, host),
+            Err(EndpointError::Host),
+            "{host}"
+        );
+    }
+    for host in of_nobody.into_iter().chain([REAL]) {
+        assert_eq!(
+            parse(Destination::Sts, host),
+            Err(EndpointError::StsHost),
+            "{host}"
+        );
+    }
+    assert_eq!(
+        Endpoint::parse(Destination::Sts, "http://sts.aliyuncs.com", true),
+        Err(EndpointError::Plaintext)
+    );
+}
+
+#[test]
+fn which_addresses_may_serve() {
+    let may = [
         "8.8.8.8",
         "47.74.0.1",
-        "100.63.255.255",
-        "100.128.0.1",
-        "172.15.255.255",
-        "172.32.0.1",
-        "192.167.1.1",
-        "169.253.1.1",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "100.100.100.199",
+        "100.100.100.201",
         "223.255.255.255",
-        "198.17.1.1",
         "2400:3200::1",
-        "2606:4700::1111",
         "64:ff9b::808:808",
+        "64:ff9b::a00:1",
         "::ffff:8.8.8.8",
+        "::ffff:10.0.0.1",
         "2002:808:808::1",
+        "fc00::1",
+        "fd12:3456::1",
     ];
-    let local = [
+    let may_not = [
         "0.0.0.0",
         "0.1.2.3",
-        "10.0.0.1",
-        "100.64.0.1",
         "100.100.100.200",
-        "100.127.255.255",
         "127.0.0.1",
         "127.255.255.254",
         "169.254.169.254",
-        "172.16.0.1",
-        "172.31.255.255",
-        "192.168.1.1",
-        "192.0.0.192",
-        "192.0.2.1",
-        "192.88.99.1",
-        "198.18.0.1",
-        "198.19.255.255",
-        "198.51.100.1",
-        "203.0.113.9",
         "224.0.0.1",
         "239.255.255.250",
         "240.0.0.1",
@@ -322,37 +355,46 @@ fn which_addresses_are_public() {
         "::1",
         "::127.0.0.1",
         "::ffff:127.0.0.1",
-        "::ffff:10.0.0.1",
         "::ffff:100.100.100.200",
         "::ffff:169.254.169.254",
-        "64:ff9b::a00:1",
         "64:ff9b::6464:64c8",
         "64:ff9b:1::808:808",
         "2002:7f00:1::1",
         "2002:a9fe:a9fe::1",
         "2001::1",
-        "2001:db8::1",
-        "3fff::1",
-        "fc00::1",
         "fd00:ec2::254",
         "fe80::1",
         "fec0::1",
         "ff02::1",
         "100::1",
     ];
-    for ip in public {
-        assert!(is_public(ip.parse().unwrap()), "{ip} is public");
+    for ip in may {
+        assert!(may_serve(ip.parse().unwrap()), "{ip}");
     }
-    for ip in local {
-        assert!(!is_public(ip.parse().unwrap()), "{ip} is not public");
+    for ip in may_not {
+        assert!(!may_serve(ip.parse().unwrap()), "{ip}");
     }
 }
 
 #[test]
 fn each_endpoint_has_its_own_addresses() {
-    let real = Endpoint::parse(DEFAULT_ENDPOINT, true).unwrap();
-    let test = Endpoint::parse("http://localhost:1", true).unwrap();
+    let real = Endpoint::parse(Destination::Cams, DEFAULT_ENDPOINT, true).unwrap();
+    let test = Endpoint::parse(Destination::Sts, "http://localhost:1", true).unwrap();
     let (public, here) = ("8.8.8.8".parse().unwrap(), "127.0.0.1".parse().unwrap());
     assert!(real.may_connect(public) && !real.may_connect(here));
     assert!(test.may_connect(here) && !test.may_connect(public));
+
+    let metadata = Endpoint::metadata();
+    assert_eq!(metadata.to_string(), "http://100.100.100.200");
+    let its_own = "100.100.100.200".parse().unwrap();
+    assert!(metadata.may_connect(its_own) && !metadata.may_connect(public));
+    assert!(!metadata.may_connect(here) && !real.may_connect(its_own));
+    for url in [
+        "http://100.100.100.200",
+        "http://169.254.169.254",
+        "https://sts.aliyuncs.com",
+    ] {
+        let named = Endpoint::parse(Destination::Metadata, url, true);
+        assert_eq!(named, Err(EndpointError::MetadataHost), "{url}");
+    }
 }

@@ -6,12 +6,10 @@ use proptest::prelude::*;
 use super::*;
 
 fn hex(text: &str) -> String {
-    let mut out = String::new();
-    text.bytes().for_each(|byte| push_hex(&mut out, byte));
-    out
+    crate::hex::hex(text.as_bytes())
 }
 
-/// Every form in which the outside could repeat a secret.
+/// Every form in which an external system could repeat a secret.
 fn forms(secret: &str) -> Vec<String> {
     let once = percent_encode(secret);
     let twice = percent_encode(&once);
@@ -28,7 +26,7 @@ fn forms(secret: &str) -> Vec<String> {
     all
 }
 
-/// `%2F` to `%2f`, letters outside escapes untouched.
+/// `%2F` to `%2f`; letters outside escapes stay unchanged.
 fn lower_escapes(text: &str) -> String {
     let mut out = String::new();
     let mut left = 0;
@@ -105,7 +103,7 @@ fn long_messages_are_cut_between_characters() {
 
 #[test]
 fn the_cut_comes_after_the_scrubbing() {
-    // A cut first would leave the first half of the code.
+    // An earlier cut would leave the first half of the code.
     let message = format!("{}828798", "x".repeat(MAX_CHARS - 3));
     assert!(!scrub(&message, &["828798"]).contains("82"));
 }

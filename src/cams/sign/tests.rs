@@ -40,7 +40,7 @@ fn acs3_vectors() -> Vec<Acs3Vector> {
     serde_json::from_str(include_str!("../../../tests/vectors/acs3.json")).unwrap()
 }
 
-/// Reversed, so that a missing sort shows.
+/// In reverse order, so that the test finds a missing sort.
 fn pairs(map: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
     map.iter()
         .rev()
@@ -128,7 +128,7 @@ fn sign(
         },
         code: code.as_ref(),
         nonce: NONCE,
-        // The fraction must not reach the wire.
+        // The fraction of a second must not reach the wire.
         timestamp: "2026-11-22T08:09:10.987654321Z".parse().unwrap(),
     })
 }
@@ -171,7 +171,7 @@ fn a_v1_submission_is_the_vector_and_all_of_it_is_in_the_query() {
     assert_eq!(params.len(), 12);
     assert_eq!(request.headers.len(), 1);
     assert_eq!(header(&request, "accept"), Some("application/json"));
-    assert_eq!(request.action().name(), "ChatappMigrationVerified");
+    assert_eq!(params["Action"], "ChatappMigrationVerified");
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! JSON in which no member contradicts another. PURE.
 //!
-//! Parsers differ in which of two members of one name counts. A reply that says two things is
-//! not the API's, and must not become a success by the order in which it says them.
+//! If two members have one name, parsers differ in which one counts. A reply with two values does
+//! not come from the API, and their order must not turn it into a success.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// A JSON value whose objects hold no name twice with different values.
+/// A JSON value whose objects have no name twice with different values.
 pub(super) struct Consistent(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Consistent {

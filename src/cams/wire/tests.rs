@@ -70,7 +70,7 @@ fn missing_or_odd_data_is_no_data() {
 
 #[test]
 fn an_absurd_id_is_left_out_and_the_outcome_stays() {
-    let long = "7".repeat(65);
+    let long = "7".repeat(MAX_IDENTIFIER + 1);
     let absurd = [
         format!("\"{long}\""),
         r#""7\u0000""#.to_owned(),
@@ -81,7 +81,7 @@ fn an_absurd_id_is_left_out_and_the_outcome_stays() {
         "{}".to_owned(),
         "true".to_owned(),
         "1e30".to_owned(),
-        // Would come back with other digits.
+        // The number would lose digits as a float.
         "123456789012345678901234567890".to_owned(),
     ];
     for id in absurd {
@@ -89,7 +89,7 @@ fn an_absurd_id_is_left_out_and_the_outcome_stays() {
         let body = body(&text).unwrap_or_else(|| panic!("{id}"));
         assert_eq!((body.code.as_str(), body.id), ("OK", None), "{id}");
     }
-    let longest = "7".repeat(64);
+    let longest = "7".repeat(MAX_IDENTIFIER);
     let text = format!(r#"{{"Code":"OK","Data":{{"Id":"{longest}"}}}}"#);
     assert_eq!(body(&text).unwrap().id, Some(longest));
 }
@@ -124,7 +124,7 @@ fn what_is_not_the_api() {
         // The two spellings disagree.
         r#"{"RequestId":"R-1","Code":"OK","code":"Throttling"}"#,
         r#"{"RequestId":"R-1","Code":"OK","Data":{"Id":"1","id":"2"}}"#,
-        // A proxy's or firewall's own.
+        // The own format of a proxy or firewall.
         r#"{"code":502,"message":"bad gateway"}"#,
         r#"{"code":"403","msg":"denied"}"#,
         r#"{"error":{"code":"x"}}"#,
@@ -175,6 +175,79 @@ fn a_markup_content_type_is_not_the_api_whatever_the_body() {
         };
         let reply = parse_reply(200, &headers, json);
         assert_eq!(reply.api.is_some(), is_api, "{content_type:?}");
+    }
+    let xml = b"<Error><RequestId>R-1</RequestId><Code>Throttling</Code></Error>";
+    for (content_type, is_api) in [
+        (None, true),
+        (Some("application/json"), true),
+        (Some("text/xml;charset=utf-8"), true),
+        (Some("application/xml"), true),
+        (Some("application/xhtml+xml"), false),
+        (Some("text/html"), false),
+    ] {
+        let headers = ReplyHeaders {
+            content_type,
+            ..ReplyHeaders::default()
+        };
+        let reply = parse_reply(400, &headers, xml);
+        assert_eq!(reply.api.is_some(), is_api, "{content_type:?}");
+    }
+}
+
+#[test]
+fn reads_an_error_as_xml() {
+    let full = "\u{feff}<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>\n  \
+        <RequestId>90E63D28-E31D</RequestId>\n  <HostId>cams.aliyuncs.com</HostId>\n  \
+        <Code>Forbidden.RAM</Code>\n  <Message>a &amp; b &#20998;&#x5206; &quot;c&quot;</Message>\n  \
+        <AccessDeniedDetail><AuthAction>a</AuthAction><Deep><Er/></Deep></AccessDeniedDetail>\n  \
+        <Recommend></Recommend>\n</Error>\n";
+    let read = body(full).unwrap();
+    assert_eq!(read.code, "Forbidden.RAM");
+    assert_eq!(read.request_id.as_deref(), Some("90E63D28-E31D"));
+    assert_eq!(read.message.as_deref(), Some("a & b 分分 \"c\""));
+    assert_eq!((read.id, read.phone_number), (None, None));
+}
+
+#[test]
+fn xml_that_is_not_the_apis_error() {
+    let error = |inner: &str| format!("<Error><RequestId>R-1</RequestId>{inner}</Error>");
+    let deep = format!(
+        "{}x{}",
+        "<A>".repeat(20_000),
+        "</A>".repeat(20_000).get(..60_000).unwrap_or_default()
+    );
+    let foreign = [
+        // A success is never read as XML.
+        error("<Code>OK</Code>"),
+        error("<Code>ok</Code>"),
+        "<ChatappMigrationVerifiedResponse><RequestId>R-1</RequestId><Code>Throttling</Code>\
+         </ChatappMigrationVerifiedResponse>"
+            .to_owned(),
+        // No request id, no code, two codes.
+        "<Error><Code>Throttling</Code></Error>".to_owned(),
+        error(""),
+        error("<Code/>"),
+        error("<Code>Throttling</Code><Code>Forbidden</Code>"),
+        error("<Code>Throttling</Code><code>Forbidden</code>"),
+        error("<Code><Code>Throttling</Code></Code>"),
+        // Not this shape.
+        error("<Code a='b'>Throttling</Code>"),
+        error("<Code>Throttling</Code><!-- x -->"),
+        error("<Code><![CDATA[Throttling]]></Code>"),
+        error("<Code>Throttling</Code>text"),
+        error("<Code>Throttling</code>"),
+        error("<Code>Thrott&ling;</Code>"),
+        error("<Code>Throttling</Code><Message>&unknown;</Message>"),
+        error("<Code>Throttling</Code><Message>&#xD800;</Message>"),
+        format!("{}<Error/>", error("<Code>Throttling</Code>")),
+        format!("<!DOCTYPE Error>{}", error("<Code>Throttling</Code>")),
+        format!("<?xml version='1.0'{}", error("<Code>Throttling</Code>")),
+        format!("<A>{}</A>", error("<Code>Throttling</Code>")),
+        error("<Code>Throttling</Code>").replace("</Error>", ""),
+        error(&format!("<Code>Throttling</Code>{deep}")),
+    ];
+    for text in foreign {
+        assert!(body(&text).is_none(), "{text:.120}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Slots: who asks for one, and what became of it. PURE.
+//! Requests for slots, and the use of each slot. PURE.
 
 use super::super::pacer::SendId;
 use super::super::{Action, Priority};
@@ -6,7 +6,7 @@ use super::{Account, ProbeHolder, WaiterId};
 use crate::clock::BootTime;
 
 impl Account {
-    /// Somebody asks for a slot, to be given by `deadline`.
+    /// A caller requests a slot, by `deadline` at the latest.
     pub fn wait_for_slot(
         &mut self,
         action: Action,
@@ -15,36 +15,44 @@ impl Account {
     ) -> WaiterId {
         let id = WaiterId(self.next_waiter);
         self.next_waiter += 1;
-        self.lane(action).wait(id, priority, deadline);
+        self.limiter(action).wait(id, priority, deadline);
         id
     }
 
-    /// The waiter went away.
+    /// The waiter no longer wants a slot.
     pub fn cancel_wait(&mut self, action: Action, waiter: WaiterId) {
-        self.lane(action).cancel(waiter);
+        self.limiter(action).cancel(waiter);
     }
 
-    /// The request was handed to its connection.
+    /// The client handed the request to its connection.
     pub fn handed(&mut self, action: Action, send: SendId, at: BootTime) {
-        self.lane(action).pacer.handed(send, at);
+        self.limiter(action).pacer.handed(send, at);
     }
 
-    /// The reply was read.
+    /// The client read the reply, which is not a throttle.
     pub fn replied(&mut self, action: Action, send: SendId, at: BootTime) {
-        self.lane(action).pacer.replied(send, at);
+        self.limiter(action).pacer.replied(send, at);
     }
 
-    /// No reply will be read.
+    /// The client read the reply, which is a throttle.
+    pub fn replied_throttled(&mut self, action: Action, send: SendId, at: BootTime) {
+        self.limiter(action).pacer.replied_throttled(send, at);
+    }
+
+    /// The client will read no reply.
     pub fn given_up(&mut self, action: Action, send: SendId, at: BootTime) {
-        self.lane(action).pacer.given_up(send, at);
+        self.limiter(action).pacer.given_up(send, at);
     }
 
-    /// The slot was not used: no byte left.
+    /// The caller did not use the slot: no byte left.
     pub fn unsent(&mut self, action: Action, send: SendId, now: BootTime) {
-        self.lane(action).pacer.unsent(send);
+        self.limiter(action).pacer.unsent(send);
         match action {
-            Action::Verify => self.probe_gone(ProbeHolder::Send(send), now),
-            Action::ReadStatus => {}
+            Action::ChatappMigrationVerified => {
+                self.brake.unsent(send, now);
+                self.probe_gone(ProbeHolder::Send(send), now);
+            }
+            Action::GetPhoneNumberVerificationStatus => {}
         }
     }
 }

@@ -1,18 +1,18 @@
-//! The turns that are out. PURE.
+//! The outstanding turns. PURE.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::super::TurnKind;
 use super::super::pacer::DEADLINE;
 use super::super::queue::Waiting;
+use super::super::{QueueEntry, TurnKind};
 use super::TurnId;
 use crate::clock::BootTime;
 
-/// A granted turn is to be taken within this, and a taken one to be used.
+/// A resource must take a granted turn within this time, and then use it within this time.
 pub const TURN_LIFETIME: Duration = Duration::from_secs(10);
 
-/// One turn that is out: granted or taken, and not used.
+/// One outstanding turn: granted or taken, but not used.
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) id: TurnId,
@@ -20,21 +20,21 @@ pub(super) struct Grant {
     pub(super) waiting: Waiting,
     pub(super) granted_at: BootTime,
     pub(super) taken: bool,
-    /// Waits for slots, which are no preparation.
+    /// Time spent waiting for slots, which does not count as preparation.
     waits: Duration,
     expires_at: BootTime,
 }
 
 impl Grant {
-    /// How long preparing took, if it ended at `ready_at`.
+    /// How long the preparation took, if it ended at `ready_at`.
     pub(super) fn preparation(&self, ready_at: BootTime) -> Duration {
         ready_at.saturating_sub(self.granted_at + self.waits)
     }
 }
 
-/// All turns that are out, at most one per uid.
+/// All outstanding turns, at most one per uid.
 ///
-/// There are at most three seconds' worth of the rate of them, so a scan is cheap.
+/// Their number is at most three seconds' worth of the rate, so a scan is cheap.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     by_uid: HashMap<String, Grant>,
@@ -66,11 +66,12 @@ impl Turns {
             expires_at: now + TURN_LIFETIME,
             waiting,
         };
-        self.by_uid.insert(grant.waiting.ticket.uid.clone(), grant);
+        self.by_uid
+            .insert(grant.waiting.queue_entry.uid.clone(), grant);
         id
     }
 
-    /// Marks the turn as taken; from here on it has its time anew.
+    /// Marks the turn as taken; its lifetime starts again.
     pub(super) fn take(&mut self, uid: &str, now: BootTime) -> Option<&Grant> {
         let grant = self.by_uid.get_mut(uid).filter(|grant| !grant.taken)?;
         grant.taken = true;
@@ -78,9 +79,15 @@ impl Turns {
         Some(grant)
     }
 
-    /// The turn's look leaves: the wait for its slot was no preparation, and the turn
-    /// outlives the call. False if this turn does not stand.
-    pub(super) fn look(&mut self, uid: &str, id: TurnId, waited: Duration, now: BootTime) -> bool {
+    /// The turn's status read leaves. The wait for its slot does not count as preparation, and the
+    /// turn outlives the call. False if this turn is void.
+    pub(super) fn use_for_preflight(
+        &mut self,
+        uid: &str,
+        id: TurnId,
+        waited: Duration,
+        now: BootTime,
+    ) -> bool {
         match self.by_uid.get_mut(uid).filter(|grant| grant.id == id) {
             Some(grant) => {
                 grant.waits += waited;
@@ -91,7 +98,7 @@ impl Turns {
         }
     }
 
-    /// True while exactly this turn of the uid stands.
+    /// True while exactly this turn of the uid is outstanding.
     pub(super) fn stands(&self, uid: &str, id: TurnId) -> bool {
         self.by_uid.get(uid).is_some_and(|grant| grant.id == id)
     }
@@ -102,18 +109,20 @@ impl Turns {
         self.by_uid.remove(uid)
     }
 
-    pub(super) fn set_kind(&mut self, id: TurnId, kind: TurnKind) -> bool {
-        match self.by_uid.values_mut().find(|grant| grant.id == id) {
-            Some(grant) => {
-                grant.kind = kind;
-                true
-            }
-            None => false,
+    pub(super) fn queue_entry(&self, id: TurnId) -> Option<&QueueEntry> {
+        let mut grants = self.by_uid.values();
+        let grant = grants.find(|grant| grant.id == id)?;
+        Some(&grant.waiting.queue_entry)
+    }
+
+    pub(super) fn set_kind(&mut self, id: TurnId, kind: TurnKind) {
+        if let Some(grant) = self.by_uid.values_mut().find(|grant| grant.id == id) {
+            grant.kind = kind;
         }
     }
 
-    /// Removes the turns that `which` selects, the last granted first, so that putting
-    /// them back one by one restores their order.
+    /// Removes the turns that `which` selects, the last granted first, so that putting them back
+    /// one by one restores their order.
     pub(super) fn withdraw(&mut self, which: impl Fn(&Grant) -> bool) -> Vec<Grant> {
         let mut gone: Vec<Grant> = self
             .by_uid
@@ -124,7 +133,7 @@ impl Turns {
         gone
     }
 
-    /// Removes the turns that ran out, the first granted first.
+    /// Removes the expired turns, the first granted first.
     pub(super) fn expired(&mut self, now: BootTime) -> impl Iterator<Item = Grant> + use<> {
         self.withdraw(|grant| grant.expires_at <= now)
             .into_iter()

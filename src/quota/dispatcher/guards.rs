@@ -1,5 +1,5 @@
-//! What callers hold: a turn, a slot, and the wait for one. Each gives itself back when
-//! it is dropped.
+//! Guards for callers: a turn, a slot, and the wait for a slot. Each gives itself back when it is
+//! dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use super::super::{Action, NoSlot, Priority, TurnKind};
 use super::{Shared, State};
 use crate::clock::BootTime;
 
-/// Permission to prepare one attempt. Dropped unused, it goes back to the account (not
-/// the ticket to the queue: enqueue again to try again). Void after 10 s, and when a
-/// hold begins.
+/// Permission to prepare one attempt. If it is dropped unused, the turn goes back to the account,
+/// but the resource does not go back to the queue: call `enqueue` again. Void after 10 s, and when
+/// a hold begins.
 pub struct Turn {
     shared: Arc<Shared>,
     uid: String,
@@ -34,39 +34,39 @@ impl Turn {
         self.taken.id
     }
 
-    /// What the turn was granted for.
+    /// Purpose of the turn.
     pub fn kind(&self) -> TurnKind {
         self.taken.kind
     }
 
-    /// How long the ticket had waited when the turn was granted.
+    /// How long the queue entry had waited when the account granted the turn.
     pub fn waited(&self) -> Duration {
         self.taken.waited
     }
 
-    /// False once the turn is used or void; what was prepared by a void one is void too.
-    /// Ask before the claim, and after the read of a [`TurnKind::ProbeRead`] has been
-    /// reported.
+    /// False once the turn is used or void; anything prepared under a void turn is void too. Check
+    /// before the claim, and after the read of a [`TurnKind::ProbeRead`] was reported.
     pub fn is_valid(&self) -> bool {
         let id = self.id();
         self.shared
             .read(|account, _| account.turn_stands(&self.uid, id))
     }
 
-    /// Uses `slot` for the turn's status read. False: the turn is void; give the slot
-    /// back by [`Slot::unsent`]. The wait for the slot does not count as preparation,
-    /// and the turn now lives until 10 s after the read's deadline.
+    /// Uses `slot` for the turn's status read. If false, the turn is void: give the slot back with
+    /// [`Slot::unsent`]. The wait for the slot does not count as preparation, and the turn now
+    /// lives until 10 s after the read's deadline.
     #[must_use = "a void turn must not send"]
-    pub fn looks(&mut self, slot: &Slot) -> bool {
+    pub fn use_for_preflight(&mut self, slot: &Slot) -> bool {
         let id = self.id();
-        self.shared
-            .change(|account, _| account.look(&self.uid, id, slot.requested_at, slot.sent_at))
+        self.shared.change(|account, _| {
+            account.use_for_preflight(&self.uid, id, slot.requested_at, slot.sent_at)
+        })
     }
 
-    /// Uses the turn, and `slot` for its submission. False: the turn is void and nothing
-    /// may be sent; give the slot back by [`Slot::unsent`].
+    /// Uses the turn, and `slot` for its submission. If false, the turn is void and the caller must
+    /// not send: give the slot back with [`Slot::unsent`].
     #[must_use = "a void turn must not send"]
-    pub fn used(&mut self, slot: &Slot) -> bool {
+    pub fn use_for_submission(&mut self, slot: &Slot) -> bool {
         let id = self.id();
         self.shared
             .change(|account, _| account.use_turn(&self.uid, id, slot.requested_at, slot.send))
@@ -76,14 +76,14 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let id = self.id();
-        // A used or void turn is not there any more, and nothing happens.
+        // A used or void turn is no longer in the account, so nothing happens.
         self.shared
             .change(|account, now| account.drop_turn(&self.uid, id, now));
     }
 }
 
-/// Permission for one call to leave now. Dropped before [`Slot::replied`], the call
-/// counts as replied at its deadline, 10 s after [`Slot::sent_at`].
+/// Permission for one call to leave now. If it is dropped before [`Slot::replied`] or
+/// [`Slot::replied_throttled`], the call counts as replied at its deadline, 10 s after [`Slot::sent_at`].
 pub struct Slot {
     shared: Arc<Shared>,
     action: Action,
@@ -94,20 +94,20 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// The send time that the pacer counts by.
+    /// The send time by which the pacer counts.
     pub fn sent_at(&self) -> BootTime {
         self.sent_at
     }
 
-    /// The request was handed to its connection at `at`. Say so at once: until then the
-    /// pacer must take the call for not yet sent, and holds back the calls after it.
+    /// The client handed the request to its connection at `at`. Call this at once: until then the
+    /// pacer assumes that the call has not left, and holds back the calls after it.
     pub fn handed(&mut self, at: BootTime) {
         let (action, send) = (self.action, self.send);
         self.shared
             .change(|account, _| account.handed(action, send, at));
     }
 
-    /// The reply was read at `at`, whatever it says. Goes before the report on it.
+    /// The client read the reply at `at`; it is not a throttle. Call this before the report.
     pub fn replied(&mut self, at: BootTime) {
         if !std::mem::replace(&mut self.ended, true) {
             let (action, send) = (self.action, self.send);
@@ -116,9 +116,18 @@ impl Slot {
         }
     }
 
-    /// Gives the slot back: no byte of a request was handed to anybody. DANGER: a call
-    /// that did leave is not counted any more, and the quota is exceeded by it.
-    pub fn unsent(mut self) {
+    /// The client read the reply at `at`; it is a throttle. Call this before the report.
+    pub fn replied_throttled(&mut self, at: BootTime) {
+        if !std::mem::replace(&mut self.ended, true) {
+            let (action, send) = (self.action, self.send);
+            self.shared
+                .change(|account, _| account.replied_throttled(action, send, at));
+        }
+    }
+
+    /// Gives the slot back: no byte of a request reached the connection. DANGER: if the call did
+    /// leave, the pacer no longer counts it, and the operator exceeds the quota.
+    pub fn return_unused(mut self) {
         if !std::mem::replace(&mut self.ended, true) {
             let (action, send) = (self.action, self.send);
             self.shared
@@ -137,7 +146,7 @@ impl Drop for Slot {
     }
 }
 
-/// A wait for a slot that leaves the queue when it is dropped.
+/// A wait for a slot; when it is dropped, the waiter leaves the queue.
 pub(super) struct SlotWait<'a> {
     shared: &'a Arc<Shared>,
     action: Action,
@@ -145,7 +154,7 @@ pub(super) struct SlotWait<'a> {
     answer: oneshot::Receiver<Result<Slot, NoSlot>>,
 }
 
-/// What the dispatcher has to know about a waiter.
+/// The dispatcher's data about a waiter.
 pub(super) struct Waiter {
     action: Action,
     requested_at: BootTime,
@@ -214,9 +223,9 @@ impl<'a> SlotWait<'a> {
 impl Drop for SlotWait<'_> {
     fn drop(&mut self) {
         self.answer.close();
-        // A slot that came in the same moment was never used.
+        // A slot that arrived at the same moment is unused.
         if let Ok(Ok(slot)) = self.answer.try_recv() {
-            slot.unsent();
+            slot.return_unused();
         }
         let State {
             account, waiters, ..

@@ -1,4 +1,4 @@
-//! How many turns may be out ahead of their slots. PURE.
+//! How many turns may be outstanding before their slots. PURE.
 
 use std::time::Duration;
 
@@ -7,21 +7,20 @@ use crate::clock::BootTime;
 
 /// Outstanding turns with unlimited quota.
 const UNLIMITED_TURNS: usize = 128;
-/// Beyond the worst preparation: covers the wait for the slot.
+/// In addition to the worst preparation: covers the wait for the slot.
 const PREPARATION_SLACK: Duration = Duration::from_secs(1);
-/// Seconds of the rate that may be outstanding at most.
+/// Most turns that may be outstanding, in seconds of the rate.
 const MAX_TURNS_AHEAD: f64 = 3.0;
 
 impl Pacer {
-    /// How many turns may be outstanding, if preparing has taken `worst_preparation` at
-    /// worst of late: enough that a prepared call waits for every slot, few enough that
-    /// signatures stay fresh.
+    /// How many turns may be outstanding if `worst_preparation` was the longest recent preparation:
+    /// enough that a prepared call waits for every slot, few enough that signatures stay fresh.
     pub fn turns_allowed(&self, now: BootTime, worst_preparation: Duration) -> usize {
         if now < self.paused_until {
             return 0;
         }
         match (&self.trust, &self.limits) {
-            (Trust::Probing { probe, .. }, _) => match *probe {
+            (Trust::Probing(phase), _) => match phase.probe {
                 Probe::Due => 1,
                 Probe::Out { until, .. } | Probe::Ended { until } => usize::from(now >= until),
             },

@@ -1,22 +1,23 @@
 //! The allowance for late arrival, J. PURE.
 //!
-//! Two calls sent one second apart may arrive closer together if the first is late. J
-//! is how much later than its send a call is believed to arrive at most, over and
-//! above the fastest. It is learned from the only evidence there is: our own lateness,
-//! and throttles.
+//! Two calls sent one second apart may arrive closer together if the first is late. J bounds how
+//! much later after its send a call arrives than the fastest call. This module learns J from our
+//! own lateness and from throttles; round trips give the lateness of single calls (`round_trips`).
 
 use std::time::Duration;
 
-use super::super::recent::RecentMax;
+use super::super::recent::Recent;
 use crate::clock::BootTime;
 
-/// Where J starts and below which it never falls.
+/// Start value of J, and its minimum.
 pub const START: Duration = Duration::from_millis(10);
+/// A round trip proves no lateness beyond this.
+pub const MOST: Duration = Duration::from_millis(100);
 /// J never exceeds the deadline of a call: there the rule is anchored on the reply.
 pub const MAX: Duration = Duration::from_secs(10);
 /// How long our own lateness counts.
 const LATENESS_WINDOW: Duration = Duration::from_secs(10);
-/// J halves each time this passes without a throttle.
+/// J halves after each such time without a throttle.
 const QUIET: Duration = Duration::from_secs(600);
 
 /// J, learned per action.
@@ -25,7 +26,7 @@ pub(super) struct Allowance {
     learned: Duration,
     /// The last throttle, or the start.
     quiet_since: BootTime,
-    lateness: RecentMax,
+    lateness: Recent,
 }
 
 impl Allowance {
@@ -33,16 +34,17 @@ impl Allowance {
         Self {
             learned: START,
             quiet_since: now,
-            lateness: RecentMax::new(LATENESS_WINDOW),
+            lateness: Recent::largest(LATENESS_WINDOW),
         }
     }
 
-    /// J: what throttles taught, and no less than our own lateness of late.
+    /// J: the value learned from throttles, but at least our own recent lateness.
     pub(super) fn current(&self, now: BootTime) -> Duration {
-        self.learned(now).max(self.lateness.get(now)).min(MAX)
+        let lateness = self.lateness.get(now).unwrap_or_default();
+        self.learned(now).max(lateness).min(MAX)
     }
 
-    /// What throttles taught, without our own lateness.
+    /// The value learned from throttles, without our own lateness.
     pub(super) fn learned(&self, now: BootTime) -> Duration {
         let halvings = now.saturating_sub(self.quiet_since).as_secs() / QUIET.as_secs();
         let halvings = u32::try_from(halvings).unwrap_or(u32::MAX);
@@ -50,14 +52,24 @@ impl Allowance {
         (self.learned / divisor).max(START)
     }
 
-    /// A request was handed over this long after its send time had been read.
+    /// The client handed a request over this long after its send time.
     pub(super) fn late(&mut self, now: BootTime, lateness: Duration) {
         self.lateness.record(now, lateness);
     }
 
-    /// A throttle began a pause: J was too small, or others use the quota too.
-    pub(super) fn double(&mut self, now: BootTime) {
-        self.learned = self.current(now).saturating_mul(2).min(MAX);
+    /// Late arrival may explain a throttle: J was too small, or other clients use the quota too.
+    /// From now on, J covers the `spread` of the round trips, up to twice the maximum that counted
+    /// before.
+    pub(super) fn double(&mut self, now: BootTime, spread: Duration) {
+        let shown = spread.min(MOST * 2);
+        let doubled = self.current(now).saturating_mul(2);
+        self.learned = doubled.max(shown).min(MAX);
+        self.quiet_since = now;
+    }
+
+    /// The throttle taught nothing: J returns to the value learned before it.
+    pub(super) fn unlearn(&mut self, now: BootTime, learned: Duration) {
+        self.learned = learned;
         self.quiet_since = now;
     }
 
@@ -80,10 +92,10 @@ mod tests {
     fn doubles_to_the_deadline_and_halves_with_quiet() {
         let mut j = Allowance::new(ms(0));
         assert_eq!(j.current(ms(0)), START);
-        j.double(ms(0));
+        j.double(ms(0), ms(0));
         assert_eq!(j.current(ms(0)), ms(20));
         for _ in 0..20 {
-            j.double(ms(0));
+            j.double(ms(0), ms(0));
         }
         assert_eq!(j.current(ms(0)), MAX);
         assert_eq!(j.current(ms(599_999)), MAX);
@@ -103,11 +115,22 @@ mod tests {
         assert_eq!(j.learned(ms(11_000)), START);
         assert_eq!(j.current(ms(11_001)), ms(40));
         assert_eq!(j.current(ms(12_001)), START);
-        // What a throttle doubles is what was in force.
+        // A throttle doubles the value that was in force.
         j.late(ms(20_000), ms(100));
-        j.double(ms(20_001));
+        j.double(ms(20_001), ms(0));
         assert_eq!(j.current(ms(40_000)), ms(200));
         j.late(ms(50_000), ms(60_000));
         assert_eq!(j.current(ms(50_000)), MAX);
+    }
+
+    #[test]
+    fn a_throttle_lets_the_spread_of_round_trips_teach_more() {
+        for (spread, learned) in [(5, 20), (60, 60), (300, 200)] {
+            let mut j = Allowance::new(ms(0));
+            j.double(ms(0), ms(spread));
+            assert_eq!(j.current(ms(0)), ms(learned));
+            j.unlearn(ms(1), START);
+            assert_eq!(j.current(ms(1)), START);
+        }
     }
 }

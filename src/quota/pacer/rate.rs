@@ -1,4 +1,4 @@
-//! The rate aimed at: halved by a throttle, recovered by quiet. PURE.
+//! The target rate: a throttle halves it, quiet time raises it again. PURE.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use crate::clock::BootTime;
 
 /// Thousandths of a call per second, so that halves are exact.
 const PER_CALL: u64 = 1_000;
-/// Gained per quiet second.
+/// Gain per quiet second.
 const STEP: u64 = PER_CALL / 2;
-/// Never slower, or a recovery would not begin.
+/// The rate is never lower, or a recovery would not begin.
 const FLOOR: u64 = PER_CALL / 2;
 
 /// Calls per second, at most the quota.
@@ -17,7 +17,7 @@ const FLOOR: u64 = PER_CALL / 2;
 pub(super) struct Rate {
     quota: u64,
     base: u64,
-    /// Grows from here; `None` while a throttle stands.
+    /// The rate grows from this time; `None` from a throttle until its probe passes.
     recovering_since: Option<BootTime>,
 }
 
@@ -47,9 +47,9 @@ impl Rate {
         self.thousandths(now) as f64 / PER_CALL as f64
     }
 
-    /// Least distance of two sends. At full rate the window rule bounds the rate and
-    /// the spacing only keeps it even, so it leaves the window a fifth of slack; below,
-    /// the spacing *is* the rate.
+    /// Shortest interval between two sends. At full rate the window rule bounds the rate and the
+    /// spacing only keeps it even, so it leaves the window a fifth of slack. Below full rate the
+    /// spacing *is* the rate.
     pub(super) fn period(&self, now: BootTime) -> Duration {
         let rate = self.thousandths(now);
         let second = 1_000_000_000 * PER_CALL;
@@ -66,12 +66,33 @@ impl Rate {
         self.recovering_since = None;
     }
 
+    /// A throttle began a pause, but the rate did not cause it.
+    pub(super) fn stand_still(&mut self, now: BootTime) {
+        self.base = self.thousandths(now);
+        self.recovering_since = None;
+    }
+
     /// The probe passed.
     pub(super) fn recover(&mut self, now: BootTime) {
         self.base = self.thousandths(now);
         self.recovering_since = Some(now);
     }
+
+    /// The probe passed. Restores the rate from before the throttles, which the rate did not cause.
+    pub(super) fn resume(&mut self, before: AimedAt, now: BootTime) {
+        self.base = before.0;
+        self.recovering_since = Some(now);
+    }
+
+    /// The rate at `now`, for [`Rate::resume`].
+    pub(super) fn aimed_at(&self, now: BootTime) -> AimedAt {
+        AimedAt(self.thousandths(now))
+    }
 }
+
+/// A target rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AimedAt(u64);
 
 #[cfg(test)]
 mod tests {
@@ -99,6 +120,20 @@ mod tests {
             rate.halve(s(500));
         }
         assert_eq!(rate.per_second(s(500)), 0.5);
+    }
+
+    #[test]
+    fn a_rate_that_was_not_to_blame_is_resumed() {
+        let mut rate = Rate::new(NonZeroU32::new(10).unwrap());
+        rate.halve(s(0));
+        rate.recover(s(0));
+        let before = rate.aimed_at(s(4));
+        rate.halve(s(4));
+        rate.resume(before, s(30));
+        assert_eq!(rate.per_second(s(30)), 7.0);
+        assert_eq!(rate.per_second(s(32)), 8.0);
+        rate.stand_still(s(32));
+        assert_eq!(rate.per_second(s(100)), 8.0);
     }
 
     #[test]

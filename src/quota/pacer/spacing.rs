@@ -11,8 +11,8 @@ use governor::{Quota, RateLimiter};
 
 use crate::clock::BootTime;
 
-/// The time that was last passed in, as nanoseconds since boot: `governor` asks a
-/// clock for the time, and a pure module has none.
+/// The last time that the caller passed in, as nanoseconds since boot: `governor` asks a clock for
+/// the time, and a pure module has none.
 #[derive(Debug, Default)]
 struct PassedTime(AtomicU64);
 
@@ -50,10 +50,10 @@ impl Spacing {
         }
     }
 
-    /// Takes the send at `now`, `period` after the one before it.
+    /// Takes the send at `now`, at least `period` after the previous one.
     ///
     /// # Errors
-    /// The moment from which it may be taken, if that is not `now`.
+    /// The time from which the send is possible, if that is later than `now`.
     pub(super) fn take(&mut self, now: BootTime, period: Duration) -> Result<(), BootTime> {
         if period != self.period {
             self.rebuild(period);
@@ -68,8 +68,8 @@ impl Spacing {
         }
     }
 
-    /// A limiter's period is fixed, so a new one takes over, told of the last send:
-    /// a fresh one would let the next send follow at once.
+    /// A limiter's period is fixed, so a new limiter takes over and counts from the last send: a
+    /// fresh one would let the next send follow at once.
     fn rebuild(&mut self, period: Duration) {
         self.period = period;
         self.limiter = limiter(period, self.last.unwrap_or_default());

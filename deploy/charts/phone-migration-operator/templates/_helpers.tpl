@@ -61,3 +61,27 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $url := urlParse .Values.tracing.otlpEndpoint -}}
 {{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
 {{- end -}}
+
+{{- /* Whether the pod gets a token for STS from here: not from the webhook. */ -}}
+{{- define "phone-migration-operator.projectsToken" -}}
+{{- if and (eq .Values.credentials.source "rrsa") .Values.credentials.rrsa.roleArn }}yes{{ end }}
+{{- end }}
+
+{{- /* Flags of the credentials. */ -}}
+{{- define "phone-migration-operator.credentialsArgs" -}}
+{{- with .Values.credentials -}}
+- {{ if eq .source "secret" }}--credentials-dir=/var/run/secrets/alibaba-cloud{{ else }}--credentials={{ ternary "oidc" "ecs" (eq .source "rrsa") }}{{ end }}
+{{- with .assumeRole.roleArn }}
+- --assume-role-arn={{ . }}
+{{- end }}
+{{- with .assumeRole.externalId }}
+- --assume-role-external-id={{ . }}
+{{- end }}
+{{- with .stsRegion }}
+- --sts-region={{ . }}
+{{- end }}
+{{- with .stsEndpoint }}
+- --sts-endpoint={{ . }}
+{{- end }}
+{{- end }}
+{{- end }}

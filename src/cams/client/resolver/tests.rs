@@ -4,7 +4,7 @@ use std::future::ready;
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
-use crate::cams::endpoint::DEFAULT_ENDPOINT;
+use crate::cams::endpoint::{DEFAULT_ENDPOINT, Destination};
 
 fn addresses(ips: &[&str]) -> Vec<SocketAddr> {
     ips.iter()
@@ -13,29 +13,30 @@ fn addresses(ips: &[&str]) -> Vec<SocketAddr> {
 }
 
 #[test]
-fn only_public_addresses_of_the_real_service_are_handed_out() {
-    let real = Endpoint::parse(DEFAULT_ENDPOINT, false).unwrap();
+fn only_addresses_that_may_serve_are_handed_out() {
+    let real = Endpoint::parse(Destination::Cams, DEFAULT_ENDPOINT, false).unwrap();
     let mixed = addresses(&[
-        "10.0.0.1",
+        "169.254.1.1",
         "47.74.0.1",
+        "10.0.0.1",
         "::ffff:127.0.0.1",
         "100.100.100.200",
     ]);
     let admitted = admit(&real, mixed).unwrap();
-    assert_eq!(admitted, addresses(&["47.74.0.1"]));
+    assert_eq!(admitted, addresses(&["47.74.0.1", "10.0.0.1"]));
     assert!(admit(&real, addresses(&["127.0.0.1", "169.254.169.254"])).is_err());
     assert!(admit(&real, Vec::new()).is_err());
 }
 
 #[test]
 fn a_loopback_endpoint_stays_on_this_machine() {
-    let test = Endpoint::parse("http://localhost:1", true).unwrap();
+    let test = Endpoint::parse(Destination::Cams, "http://localhost:1", true).unwrap();
     assert!(admit(&test, addresses(&["47.74.0.1"])).is_err());
     assert!(admit(&test, addresses(&["::1"])).is_ok());
 }
 
-/// A name that answers with a public address when it is checked and with a private one when it
-/// is used: every lookup is checked, and what was checked is what is handed out.
+/// A name with a good address at the check and a bad one at the use: the resolver checks every
+/// lookup and returns exactly the addresses that it checked.
 #[tokio::test]
 async fn a_name_that_changes_its_mind_is_checked_each_time() {
     let answers = [
@@ -51,14 +52,14 @@ async fn a_name_that_changes_its_mind_is_checked_each_time() {
         Box::pin(ready(Ok(addresses(&[answers[n]]))))
     });
     let resolver = GuardedResolver {
-        endpoint: Endpoint::parse(DEFAULT_ENDPOINT, false).unwrap(),
+        endpoint: Endpoint::parse(Destination::Cams, DEFAULT_ENDPOINT, false).unwrap(),
         lookup,
-        looking: Arc::default(),
+        lookup_running: Arc::default(),
     };
-    for public in ["47.74.0.1", "47.74.0.2"] {
+    for good in ["47.74.0.1", "47.74.0.2"] {
         let name = || "cams.ap-southeast-1.aliyuncs.com".parse().unwrap();
         let found: Vec<SocketAddr> = resolver.resolve(name()).await.unwrap().collect();
-        assert_eq!(found, addresses(&[public]));
+        assert_eq!(found, addresses(&[good]));
         assert!(resolver.resolve(name()).await.is_err());
     }
     assert_eq!(asked.load(Ordering::Relaxed), answers.len());

@@ -1,13 +1,13 @@
-//! The API server's own pace, beside which the operator's is to be read.
+//! Measures the API server's own pace. Read the operator's figures against it.
 
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use harness::{Error, Result, World};
+use harness::{Error, Result, World, crowd_phone};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{DynamicObject, PostParams};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -39,27 +39,39 @@ pub async fn baseline(place: &Place<'_>, resources: u32) -> Result<()> {
     Ok(())
 }
 
-/// What the operator asks of the API server for one number that is accepted.
-async fn bare_requests(world: &World, n: u32, verified: &Value) -> Result<()> {
+/// The operator's requests to the API server for one accepted number whose code is already there:
+/// the claim and the outcome in the number's CodeLedger, and then the status.
+async fn bare_requests(world: &World, n: u32, verified: &Verified) -> Result<()> {
     let name = format!("m{n}");
     let api = world.migrations();
-    let mut object = api.get(&name).await.map_err(Error::at("get"))?;
     let secrets: Api<Secret> = Api::namespaced(world.plane.admin.clone(), &world.namespace);
-    secrets
-        .get(&format!("{name}-code"))
-        .await
-        .map_err(Error::at("secret"))?;
-    let mut claim = verified.clone();
-    if let Some(attempt) = claim["attempt"].as_object_mut() {
-        attempt.remove("outcome");
+    let secret = format!("{name}-code");
+    secrets.get(&secret).await.map_err(Error::at("secret"))?;
+    let ledgers = world.ledger_api();
+    // As long as the operator's own names.
+    let number = format!("{n:032x}");
+    let (object, again, absent) = tokio::join!(
+        api.get(&name),
+        secrets.get(&secret),
+        ledgers.get_opt(&number)
+    );
+    object.map_err(Error::at("get"))?;
+    again.map_err(Error::at("secret"))?;
+    if absent.map_err(Error::at("ledger"))?.is_some() {
+        return Err(Error::new(number, "has a ledger already"));
     }
-    for status in [&claim, verified] {
-        object.data["status"] = status.clone();
-        object = api
-            .replace_status(&name, &PostParams::default(), &object)
-            .await
-            .map_err(Error::at("status"))?;
-    }
+    let claim = as_ledger(&verified.ledger, &number, n, false)?;
+    let strict = PostParams::default();
+    let claimed = ledgers.create(&strict, &claim).await;
+    let claimed = claimed.map_err(Error::at("claim"))?;
+    let mut object = api.get(&name).await.map_err(Error::at("get"))?;
+    let mut outcome = as_ledger(&verified.ledger, &number, n, true)?;
+    outcome.metadata.resource_version = claimed.metadata.resource_version;
+    let replaced = ledgers.replace(&number, &strict, &outcome).await;
+    replaced.map_err(Error::at("outcome"))?;
+    object.data["status"] = verified.status.clone();
+    let shown = api.replace_status(&name, &strict, &object).await;
+    shown.map_err(Error::at("status"))?;
     let events: Api<Event> = Api::namespaced(world.plane.admin.clone(), &world.namespace);
     let event = serde_json::from_value(json!({
         "metadata": {"name": format!("{name}.1")}, "eventTime": "2026-01-01T00:00:00.000000Z",
@@ -74,15 +86,37 @@ async fn bare_requests(world: &World, n: u32, verified: &Value) -> Result<()> {
         .map_err(Error::at("event"))
 }
 
-/// The protocol's own requests without any decision, call or wait. With many at a time this is
-/// what the API server leaves of the machine: no operator that claims can exceed it.
+/// The operator's writes for an accepted number.
+struct Verified {
+    status: Value,
+    ledger: Value,
+}
+
+/// The same ledger of another number, before or after its outcome.
+fn as_ledger(verified: &Value, name: &str, n: u32, ended: bool) -> Result<DynamicObject> {
+    let mut ledger = verified.clone();
+    ledger["metadata"] = json!({"name": name});
+    ledger["spec"]["phoneNumber"] = json!(crowd_phone(n));
+    if !ended && let Some(entry) = ledger["entries"][0].as_object_mut() {
+        for field in ["outcome", "requestId", "id", "finishedAt"] {
+            entry.remove(field);
+        }
+    }
+    serde_json::from_value(ledger).map_err(Error::at("ledger"))
+}
+
+/// Sends the protocol's own requests without any decision, call or wait. With many at a time, this
+/// is the limit that the API server sets on this machine: an operator that claims cannot exceed it.
 pub async fn floor(place: &Place<'_>, resources: u32) -> Result<()> {
     let world = place.world("floor").await?;
     world.fill(&world.namespace, 0..1).await?;
     let mut operator = operator(&world, &["--qps", "0"]).await?;
     world.until_all_verified(1, Duration::from_secs(60)).await?;
     operator.stop().await?;
-    let verified = world.list().await?[0]["status"].clone();
+    let verified = Verified {
+        status: world.list().await?[0]["status"].clone(),
+        ledger: world.ledgers().await?[0].clone(),
+    };
     let world = place.world("floor").await?;
     world.fill(&world.namespace, 0..resources).await?;
     let started = Instant::now();

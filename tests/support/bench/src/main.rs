@@ -1,16 +1,23 @@
-//! Figures of the operator, printed and judged by nobody: `cargo run -p bench -- --help`.
+//! Figures of the operator, printed but not judged: `cargo run -p bench -- --help`.
 //!
-//! Everything runs on loopback; the operator binary is the release build unless `--binary`
-//! names another one.
+//! Everything runs on loopback; the operator binary is the release build unless `--binary` names
+//! another one.
 
 mod apiserver;
+mod beside;
+mod brake;
+mod chart;
+mod finished;
+mod pacing;
+mod peers;
+mod sign_in;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use harness::cams_simulator::{self, READ_STATUS, VERIFIED};
+use harness::cams_simulator::{self, VERIFIED};
 use harness::control_plane::Options;
 use harness::{
     ControlPlane, Error, Migration, Operator, Result, World, crowd_name, crowd_phone, requests_of,
@@ -34,17 +41,19 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Figure {
+    /// Signing in by the ServiceAccount's token: from a cold start to the first call.
+    SignIn,
+    /// STS away in the middle of a queue, beyond the end of the key in use, and back.
+    StsAway(sign_in::Away),
     /// Many resources at once under a strict rolling quota of 10 per second.
-    Pace {
-        /// How many resources.
-        #[arg(long, default_value_t = 300)]
-        resources: u32,
-        /// How long the server works on a call after it was counted, in milliseconds.
-        #[arg(long, default_value_t = 50)]
-        processing_ms: u64,
-        /// Uniform lateness of arrival, in milliseconds.
-        #[arg(long, default_value_t = 0)]
-        jitter_ms: u64,
+    Pace(pacing::Pace),
+    /// A spell in which the server throttles every call.
+    Throttled(pacing::Throttled),
+    /// From the repair of a held account to the first submission.
+    Repair {
+        /// How long the account is held before, in seconds.
+        #[arg(long, default_value_t = 80)]
+        held: u64,
     },
     /// Resources per second without a quota and without latency.
     Throughput {
@@ -52,20 +61,21 @@ enum Figure {
         #[arg(long, default_value_t = 1000)]
         resources: u32,
     },
-    /// What the API server itself can do here: one bare status write for each resource.
+    /// The API server's own limit on this machine: one bare status write for each resource.
     Baseline {
         /// How many resources.
         #[arg(long, default_value_t = 1000)]
         resources: u32,
     },
-    /// The protocol's own requests (two reads, claim, outcome, Event) for each resource, by a
-    /// bare client without any decision, call or wait: what no operator that claims can exceed.
+    /// The protocol's own nine requests (reads, claim, outcome, status, Event) for each resource,
+    /// by a bare client without any decision, call or wait. An operator that claims cannot exceed
+    /// this.
     Floor {
         /// How many resources.
         #[arg(long, default_value_t = 1000)]
         resources: u32,
     },
-    /// Resident memory: idle, beside foreign Secrets, and with resources in work.
+    /// Resident memory: idle, with foreign Secrets, and with resources in work.
     Memory {
         /// How many resources in work.
         #[arg(long, default_value_t = 300)]
@@ -74,6 +84,41 @@ enum Figure {
         #[arg(long, default_value_t = 300)]
         secrets: u32,
     },
+    /// An operator that starts with finished resources: memory, and the times until it is ready and
+    /// until it calls with a new resource's code.
+    Finished {
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        resources: u32,
+        /// How many of ten were refused; the others are verified.
+        #[arg(long, default_value_t = 0)]
+        refused_of_ten: u32,
+        /// Annotations of each, in KiB.
+        #[arg(long, default_value_t = 0)]
+        annotation_kib: usize,
+        /// Starts of an operator.
+        #[arg(long, default_value_t = 3)]
+        runs: u32,
+    },
+    /// Codes spent while the whole account is refused under a Code that is in no list, for each of
+    /// five Codes, and how soon the others are verified after it.
+    Brake {
+        /// How many right codes.
+        #[arg(long, default_value_t = 30)]
+        resources: u32,
+        /// How long every submission is refused, in seconds.
+        #[arg(long, default_value_t = 12)]
+        seconds: u64,
+        /// The round trip, in milliseconds.
+        #[arg(long, default_value_t = 5)]
+        round_trip_ms: u64,
+    },
+    /// Codes sent twice by this operator, and by ones written with kopf and controller-runtime, under
+    /// kills of the process and under lost replies.
+    Peers(peers::PeersArgs),
+    /// From a Secret's creation to the call, for resources that are each alone in a namespace while
+    /// another namespace has a crowd.
+    Beside(beside::Args),
     /// From a Secret's creation to the call, for a resource that waited a while.
     Wake {
         /// How long it waited before, in seconds.
@@ -92,15 +137,46 @@ async fn main() -> std::process::ExitCode {
             plane: &plane.0,
         };
         match args.figure {
-            Figure::Pace {
-                resources,
-                processing_ms,
-                jitter_ms,
-            } => pace(&place, resources, processing_ms, jitter_ms).await,
+            Figure::SignIn => sign_in::cold(&place).await,
+            Figure::StsAway(away) => away.run(&place).await,
+            Figure::Pace(pace) => pace.run(&place).await,
+            Figure::Throttled(spell) => spell.run(&place).await,
+            Figure::Repair { held } => pacing::repair(&place, Duration::from_secs(held)).await,
             Figure::Throughput { resources } => throughput(&place, resources).await,
             Figure::Baseline { resources } => apiserver::baseline(&place, resources).await,
             Figure::Floor { resources } => apiserver::floor(&place, resources).await,
             Figure::Memory { resources, secrets } => memory(&place, resources, secrets).await,
+            Figure::Finished {
+                resources,
+                refused_of_ten,
+                annotation_kib,
+                runs,
+            } => {
+                let crowd = finished::Crowd {
+                    resources,
+                    refused_of_ten,
+                    annotation_kib,
+                    runs,
+                };
+                finished::finished(&place, &crowd).await
+            }
+            Figure::Brake {
+                resources,
+                seconds,
+                round_trip_ms,
+            } => {
+                let plan = brake::Plan {
+                    resources,
+                    seconds,
+                    round_trip_ms,
+                };
+                for code in brake::CODES {
+                    brake::brake(&place, &plan, code).await?;
+                }
+                Ok(())
+            }
+            Figure::Peers(args) => peers::peers(&place, &args).await,
+            Figure::Beside(args) => beside::beside(&place, args).await,
             Figure::Wake { waited } => wake(&place, waited).await,
         }
     };
@@ -125,7 +201,7 @@ impl Place<'_> {
     }
 }
 
-/// A control plane of our own, and its folder.
+/// A control plane for this run, and its folder.
 async fn plane(flags: &[String]) -> Result<(Arc<harness::Plane>, TempDir)> {
     let dir = TempDir::new().map_err(Error::at("temporary folder"))?;
     let options = Options {
@@ -145,74 +221,74 @@ async fn operator(world: &World, extra: &[&str]) -> Result<Operator> {
     Ok(operator)
 }
 
-/// Share of the quota used over the middle 80 % of the time.
-fn middle_utilisation(times: &[u64]) -> f64 {
-    let (Some(first), Some(last)) = (times.first(), times.last()) else {
-        return 0.0;
-    };
-    let tenth = (last - first) / 10;
-    cams_simulator::utilisation(times, first + tenth, last - tenth, 10)
-}
-
+/// Requests for each resource. One that waited has a status write more: the one that says so.
 fn per_resource(requests: &[harness::AuditEntry], resources: u32) {
-    let mut all: Vec<(usize, usize, bool)> = (0..resources)
-        .map(|n| {
-            let of = requests_of(requests, &crowd_name(n));
-            let writes = of
-                .iter()
-                .filter(|r| !matches!(r.verb.as_str(), "get"))
-                .count();
-            let status = of.iter().filter(|r| r.subresource == "status").count();
-            (of.len(), writes, status > 2)
-        })
+    let of_each: Vec<Vec<&harness::AuditEntry>> = (0..resources)
+        .map(|n| requests_of(requests, &crowd_name(n)))
         .collect();
-    all.sort_unstable();
-    for (waited, what) in [(true, "waited its turn"), (false, "did not wait")] {
-        let group: Vec<_> = all.iter().filter(|r| r.2 == waited).collect();
-        let most = group.iter().map(|r| r.0).max().unwrap_or_default();
-        let writes = group.iter().map(|r| r.1).max().unwrap_or_default();
+    let is_write = |request: &&&harness::AuditEntry| request.verb != "get";
+    let status_writes = |of: &[&harness::AuditEntry]| {
+        let writes = of.iter().filter(is_write);
+        writes.filter(|r| r.subresource == "status").count()
+    };
+    for (waited, name) in [(true, "waited its turn"), (false, "did not wait")] {
+        let group = of_each
+            .iter()
+            .filter(|of| (status_writes(of) > 1) == waited);
+        let group: Vec<_> = group.collect();
+        let most = group.iter().max_by_key(|of| of.len());
+        let writes = group.iter().map(|of| of.iter().filter(is_write).count());
         println!(
-            "API requests, {what}: {} resources, at most {most}, of which writes {writes}",
-            group.len()
+            "API requests, {name}: {} resources, at most {}, of which writes {}, of status {}",
+            group.len(),
+            most.map_or(0, |of| of.len()),
+            writes.max().unwrap_or(0),
+            group.iter().map(|of| status_writes(of)).max().unwrap_or(0)
         );
+        let asked = |r: &&harness::AuditEntry| {
+            format!("{} {} {} {}", r.verb, r.resource, r.subresource, r.code)
+        };
+        if let Some(most) = most.filter(|of| of.len() > 10) {
+            let asked: Vec<String> = most.iter().map(asked).collect();
+            println!("  the most: {}", asked.join(", "));
+        }
     }
 }
 
-async fn pace(place: &Place<'_>, resources: u32, processing_ms: u64, jitter_ms: u64) -> Result<()> {
-    let world = place.world("pace").await?;
-    world.sim.set_processing(processing_ms);
-    world.sim.set_jitter(jitter_ms, 1);
-    world.fill(&world.namespace, 0..resources).await?;
-    let started = Instant::now();
-    let mut operator = operator(&world, &[]).await?;
-    let within = Duration::from_secs(60 + u64::from(resources) / 4);
-    world.until_all_verified(resources, within).await?;
+/// The time that the claim adds between a turn and its send: the write of the ledger, and after a
+/// new ledger the read of the resource. By the API server's own clock.
+fn claims(requests: &[harness::AuditEntry], resources: u32) {
+    let cost = |n: u32| {
+        let of = requests_of(requests, &crowd_name(n));
+        let is_claim = |r: &&&harness::AuditEntry| {
+            let body = r.request_object.as_ref();
+            r.resource == "codeledgers"
+                && body.is_some_and(|b| b["entries"][0]["outcome"].is_null())
+        };
+        let claim = of.iter().find(is_claim)?;
+        let read = of.iter().filter(|r| {
+            r.resource == "phonemigrations"
+                && r.verb == "get"
+                && r.timestamp >= claim.stage_timestamp
+        });
+        let read = read.map(|r| r.stage_timestamp).min();
+        let end = read.filter(|_| claim.verb == "create");
+        let end = end.unwrap_or(claim.stage_timestamp);
+        Some(end.duration_since(claim.timestamp).as_secs_f64() * 1000.0)
+    };
+    let mut costs: Vec<f64> = (0..resources).filter_map(cost).collect();
+    costs.sort_by(f64::total_cmp);
+    let at = |percent: usize| {
+        let place = costs.len().saturating_sub(1) * percent / 100;
+        costs.get(place).copied().unwrap_or_default()
+    };
     println!(
-        "{resources} resources, processing {processing_ms} ms, jitter {jitter_ms} ms: {:.1} s",
-        started.elapsed().as_secs_f64()
+        "added by the claim between turn and send, {} claims: p50 {:.1} ms, p99 {:.1} ms, worst {:.1} ms",
+        costs.len(),
+        at(50),
+        at(99),
+        at(100)
     );
-    println!(
-        "resident: {} KiB",
-        operator.resident_kib().unwrap_or_default()
-    );
-    let figures = world.finish().await?;
-    let ledger = world.sim.ledger();
-    for action in [VERIFIED, READ_STATUS] {
-        let of = figures.summary.actions.iter().find(|a| a.action == action);
-        let (throttled, worst) = of.map_or((0, 0), |a| (a.counts.throttled, a.worst_second));
-        let times = cams_simulator::admitted_times(&ledger, action);
-        let used = middle_utilisation(&times);
-        println!(
-            "{action}: throttled {throttled}, worst second {worst}, utilisation {:.2} %",
-            used * 100.0
-        );
-    }
-    println!(
-        "executed per code at most {}",
-        figures.summary.max_executed_per_code
-    );
-    per_resource(&figures.requests, resources);
-    operator.stop().await.map(|_| ())
 }
 
 async fn throughput(place: &Place<'_>, resources: u32) -> Result<()> {
@@ -252,6 +328,7 @@ async fn throughput(place: &Place<'_>, resources: u32) -> Result<()> {
         figures.summary.max_executed_per_code
     );
     per_resource(&figures.requests, resources);
+    claims(&figures.requests, resources);
     operator.stop().await.map(|_| ())
 }
 

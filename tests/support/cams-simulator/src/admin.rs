@@ -17,6 +17,7 @@ use crate::numbers::Number;
 use crate::reply::Reply;
 use crate::settings::Settings;
 use crate::state::Shared;
+use crate::sts::{OidcProvider, Role};
 
 /// The routes, as `GET /` and `--help` print them.
 pub const ROUTES: &str = "\
@@ -26,6 +27,8 @@ PATCH  /settings                merge into it, e.g. {\"quota\":{\"limit\":5},\"p
 PUT    /keys                    add a key {\"id\",\"secret\",\"account\"?,\"token\"?,\"state\"?}, or an array
 PATCH  /keys/{id}               {\"state\":\"active|inactive|disabled|tokenExpired\"}
 DELETE /keys/{id}
+PUT    /providers               an OIDC provider {\"arn\",\"issuer\",\"clientIds\",\"jwks\"}, or an array
+PUT    /roles                   a role {\"arn\",\"allowed\",\"trustsTokens\"?,\"trustsKeys\"?,...}, or an array
 GET    /numbers                 all numbers
 PUT    /numbers                 add or replace {\"phone\",\"code\",\"id\",\"custSpaceId\"?,\"verified\"?,...}, or an array
 GET    /numbers/{phone}
@@ -60,7 +63,7 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream) {
     wire.close().await;
 }
 
-/// HTTP status and what is wrong.
+/// HTTP status and the error text.
 struct Failure(u16, String);
 
 type Answer = Result<Value, Failure>;
@@ -104,6 +107,19 @@ async fn route(shared: &Shared, request: &Request) -> Answer {
             Ok(json!({}))
         }
         ("GET", ["summary"]) => to_json(&shared.lock().ledger.summary()),
+        ("PUT", ["providers"]) => {
+            for provider in many::<OidcProvider>(request)? {
+                let mut state = shared.lock();
+                state.sts.providers.insert(provider.arn.clone(), provider);
+            }
+            Ok(json!({}))
+        }
+        ("PUT", ["roles"]) => {
+            for role in many::<Role>(request)? {
+                shared.lock().sts.roles.insert(role.arn.clone(), role);
+            }
+            Ok(json!({}))
+        }
         (_, ["keys", ..]) => keys(shared, request, &path),
         (_, ["numbers", ..]) => numbers(shared, request, &path),
         (_, ["faults", ..]) => faults(shared, request, &path),

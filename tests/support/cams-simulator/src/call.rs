@@ -36,14 +36,14 @@ pub struct Call {
     pub signature: Option<String>,
     /// Shape of the answer.
     pub format: Format,
-    /// What is signed.
+    /// The signed text and its method.
     pub signed: Signed,
     params: Pairs,
     /// A parameter is not UTF-8.
     pub malformed: bool,
 }
 
-/// What is signed, as the gateway sees it.
+/// The signed text, as the gateway sees it.
 #[derive(Clone, Debug)]
 pub enum Signed {
     /// RPC v1, with `SignatureMethod` and `SignatureVersion` as sent.
@@ -63,7 +63,7 @@ pub enum Signed {
         text: String,
         /// A header that has to be signed and is not.
         unsigned: Option<&'static str>,
-        /// The algorithm of the `Authorization` header is ours.
+        /// The algorithm of the `Authorization` header is supported.
         known: bool,
     },
 }
@@ -78,7 +78,7 @@ const MUST_BE_SIGNED: [&str; 6] = [
 ];
 
 impl Call {
-    /// Reads a request. Never fails: what is missing is found by the checks.
+    /// Reads a request. Never fails: the checks find missing parameters.
     pub fn read(request: &Request) -> Self {
         let authorization = request.header("authorization").unwrap_or_default();
         let query = parse_form(&request.query);
@@ -217,7 +217,7 @@ impl Call {
         })
     }
 
-    /// What rules are matched against.
+    /// The values that rules are matched against.
     pub fn facts(&self) -> Facts {
         Facts {
             action: self.action.clone(),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-/// One monotonic clock for everything the ledger says, and the wall clock.
+/// One monotonic clock for every time in the ledger, and the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,

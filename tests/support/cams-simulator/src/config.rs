@@ -1,9 +1,10 @@
-//! What the simulator is started with: addresses, keys, settings, numbers. PURE.
+//! The start-up configuration of the simulator: addresses, keys, settings, numbers. PURE.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::Number;
@@ -64,9 +65,22 @@ pub struct AccessKey {
     /// With STS: the token every request must carry.
     #[serde(default)]
     pub token: Option<String>,
-    /// What the gateway thinks of the key.
+    /// The state of the key at the gateway.
     #[serde(default)]
     pub state: KeyState,
+    /// With STS: end of the key, by the gateway's clock.
+    #[serde(default, with = "crate::serde_time::option")]
+    pub expires_at: Option<Timestamp>,
+    /// With STS: all permissions of the key, such as `cams:ChatappMigrationVerified`. Null:
+    /// everything.
+    #[serde(default)]
+    pub allowed: Option<Vec<String>>,
+    /// With STS: ARN of the role that the key belongs to.
+    #[serde(default)]
+    pub role: Option<String>,
+    /// With STS: ARN of the role's session.
+    #[serde(default)]
+    pub principal: Option<String>,
 }
 
 impl AccessKey {
@@ -79,6 +93,10 @@ impl AccessKey {
             secret: secret.into(),
             token: None,
             state: KeyState::Active,
+            expires_at: None,
+            allowed: None,
+            role: None,
+            principal: None,
         }
     }
 
@@ -133,7 +151,7 @@ impl FromStr for AccessKey {
     }
 }
 
-/// What the gateway thinks of a key.
+/// The state of a key at the gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum KeyState {

@@ -1,5 +1,7 @@
 //! The checks of key, security token and signature. PURE.
 
+use jiff::Timestamp;
+
 use crate::call::{Call, Signed};
 use crate::checks::{missing, refuse};
 use crate::config::{AccessKey, KeyState};
@@ -10,7 +12,7 @@ use crate::sign::{acs3_signature, rpc_signature};
 ///
 /// # Errors
 /// The refusal of the gateway.
-pub fn check_key(call: &Call, key: Option<&AccessKey>) -> Result<(), Refusal> {
+pub fn check_key(call: &Call, key: Option<&AccessKey>, now: Timestamp) -> Result<(), Refusal> {
     if call.key_id.is_none() {
         return missing("AccessKeyId");
     }
@@ -21,7 +23,9 @@ pub fn check_key(call: &Call, key: Option<&AccessKey>) -> Result<(), Refusal> {
             "Specified access key is not found.",
         );
     };
+    let ended = key.expires_at.is_some_and(|end| end <= now);
     let state = match key.state {
+        KeyState::Active if ended => token_expired(),
         KeyState::Active => Ok(()),
         KeyState::Inactive => refuse(
             400,
@@ -33,11 +37,7 @@ pub fn check_key(call: &Call, key: Option<&AccessKey>) -> Result<(), Refusal> {
             "Forbidden.AccessKeyDisabled",
             "The access key is disabled.",
         ),
-        KeyState::TokenExpired => refuse(
-            400,
-            "InvalidSecurityToken.Expired",
-            "Specified SecurityToken is expired.",
-        ),
+        KeyState::TokenExpired => token_expired(),
     };
     state.and(match (&key.token, &call.token) {
         (None, None) => Ok(()),
@@ -58,6 +58,14 @@ pub fn check_key(call: &Call, key: Option<&AccessKey>) -> Result<(), Refusal> {
             "Specified SecurityToken mismatch with the AccessKey.",
         ),
     })
+}
+
+fn token_expired() -> Result<(), Refusal> {
+    refuse(
+        400,
+        "InvalidSecurityToken.Expired",
+        "Specified SecurityToken is expired.",
+    )
 }
 
 /// The signature is the one the gateway computes. A wrong one is answered with the whole

@@ -1,8 +1,9 @@
-//! One request, from received to executed. A client that leaves changes nothing: what was
-//! counted is executed.
+//! One request, from received to executed. A client that leaves changes nothing: a counted call is
+//! executed.
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::call::Call;
@@ -17,12 +18,13 @@ use crate::rules::Facts;
 use crate::settings::{Refusal, Replies};
 use crate::stage::{Effects, Faults};
 use crate::state::Shared;
+use crate::sts::is_sts;
 
-/// What is to go out.
+/// The result to send.
 pub enum Outcome {
     /// A reply; `late` if the later stages apply to it.
     Reply {
-        /// What is said.
+        /// The reply.
         reply: Reply,
         /// Pause after each byte of the body.
         slow: Option<Duration>,
@@ -33,12 +35,18 @@ pub enum Outcome {
     Drop(Drop),
 }
 
+/// The result of the execution, by service.
+enum Executed {
+    Cams(Result<Data, Refusal>),
+    Sts(Result<Value, Refusal>),
+}
+
 /// One request on its way.
 pub struct Exchange<'a> {
     /// The simulator.
     pub shared: &'a Shared,
     call: Call,
-    /// What rules are matched against.
+    /// The values that rules are matched against.
     pub facts: Facts,
     seq: u64,
     arrived_us: u64,
@@ -110,23 +118,41 @@ impl<'a> Exchange<'a> {
                 late: false,
             };
         }
-        let processing = self.shared.lock().settings.processing_ms;
-        if processing > 0 {
-            sleep(Duration::from_millis(processing)).await;
+        let processing = self.processing();
+        if !processing.is_zero() {
+            sleep(processing).await;
         }
         let before = self.meet(Stage::Counted).await;
         if let Some(outcome) = self.cut_short(&before, None) {
             return outcome;
         }
-        let result = self.execute(before.read_lag_ms);
+        let result = if is_sts(&self.call) {
+            Executed::Sts(self.execute_sts())
+        } else {
+            Executed::Cams(self.execute(before.read_lag_ms))
+        };
         let after = self.meet(Stage::Executed).await;
-        let reply = self.reply(result, &after);
+        let reply = match result {
+            Executed::Cams(result) => self.reply(result, &after),
+            Executed::Sts(Ok(body)) => self.letterhead().sts(body),
+            Executed::Sts(Err(refusal)) => self.letterhead().refusal(&refusal, None),
+        };
         self.cut_short(&after, Some(&reply))
             .unwrap_or(Outcome::Reply {
                 reply,
                 slow: after.slow,
                 late: true,
             })
+    }
+
+    /// How long the server works on this call.
+    fn processing(&self) -> Duration {
+        let mut state = self.shared.lock();
+        let base = Duration::from_millis(state.settings.processing_ms);
+        match state.settings.processing_jitter_ms.saturating_mul(1000) {
+            0 => base,
+            most => base + Duration::from_micros(state.jitter.up_to(most)),
+        }
     }
 
     /// Lateness of arrival; true if there was any.
@@ -143,8 +169,8 @@ impl<'a> Exchange<'a> {
         true
     }
 
-    /// The outcome if a fault lost or answered the request. `real` is the reply of an
-    /// executed one.
+    /// The outcome if a fault lost or answered the request. `real` is the reply if the call was
+    /// executed.
     fn cut_short(&self, effects: &Effects, real: Option<&Reply>) -> Option<Outcome> {
         let executed = real.is_some();
         let decided = |decision| {
@@ -234,6 +260,32 @@ impl<'a> Exchange<'a> {
             entry.decision = decision;
         });
         result
+    }
+
+    /// The answer of STS. A key that STS issues becomes one of the gateway's keys.
+    fn execute_sts(&self) -> Result<Value, Refusal> {
+        let state = &mut *self.shared.lock();
+        let now_us = self.shared.clock.now_us();
+        let offset = state
+            .settings
+            .clock_offset_ms
+            .saturating_add(self.offset_ms);
+        let now = shifted(self.shared.clock.wall(), offset);
+        let key = self.call.key_id.as_ref().and_then(|id| state.keys.get(id));
+        let result = state.sts.execute(&self.call, key, now, &mut state.ids);
+        let decision = match result {
+            Ok(_) => Decision::Accepted,
+            Err(_) => Decision::Refused,
+        };
+        state.ledger.update(self.seq, |entry| {
+            entry.executed_us = Some(now_us);
+            entry.decision = decision;
+        });
+        let (body, key) = result?;
+        if let Some(key) = key {
+            state.keys.insert(key.id.clone(), key);
+        }
+        Ok(body)
     }
 
     fn reply(&self, result: Result<Data, Refusal>, effects: &Effects) -> Reply {

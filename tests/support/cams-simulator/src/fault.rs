@@ -1,8 +1,8 @@
-//! Faults: at which stage of a request, and what goes wrong. PURE.
+//! Faults: the stage of a request and the failure. PURE.
 //!
-//! A request passes six stages. A rule is looked at, and used up, only when a request that
-//! matches it really reaches the rule's stage: a call that the gateway throttled does not
-//! consume a rule that was to lose the reply of an execution.
+//! A request passes six stages. The gateway checks a rule, and uses it up, only when a matching
+//! request reaches the rule's stage: a throttled call does not consume a rule that loses the reply
+//! of an execution.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,7 @@ pub enum Stage {
     Replied,
 }
 
-/// How a request, and its connection, come to nothing.
+/// How a request, and its connection, are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Drop {
@@ -38,7 +38,7 @@ pub enum Drop {
     Blackhole,
 }
 
-/// What goes wrong. In JSON `kind` names the variant.
+/// The failure. In JSON `kind` names the variant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -70,7 +70,7 @@ pub enum Fault {
     Answer {
         /// `Received`, `Counted` or `Executed`.
         at: Stage,
-        /// With what.
+        /// The answer.
         answer: Answer,
     },
     /// The body of the reply comes byte by byte.
@@ -89,13 +89,13 @@ pub enum Fault {
     OmitId,
     /// No `Data`.
     OmitData,
-    /// Another `Message`, as with NUL, terminal escapes or newlines.
+    /// Another `Message`, such as one with NUL, terminal escapes or newlines.
     Message {
         /// The text.
         text: String,
     },
-    /// A phase, from when the rule was added, in which every matching call is throttled
-    /// in place of the quota check.
+    /// A phase, from the time the rule was added, in which the gateway throttles every matching
+    /// call in place of the quota check.
     Throttle {
         /// Length of the phase, milliseconds.
         ms: u64,
@@ -253,7 +253,7 @@ impl Fault {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultRule {
-    /// What goes wrong.
+    /// The failure.
     pub fault: Fault,
     /// Only this action.
     #[serde(default)]
@@ -279,7 +279,7 @@ pub struct FaultRule {
 }
 
 impl FaultRule {
-    /// Every request, for ever.
+    /// Applies to every request, without an end.
     pub fn new(fault: Fault) -> Self {
         Self {
             fault,

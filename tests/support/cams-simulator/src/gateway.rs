@@ -50,7 +50,7 @@ async fn end(wire: Connection, how: Drop) {
 }
 
 impl Exchange<'_> {
-    /// Sends what is to go out; says how the connection has to end, if it has to.
+    /// Sends the outcome. Returns how the connection has to end, if it has to.
     async fn deliver(&self, wire: &mut Connection, outcome: Outcome, close: bool) -> Option<Drop> {
         let (reply, slow, late) = match outcome {
             Outcome::Drop(how) => {

@@ -1,4 +1,4 @@
-//! Requests that a gate holds, and those who wait for them.
+//! Requests that a gate holds, and the tasks that wait for them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,7 @@ pub struct Held {
     pub phone: Option<String>,
 }
 
-/// What happens to a request when it is released. In JSON `how` names the variant.
+/// How a held request goes on after its release. In JSON `how` names the variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Release {
@@ -85,7 +85,7 @@ impl Registry {
             waiting.held.insert(held.id, (held, sender));
         }
         self.changed.send_modify(|version| *version += 1);
-        // A sender that is gone is a simulator that stops.
+        // A dropped sender means that the simulator stops.
         receiver.await.unwrap_or(Release::Close)
     }
 

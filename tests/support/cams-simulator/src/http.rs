@@ -65,8 +65,8 @@ impl Connection {
         }
     }
 
-    /// The next request; `None` at the end of the stream, after an idle timeout, or when
-    /// what comes is not HTTP.
+    /// The next request; `None` at the end of the stream, after an idle timeout, or if the input is
+    /// not HTTP.
     pub async fn read(&mut self, idle: Option<Duration>) -> io::Result<Option<Request>> {
         let first = match idle {
             Some(idle) if self.buffer.is_empty() => match timeout(idle, self.fill()).await {
@@ -221,7 +221,7 @@ impl Connection {
         let _ = self.stream.set_zero_linger();
     }
 
-    /// Says nothing until the client leaves.
+    /// Sends nothing until the client leaves.
     pub async fn blackhole(mut self) {
         while matches!(self.fill().await, Ok(true)) {
             self.buffer.clear();

@@ -1,7 +1,7 @@
-//! The ledger: every request that was received, and what became of it. PURE.
+//! The ledger: every received request and its result. PURE.
 //!
-//! Test-only by nature: entries hold verification codes in clear, since the proof that no
-//! code was executed twice needs them.
+//! Test-only by nature: entries hold verification codes in clear, since the proof that no code was
+//! executed twice needs them.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub const VERIFIED: &str = "ChatappMigrationVerified";
 /// The status read.
 pub const READ_STATUS: &str = "GetPhoneNumberVerificationStatus";
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Decision {
@@ -76,7 +76,7 @@ impl From<Drop> for Delivery {
 pub struct Met {
     /// The rule.
     pub id: FaultId,
-    /// What it did.
+    /// Its effect.
     pub fault: Fault,
 }
 
@@ -90,9 +90,9 @@ pub enum Algorithm {
     V3,
 }
 
-/// One request. `delivery` and `replied_us` are set after the last byte went out, so a client
-/// may have its reply a moment before the ledger says so; all else is set before.
-/// Times ending in `Us` are microseconds of the simulator's monotonic clock.
+/// One request. `delivery` and `replied_us` are set after the last byte went out, so a client may
+/// have its reply a moment before the ledger shows it; all else is set before. Times ending in `Us`
+/// are microseconds of the simulator's monotonic clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
@@ -131,12 +131,12 @@ pub struct Entry {
     pub signature: Option<String>,
     /// The signed time, as sent.
     pub timestamp: Option<String>,
-    /// When the quota counted it: the arrival, plus jitter and delays before counting.
-    /// Null: it did not come so far.
+    /// When the quota counted it: the arrival, plus jitter and delays before counting. Null: the
+    /// quota check was not reached.
     pub counted_us: Option<u64>,
     /// When it was executed.
     pub executed_us: Option<u64>,
-    /// What became of it.
+    /// The result.
     pub decision: Decision,
     /// The faults it met, in order.
     pub faults: Vec<Met>,
@@ -153,7 +153,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What a call says about itself; the rest is empty.
+    /// The parameters of a call; the rest is empty.
     pub(crate) fn of(call: &Call) -> Self {
         Self {
             seq: 0,
@@ -185,7 +185,7 @@ impl Entry {
         }
     }
 
-    /// Executed, whatever the business said.
+    /// Executed, whether accepted or refused.
     pub fn executed(&self) -> bool {
         self.executed_us.is_some()
     }

@@ -1,19 +1,23 @@
 //! A loopback simulator of the RPC gateway in front of Alibaba Cloud CAMS, for tests.
 //!
-//! It checks signatures (v1 and V3), timestamps, nonces, quotas and permissions, executes
-//! the four migration actions and the status read, keeps a ledger of everything that was
-//! received and executed, and goes wrong in the ways a test asks for. Official SDKs talk to
-//! it; that is the judge of its faithfulness. What the real service leaves undocumented is a
-//! setting, so that both answers can be tried.
+//! It checks signatures (v1 and V3), timestamps, nonces, quotas and permissions, executes the four
+//! migration actions and the status read, keeps a ledger of all received and executed requests, and
+//! fails in the ways a test asks for. Official SDKs talk to it and so judge its faithfulness. Where
+//! the real service is undocumented, a setting selects the behaviour, so that a test can try both
+//! answers.
+//!
+//! It also simulates the Security Token Service at the same address: roles, tokens of a cluster
+//! that it checks against the cluster's keys, and temporary keys that the gateway accepts until
+//! they end.
 //!
 //! It shares no code with the operator: an error in one would be mirrored by the other.
 //!
 //! In a test: [`Simulator::start`] with a [`Config`], then the methods of [`Simulator`]. From
-//! outside: the binary prints both URLs; the admin URL takes the same as JSON, with the types
-//! of this crate (see [`ADMIN_ROUTES`]).
+//! outside: the binary prints both URLs; the admin URL takes the same as JSON, with the types of
+//! this crate (see [`ADMIN_ROUTES`]).
 //!
-//! A request passes the stages received, counted, executed, half replied, replied
-//! ([`Stage`]); a [`FaultRule`] says which requests meet which [`Fault`] at which stage.
+//! A request passes the stages received, counted, executed, half replied, replied ([`Stage`]); a
+//! [`FaultRule`] says which requests meet which [`Fault`] at which stage.
 //!
 //! ```
 //! use cams_simulator::{AccessKey, Config, Fault, FaultRule, Number, Simulator, Stage, VERIFIED};
@@ -30,8 +34,8 @@
 //! # }).unwrap();
 //! ```
 //!
-//! Limits: loopback and plain HTTP only; requests up to 64 KiB of header and 1 MiB of body;
-//! one thread. The ledger holds codes in clear and grows until it is cleared.
+//! Limits: loopback and plain HTTP only; requests up to 64 KiB of header and 1 MiB of body; one
+//! thread. The ledger holds codes in clear and grows until it is cleared.
 
 mod admin;
 mod call;
@@ -45,7 +49,9 @@ mod fault;
 mod gateway;
 mod held;
 mod http;
+mod jwt;
 mod ledger;
+mod metadata;
 mod nonces;
 mod numbers;
 mod quota;
@@ -59,6 +65,7 @@ mod simulator;
 mod stage;
 mod start;
 mod state;
+mod sts;
 mod summary;
 
 pub use admin::ROUTES as ADMIN_ROUTES;
@@ -75,6 +82,7 @@ pub use settings::{
 };
 pub use simulator::Simulator;
 pub use start::Error;
+pub use sts::{ASSUME_ROLE, OidcProvider, Role, WHO_AM_I, WITH_OIDC};
 pub use summary::{
     ActionSummary, CodeSummary, Counts, Summary, admitted_times, utilisation, worst_second,
 };

@@ -10,7 +10,7 @@ pub struct Nonces {
 }
 
 impl Nonces {
-    /// True if the nonce is new; it is remembered then.
+    /// Returns true and remembers the nonce if it is new.
     pub fn take(&mut self, scope: &str, nonce: &str, now_us: u64, retention_us: u64) -> bool {
         while let Some((at, _)) = self.order.front()
             && at.saturating_add(retention_us) <= now_us

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::{AlreadyVerified, Refusal, Settings, UnknownNumber};
 
-/// A number: what a test says about it, and what has happened to it since.
+/// A number: the test's settings for it, and its state since.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Number {
@@ -15,30 +15,30 @@ pub struct Number {
     pub phone: String,
     /// The space it belongs to; null: any.
     pub cust_space_id: Option<String>,
-    /// The right code; null: none is, as before one was asked for.
+    /// The right code; null: no code is right, as before a code was requested.
     pub code: Option<String>,
     /// When the right code stops being right, RFC 3339.
     #[serde(with = "crate::serde_time::option")]
     pub code_expires_at: Option<Timestamp>,
     /// `Data.Id`.
     pub id: Option<String>,
-    /// Where its migration stands.
+    /// The stage of its migration.
     pub migration: Migration,
     /// Verified; the status read shows it once `visible_at_us` has passed.
     pub verified: bool,
-    /// Monotonic microseconds from which the status read says VERIFIED.
+    /// Monotonic microseconds from which the status read answers VERIFIED.
     pub visible_at_us: u64,
     /// Wrong codes executed since the last right one.
     pub wrong_codes: u32,
-    /// A code `GetMigrationVerifyCode` is to send; null: six seeded digits.
+    /// The code that `GetMigrationVerifyCode` will send; null: six seeded digits.
     pub next_code: Option<String>,
 }
 
-/// Where a number's migration stands.
+/// The stage of a number's migration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Migration {
-    /// `CreateChatappMigrationInitiate` is to come.
+    /// `CreateChatappMigrationInitiate` has not been called yet.
     NotBegun,
     /// Begun: a code may be submitted.
     #[default]
@@ -48,7 +48,7 @@ pub enum Migration {
 }
 
 impl Number {
-    /// A number in migration whose right code and Id are these.
+    /// A number in migration with this right code and Id.
     pub fn new(phone: impl Into<String>, code: impl Into<String>, id: impl Into<String>) -> Self {
         Self {
             phone: phone.into(),
@@ -84,11 +84,11 @@ pub struct When {
     pub us: u64,
     /// The gateway's wall clock.
     pub wall: Timestamp,
-    /// Lag of the status read for what is verified now.
+    /// Lag of the status read for a verification made now.
     pub read_lag_ms: u64,
 }
 
-/// What a successful action has to say.
+/// The data of a successful action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Data {
     /// `Data.PhoneNumber`.

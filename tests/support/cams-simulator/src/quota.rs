@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::settings::{Quota, QuotaKind};
 
-/// Arrivals older than this behind the newest are forgotten. A request is stamped when its
-/// header was read but counted when its body is there, so stamps may come out of order.
+/// Forgets arrivals that are older than the newest by more than this. A request is stamped when its
+/// header was read but counted when its body has arrived, so stamps may come out of order.
 const OUT_OF_ORDER_US: u64 = 60_000_000;
 
 /// The admitted calls of one (account, action).
@@ -41,7 +41,7 @@ impl Window {
         let limit = usize_of(quota.limit);
         let window = quota.window_ms * 1000;
         let i = self.counted.partition_point(|&t| t <= at_us);
-        // With the newcomer at place i, the run that begins at k ends at k + limit.
+        // With the new arrival at place i, the run that begins at k ends at k + limit.
         let with = |place: usize| match place.cmp(&i) {
             std::cmp::Ordering::Less => self.counted.get(place).copied(),
             std::cmp::Ordering::Equal => Some(at_us),

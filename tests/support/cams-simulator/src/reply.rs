@@ -7,13 +7,14 @@ use crate::clock::http_date;
 use crate::fault::Answer;
 use crate::numbers::Data;
 use crate::settings::{Refusal, Replies};
+use crate::sts::STS_ACTIONS;
 
-/// What the client reads.
+/// The reply to the client.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// Header lines beside `Content-Length` and `Connection`.
+    /// Header lines in addition to `Content-Length` and `Connection`.
     pub headers: Vec<(&'static str, String)>,
     /// Body.
     pub body: Body,
@@ -21,7 +22,7 @@ pub struct Reply {
     pub code: Option<String>,
 }
 
-/// A body, held or made up on the way.
+/// A body, in memory or generated while it is sent.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// These bytes.
@@ -89,7 +90,7 @@ pub enum Format {
     Xml,
 }
 
-/// What every reply to one request shares.
+/// The fields common to all replies to one request.
 #[derive(Clone, Debug)]
 pub struct Letterhead {
     /// `RequestId`.
@@ -135,6 +136,12 @@ impl Letterhead {
         self.shaped(200, &Value::Object(body), Some("OK"))
     }
 
+    /// A successful call of STS: it has no Code and no Data.
+    pub fn sts(&self, mut body: Value) -> Reply {
+        body["RequestId"] = json!(self.request_id);
+        self.shaped(200, &body, Some("OK"))
+    }
+
     /// A refusal: the gateway's shape with HostId and Recommend from 400 on, below it the
     /// business shape.
     pub fn refusal(&self, refusal: &Refusal, message: Option<&str>) -> Reply {
@@ -156,7 +163,7 @@ impl Letterhead {
             "Ram.PermissionDeny" | "NoPermission" | "Forbidden.RAM"
         ) {
             body["AccessDeniedDetail"] = json!({
-                "AuthAction": format!("cams:{}", self.action),
+                "AuthAction": format!("{}:{}", self.service(), self.action),
                 "AuthPrincipalType": "SubUser",
                 "NoPermissionType": "ImplicitDeny",
                 "PolicyType": "AccountLevelIdentityBasedPolicy",
@@ -169,7 +176,7 @@ impl Letterhead {
         reply
     }
 
-    /// The answer of a fault; `real` is what would have been said, if it was executed.
+    /// The answer of a fault; `real` is the real reply if the call was executed.
     pub fn answer(&self, answer: &Answer, real: Option<&Reply>) -> Reply {
         match answer {
             Answer::Html { status } => {
@@ -210,6 +217,11 @@ impl Letterhead {
                 body,
             } => self.reply(*status, content_type, body.clone().into_bytes()),
         }
+    }
+
+    fn service(&self) -> &'static str {
+        let of_sts = STS_ACTIONS.iter().any(|(name, _)| *name == self.action);
+        if of_sts { "sts" } else { "cams" }
     }
 
     fn shaped(&self, status: u16, body: &Value, code: Option<&str>) -> Reply {

@@ -8,7 +8,7 @@ use crate::rng::Rng;
 /// Number of a rule, never used again.
 pub type FaultId = u64;
 
-/// What a rule may be matched against.
+/// The values that a rule may be matched against.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// `Action`, empty if there is none.
@@ -51,7 +51,7 @@ impl Rules {
     /// Adds a rule.
     ///
     /// # Errors
-    /// What about the rule makes no sense.
+    /// Why the rule cannot be used.
     pub fn add(&mut self, rule: FaultRule, now_us: u64) -> Result<FaultId, &'static str> {
         check(&rule)?;
         self.last_id += 1;

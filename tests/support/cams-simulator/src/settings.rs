@@ -8,6 +8,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sts::STS_ACTIONS;
+
+/// Calls per second that STS takes of an account.
+const STS_QPS: u32 = 100;
+
 /// Behaviour of the gateway. `PATCH /settings` merges into it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -30,21 +35,23 @@ pub struct Settings {
     pub throttle: Refusal,
     /// Time the server works on a call after it was counted and before it is executed.
     pub processing_ms: u64,
+    /// Added to it for each call: uniform in 0..=this.
+    pub processing_jitter_ms: u64,
     /// Lateness of arrival: uniform in 0..=this, between receiving and counting.
     pub jitter_ms: u64,
-    /// Seed of the lateness; a change starts the stream anew.
+    /// Seed of the lateness; a change restarts the stream.
     pub jitter_seed: u64,
     /// Moves the gateway's wall clock: timestamp check and `Date` header.
     pub clock_offset_ms: i64,
-    /// How long after a verification the status read still says NOT_VERIFIED.
+    /// How long after a verification the status read still answers NOT_VERIFIED.
     pub read_lag_ms: u64,
     /// A number of which this many wrong codes were executed is locked; null: never.
     pub lock_after: Option<u32>,
     /// Life of a code made by `GetMigrationVerifyCode`.
     pub code_lifetime_ms: u64,
-    /// What happens to a number the simulator does not know.
+    /// The answer for a number that the simulator does not know.
     pub unknown_number: UnknownNumber,
-    /// What `ChatappMigrationVerified` answers for a number that is verified already.
+    /// The answer of `ChatappMigrationVerified` for a number that is already verified.
     pub already_verified: AlreadyVerified,
     /// Business refusals.
     pub refusals: Refusals,
@@ -74,6 +81,7 @@ impl Default for Settings {
                 "Request was denied due to user flow control.",
             ),
             processing_ms: 0,
+            processing_jitter_ms: 0,
             jitter_ms: 0,
             jitter_seed: 1,
             clock_offset_ms: 0,
@@ -94,10 +102,16 @@ impl Default for Settings {
 impl Settings {
     /// The quota that holds for an action.
     pub fn quota_of(&self, action: &str) -> Quota {
-        self.quotas.get(action).copied().unwrap_or(self.quota)
+        let of_sts = STS_ACTIONS.iter().any(|(name, _)| *name == action);
+        let default = if of_sts {
+            Quota::rolling(STS_QPS)
+        } else {
+            self.quota
+        };
+        self.quotas.get(action).copied().unwrap_or(default)
     }
 
-    /// `None`, or what makes these settings unusable.
+    /// `None`, or why these settings cannot be used.
     pub fn fault(&self) -> Option<&'static str> {
         let first = self.checks.first();
         let mut checks = self.checks.iter();
@@ -248,7 +262,7 @@ impl Refusal {
     }
 }
 
-/// What happens to a number the simulator does not know.
+/// The answer for a number that the simulator does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum UnknownNumber {
@@ -258,7 +272,7 @@ pub enum UnknownNumber {
     AcceptAnyCode,
 }
 
-/// What `ChatappMigrationVerified` answers for a number that is verified already.
+/// The answer of `ChatappMigrationVerified` for a number that is already verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AlreadyVerified {
@@ -324,7 +338,7 @@ pub struct Replies {
     pub omit_data: bool,
 }
 
-/// What an account may do.
+/// The permissions of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct AccountSettings {

@@ -1,6 +1,6 @@
-//! The running simulator: its thread, and what a test may ask of it.
+//! The running simulator: its thread, and the methods for tests.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::rules::{FaultId, FaultState};
 use crate::settings::{Quota, Settings};
 use crate::start::{Error, listen_on, spawn_listeners, state};
 use crate::state::Shared;
+use crate::sts::{OidcProvider, Role};
 use crate::summary::Summary;
 
 /// A running simulator, on a thread of its own so that a busy test does not delay the
@@ -26,6 +27,7 @@ pub struct Simulator {
     shared: Arc<Shared>,
     gateway: SocketAddr,
     admin: SocketAddr,
+    metadata: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -34,7 +36,7 @@ impl Simulator {
     /// Starts; both listeners accept when this returns.
     ///
     /// # Errors
-    /// A foreign address, a taken port, settings without sense.
+    /// A foreign address, a taken port, or unusable settings.
     #[allow(clippy::unused_async)]
     pub async fn start(config: Config) -> Result<Self, Error> {
         Self::start_blocking(config)
@@ -49,6 +51,8 @@ impl Simulator {
         let shared = Arc::new(Shared::new(state(config)?));
         let gateway_listener = listen_on(listen)?;
         let admin_listener = listen_on(admin)?;
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let metadata_listener = listen_on(any_port)?;
         let address = |listener: &std::net::TcpListener, asked| {
             listener.local_addr().map_err(|source| Error::Listen {
                 address: asked,
@@ -57,6 +61,7 @@ impl Simulator {
         };
         let gateway = address(&gateway_listener, listen)?;
         let admin = address(&admin_listener, admin)?;
+        let metadata = address(&metadata_listener, any_port)?;
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::channel();
         let for_thread = Arc::clone(&shared);
@@ -65,7 +70,13 @@ impl Simulator {
             .spawn(move || {
                 let runtime = Builder::new_current_thread().enable_all().build();
                 match runtime.and_then(|runtime| {
-                    spawn_listeners(&runtime, for_thread, gateway_listener, admin_listener)?;
+                    spawn_listeners(
+                        &runtime,
+                        for_thread,
+                        gateway_listener,
+                        admin_listener,
+                        metadata_listener,
+                    )?;
                     Ok(runtime)
                 }) {
                     Ok(runtime) => {
@@ -84,6 +95,7 @@ impl Simulator {
                 shared,
                 gateway,
                 admin,
+                metadata,
                 stop: Some(stop),
                 thread: Some(thread),
             }),
@@ -102,6 +114,21 @@ impl Simulator {
         format!("http://{}", self.admin)
     }
 
+    /// `http://127.0.0.1:port` of an instance's metadata service.
+    pub fn metadata_url(&self) -> String {
+        format!("http://{}", self.metadata)
+    }
+
+    /// Gives the instance this role, or none.
+    pub fn set_instance_role(&self, arn: Option<&str>) {
+        self.shared.lock().metadata.role = arn.map(str::to_owned);
+    }
+
+    /// The paths that the metadata service was asked for, in order.
+    pub fn metadata_asked(&self) -> Vec<String> {
+        self.shared.lock().metadata.answered.clone()
+    }
+
     /// Address of the gateway.
     pub fn address(&self) -> SocketAddr {
         self.gateway
@@ -112,15 +139,38 @@ impl Simulator {
         self.shared.lock().keys.insert(key.id.clone(), key);
     }
 
-    /// Takes a key away; calls with it are `InvalidAccessKeyId.NotFound` then.
+    /// Takes a key away; calls with it are then refused as `InvalidAccessKeyId.NotFound`.
     pub fn remove_key(&self, id: &str) -> bool {
         self.shared.lock().keys.remove(id).is_some()
     }
 
-    /// Changes what the gateway thinks of a key; false if it does not know it.
+    /// Changes the state of a key at the gateway; false if the gateway does not know it.
     pub fn set_key_state(&self, id: &str, to: KeyState) -> bool {
         let mut state = self.shared.lock();
         state.keys.get_mut(id).map(|key| key.state = to).is_some()
+    }
+
+    /// Makes an issuer of tokens known to RAM, or replaces it.
+    pub fn add_provider(&self, provider: OidcProvider) {
+        let mut state = self.shared.lock();
+        state.sts.providers.insert(provider.arn.clone(), provider);
+    }
+
+    /// Adds a role or replaces the one of that ARN. Keys that STS already issued for it stay good.
+    pub fn add_role(&self, role: Role) {
+        self.shared.lock().sts.roles.insert(role.arn.clone(), role);
+    }
+
+    /// Takes a role away: no key or token can assume it any more.
+    pub fn remove_role(&self, arn: &str) -> bool {
+        self.shared.lock().sts.roles.remove(arn).is_some()
+    }
+
+    /// The keys that STS issued, with their secrets.
+    pub fn given_keys(&self) -> Vec<AccessKey> {
+        let state = self.shared.lock();
+        let given = state.keys.values().filter(|key| key.role.is_some());
+        given.cloned().collect()
     }
 
     /// Adds or replaces a number.
@@ -158,7 +208,7 @@ impl Simulator {
     /// Adds a rule.
     ///
     /// # Errors
-    /// A rule without sense.
+    /// An unusable rule.
     pub fn add_fault(&self, rule: impl Into<FaultRule>) -> Result<FaultId, Error> {
         let now = self.shared.clock.now_us();
         let mut state = self.shared.lock();
@@ -180,7 +230,7 @@ impl Simulator {
         self.shared.lock().rules.all()
     }
 
-    /// Everything that was received, in order.
+    /// All received requests, in order.
     pub fn ledger(&self) -> Vec<Entry> {
         self.shared.lock().ledger.since(0)
     }
@@ -190,7 +240,7 @@ impl Simulator {
         self.shared.lock().ledger.since(seq)
     }
 
-    /// The first entry that fits, or comes to fit within the timeout. Looks every 2 ms.
+    /// The first entry that fits, or comes to fit within the timeout. Checks every 2 ms.
     pub async fn wait_entry(
         &self,
         timeout: Duration,
@@ -253,7 +303,7 @@ impl Simulator {
     /// Changes the settings.
     ///
     /// # Errors
-    /// Settings without sense; the old ones stay.
+    /// Unusable settings; the old ones stay.
     pub fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<(), Error> {
         let changed = self.shared.change_settings(change);
         changed.map(drop).map_err(Error::Invalid)
@@ -277,6 +327,11 @@ impl Simulator {
     /// Server time between counting and executing.
     pub fn set_processing(&self, ms: u64) {
         self.set(|settings| settings.processing_ms = ms);
+    }
+
+    /// Added to that for each call: uniform in `0..=ms`.
+    pub fn set_processing_jitter(&self, ms: u64) {
+        self.set(|settings| settings.processing_jitter_ms = ms);
     }
 
     /// Lateness of arrival, uniform in `0..=ms`.

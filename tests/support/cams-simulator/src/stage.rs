@@ -1,5 +1,5 @@
-//! What a request meets at a stage: takes the rules that fit, waits and holds as they say,
-//! and returns the rest as a value for the gateway to act on.
+//! The faults that a request meets at a stage: takes the matching rules, waits and holds as they
+//! demand, and returns the remaining effects as a value for the gateway.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::state::Shared;
 /// Faults taken at a stage, to be performed.
 pub type Faults = Vec<(FaultId, Fault)>;
 
-/// What is left to do after waiting and holding.
+/// The effects that remain after waiting and holding.
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
     /// Time went by.
@@ -51,7 +51,7 @@ impl Shared {
         self.lock().rules.take(stage, facts, now)
     }
 
-    /// Waits, holds, and collects the rest. `who` is the request, once there is one.
+    /// Waits, holds, and collects the rest. `who` is the request, once it is known.
     pub async fn perform(
         &self,
         who: Option<(u64, &Facts)>,

@@ -1,4 +1,4 @@
-//! What happens before the first request: checks, state, listeners.
+//! The work before the first request: checks, state, listeners.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,15 +14,17 @@ use crate::checks::Memory;
 use crate::config::Config;
 use crate::gateway;
 use crate::ledger::Ledger;
+use crate::metadata::{self, Metadata};
 use crate::numbers::Numbers;
 use crate::rng::Rng;
 use crate::rules::Rules;
 use crate::state::{Shared, State};
+use crate::sts::Sts;
 
 /// Why the simulator does not start, or does not take an order.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Only loopback: it answers anybody who knows a test secret.
+    /// Only loopback: the simulator answers every client that knows a test secret.
     #[error("{0} is not a loopback address; the simulator listens on loopback only")]
     NotLoopback(SocketAddr),
     /// The port is taken, or the like.
@@ -36,7 +38,7 @@ pub enum Error {
     /// No thread, runtime or randomness.
     #[error("cannot start: {0}")]
     Start(String),
-    /// Settings or a rule without sense.
+    /// Unusable settings or an unusable rule.
     #[error("{0}")]
     Invalid(&'static str),
 }
@@ -44,7 +46,7 @@ pub enum Error {
 /// The state before the first request.
 ///
 /// # Errors
-/// Settings without sense, or no randomness.
+/// Unusable settings, or no randomness.
 pub fn state(config: Config) -> Result<State, Error> {
     if let Some(fault) = config.settings.fault() {
         return Err(Error::Invalid(fault));
@@ -61,6 +63,8 @@ pub fn state(config: Config) -> Result<State, Error> {
         jitter: Rng::new(config.settings.jitter_seed),
         settings: config.settings,
         keys: keys.collect(),
+        sts: Sts::default(),
+        metadata: Metadata::default(),
         numbers,
         memory: Memory::default(),
         rules: Rules::default(),
@@ -83,7 +87,7 @@ pub fn listen_on(address: SocketAddr) -> Result<std::net::TcpListener, Error> {
         .map_err(|source| Error::Listen { address, source })
 }
 
-/// Puts both listeners on the runtime.
+/// Puts the listeners on the runtime.
 ///
 /// # Errors
 /// Of the operating system.
@@ -92,11 +96,14 @@ pub fn spawn_listeners(
     shared: Arc<Shared>,
     gateway: std::net::TcpListener,
     admin: std::net::TcpListener,
+    metadata: std::net::TcpListener,
 ) -> io::Result<()> {
     let _guard = runtime.enter();
     let gateway = TcpListener::from_std(gateway)?;
     let admin = TcpListener::from_std(admin)?;
+    let metadata = TcpListener::from_std(metadata)?;
     let for_admin = Arc::clone(&shared);
+    let for_metadata = Arc::clone(&shared);
     let connections = AtomicU64::new(0);
     runtime.spawn(accept(gateway, move |stream| {
         let number = connections.fetch_add(1, Ordering::Relaxed) + 1;
@@ -104,6 +111,9 @@ pub fn spawn_listeners(
     }));
     runtime.spawn(accept(admin, move |stream| {
         tokio::spawn(admin::serve(Arc::clone(&for_admin), stream));
+    }));
+    runtime.spawn(accept(metadata, move |stream| {
+        tokio::spawn(metadata::serve(Arc::clone(&for_metadata), stream));
     }));
     Ok(())
 }

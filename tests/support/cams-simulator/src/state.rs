@@ -1,4 +1,4 @@
-//! What all connections share.
+//! The state that all connections share.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,26 +8,32 @@ use crate::clock::Clock;
 use crate::config::AccessKey;
 use crate::held::Registry;
 use crate::ledger::Ledger;
+use crate::metadata::Metadata;
 use crate::numbers::Numbers;
 use crate::rng::Rng;
 use crate::rules::Rules;
 use crate::settings::Settings;
+use crate::sts::Sts;
 
-/// The simulator's mind. Everything that decides does so under this one lock, so that two
-/// copies of a request that come together are told apart as they would be by one server.
+/// The simulator's state. Every decision is made under this one lock, so that two copies of a
+/// request that arrive together are told apart as they would be by one server.
 #[derive(Debug)]
 pub struct State {
     /// Behaviour.
     pub settings: Settings,
     /// By AccessKeyId.
     pub keys: BTreeMap<String, AccessKey>,
+    /// Roles, and the providers that issue tokens for them.
+    pub sts: Sts,
+    /// The state of an instance's metadata service.
+    pub metadata: Metadata,
     /// Numbers.
     pub numbers: Numbers,
     /// Windows and nonces.
     pub memory: Memory,
     /// Faults.
     pub rules: Rules,
-    /// What happened.
+    /// All requests and their results.
     pub ledger: Ledger,
     /// Request ids and codes; seeded by the operating system.
     pub ids: Rng,
@@ -63,7 +69,7 @@ impl Shared {
     /// Changes the settings, if the result is usable.
     ///
     /// # Errors
-    /// What makes it unusable; the old settings stay then.
+    /// Why the result is unusable; the old settings stay then.
     pub fn change_settings(
         &self,
         change: impl FnOnce(&mut Settings),

@@ -22,7 +22,7 @@ pub struct Summary {
     pub worst_second: u64,
 }
 
-/// What became of requests.
+/// Results of requests, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
@@ -54,7 +54,7 @@ pub struct ActionSummary {
     pub account: String,
     /// The action.
     pub action: String,
-    /// What became of its calls.
+    /// Results of its calls.
     #[serde(flatten)]
     pub counts: Counts,
     /// Most calls counted (admitted or throttled) in any closed second `[t, t + 1 s]`.

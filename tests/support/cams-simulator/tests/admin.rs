@@ -84,7 +84,7 @@ impl Drop for Program {
     }
 }
 
-/// What the program says on stderr when it ends without success, within 10 s.
+/// The program's stderr when it ends without success, within 10 s.
 fn fails(arguments: &[&str]) -> String {
     let mut child = Command::new(PROGRAM)
         .args(arguments)

@@ -1,4 +1,4 @@
-//! Answers that are not what they should be: what is on the wire, and what the ledger says.
+//! Unexpected answers: the bytes on the wire, and the ledger's entry.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

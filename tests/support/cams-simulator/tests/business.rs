@@ -1,4 +1,4 @@
-//! What the actions do to a number.
+//! The effect of the actions on a number.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

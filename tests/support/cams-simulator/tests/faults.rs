@@ -1,4 +1,4 @@
-//! Requests that are lost, delayed or held: what is on the wire, and what the ledger says.
+//! Requests that are lost, delayed or held: the bytes on the wire, and the ledger's entry.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -205,7 +205,7 @@ async fn a_held_request_can_be_lost_and_outlives_its_client() {
     assert_eq!(client.join().unwrap().end, End::Reset);
     assert_eq!(last_entry(&simulator).decision, Decision::Dropped);
 
-    // The client dies while its call is held; the cloud executes it all the same.
+    // The client dies while its call is held; the cloud executes the call nevertheless.
     let mut stream = connect(simulator.address());
     use std::io::Write as _;
     stream.write_all(&Rpc::verify(CODE).bytes()).unwrap();
@@ -217,7 +217,8 @@ async fn a_held_request_can_be_lost_and_outlives_its_client() {
     assert!(simulator.number(PHONE).unwrap().verified);
 }
 
-/// A small reply fits into the kernel's buffer, so only a large one shows that nobody reads.
+/// A small reply fits into the kernel's buffer, so only a large one shows that the client does not
+/// read.
 #[tokio::test]
 async fn a_client_that_leaves_during_the_reply() {
     use std::io::Write as _;

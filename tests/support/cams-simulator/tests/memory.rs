@@ -1,4 +1,4 @@
-//! What the gateway measures and remembers: time, nonces, and the order of its checks.
+//! The gateway's measures and memory: time, nonces, and the order of its checks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

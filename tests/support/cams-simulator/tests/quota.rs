@@ -93,7 +93,7 @@ proptest! {
         prop_assert!(worst_second(&times) <= u64::from(limit));
     }
 
-    /// And in order it admits whatever fits: nobody is turned away without need.
+    /// In order, it admits every call that fits: it refuses no call without need.
     #[test]
     fn rolling_admits_all_that_fits(
         limit in 1u32..12,

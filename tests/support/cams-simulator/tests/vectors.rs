@@ -184,7 +184,14 @@ fn the_gateway_takes_every_rpc_vector_and_refuses_a_changed_signature() {
 fn nothing_is_shared_with_the_operator() {
     let manifest = include_str!("../Cargo.toml");
     assert!(!manifest.contains("phone-migration-operator"));
-    assert!(!manifest.contains("path = \".."));
+    let (of_simulator, of_tests) = manifest.split_once("[dev-dependencies]").unwrap();
+    assert!(!of_simulator.contains("path = \".."));
+    // The tests build their judge with it; it knows nothing of signatures.
+    let paths = of_tests.lines().filter(|line| line.contains("path = "));
+    assert_eq!(
+        paths.collect::<Vec<_>>(),
+        [r#"go-build = { path = "../go-build" }"#]
+    );
 }
 
 /// The tea SDK writes a space as `+` in the URL and signs `%20`.

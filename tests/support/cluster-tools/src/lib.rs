@@ -1,10 +1,12 @@
-//! Helm and kubeconform as released, built once with Go from the pinned module in `go/`.
+//! Helm and kubeconform as released, built once with Go from the pinned module in `go/`;
+//! Prometheus and promtool likewise, from `prometheus/`.
 //!
 //! What is *not* there: kustomize (kubectl has it built in), and schemas of Kubernetes for
 //! kubeconform (it would fetch them from the network; tests make them from what the API server
 //! itself publishes).
 
 mod monitoring;
+mod prometheus;
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +14,11 @@ use go_build::{Programs, required_version};
 
 pub use go_build::Error;
 pub use monitoring::monitoring_crds;
+pub use prometheus::PrometheusTools;
 
 const HELM: &str = "helm.sh/helm/v4";
 
-/// A folder with both programs.
+/// A folder with Helm and kubeconform.
 #[derive(Clone, Debug)]
 pub struct Tools {
     dir: PathBuf,
@@ -36,8 +39,9 @@ impl Tools {
             packages: &["tool"],
             programs: &["helm", "kubeconform"],
             sources: &["go.mod", "go.sum"],
-            // What `helm version` says, and charts see as .Capabilities.HelmVersion.
+            // The output of `helm version`; charts see it as .Capabilities.HelmVersion.
             linker_flags: &format!("-s -w -X {HELM}/internal/version.version={version}"),
+            tags: "",
             takes: "about 3 min on two cores",
             otherwise: "",
         }

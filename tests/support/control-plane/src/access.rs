@@ -1,7 +1,8 @@
-//! Ways in: kubeconfigs, clients, tokens, kubectl and the audit log.
+//! Access to the cluster: kubeconfigs, clients, tokens, kubectl and the audit log.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use base64::Engine;
@@ -16,9 +17,9 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::pki::write_private;
-use crate::{AuditEntry, ControlPlane, Error, audit};
+use crate::{AuditEntry, ControlPlane, Error};
 
-/// How often a condition is looked at again.
+/// How often a condition is checked again.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 
 /// Makes ring the process's TLS provider, unless one is installed already.
@@ -38,9 +39,8 @@ impl ControlPlane {
         &self.ca_pem
     }
 
-    /// The apiserver's certificate and key, in PEM: what a proxy in front of it
-    /// needs to be believed by clients with our kubeconfigs (127.0.0.1 and
-    /// localhost, any port).
+    /// The apiserver's certificate and key, in PEM: a proxy in front of it needs them so that
+    /// clients with these kubeconfigs trust it (127.0.0.1 and localhost, any port).
     pub fn serving_certificate(&self) -> (PathBuf, PathBuf) {
         (self.pki.serving_certificate(), self.pki.serving_key())
     }
@@ -66,7 +66,7 @@ impl ControlPlane {
         self.dir.join("kubeconfig")
     }
 
-    /// The same, read.
+    /// The administrator's kubeconfig, parsed.
     ///
     /// # Errors
     /// [`Error::Kubeconfig`]
@@ -74,8 +74,7 @@ impl ControlPlane {
         Ok(Kubeconfig::read_from(self.admin_kubeconfig_path())?)
     }
 
-    /// A client with every right. It belongs to the runtime that calls this, so
-    /// make one per test.
+    /// A client with every right. It belongs to the caller's runtime, so make one per test.
     ///
     /// # Errors
     /// [`Error::Kubeconfig`], [`Error::Kube`]
@@ -133,8 +132,8 @@ impl ControlPlane {
             .ok_or(Error::NoToken { account })
     }
 
-    /// Writes a kubeconfig file, readable by us only, that shows `token` to this
-    /// apiserver. Its namespace is `default`.
+    /// Writes a kubeconfig file, readable by its owner only, that shows `token` to this apiserver.
+    /// Its namespace is `default`.
     ///
     /// # Errors
     /// [`Error::Io`]
@@ -168,8 +167,8 @@ impl ControlPlane {
         )
     }
 
-    /// Runs kubectl as the administrator, or as whom `--kubeconfig` among the
-    /// arguments says, and returns its output, whatever its status.
+    /// Runs kubectl as the administrator, or as the user of the argument `--kubeconfig`, and
+    /// returns its output, also when kubectl fails.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be run.
@@ -196,7 +195,7 @@ impl ControlPlane {
                     .map(|argument| argument.as_ref().to_owned()),
             )
             .env("KUBECONFIG", self.admin_kubeconfig_path())
-            // Neither reads nor writes the person's own ~/.kube.
+            // Neither reads nor writes the user's own ~/.kube.
             .env("KUBECACHEDIR", self.dir.join("kubectl-cache"))
             .env("KUBERC", "off")
             .stdin(Stdio::piped())
@@ -208,7 +207,7 @@ impl ControlPlane {
         let stdin = child.stdin.take();
         let write = async move {
             if let Some(mut stdin) = stdin {
-                // kubectl may end without reading all of it; its status tells.
+                // kubectl may end without reading all of it; its exit status shows errors.
                 let _ = stdin.write_all(input.as_bytes()).await;
             }
         };
@@ -241,18 +240,27 @@ impl ControlPlane {
         succeeded(&args, self.kubectl_with_input(&args, manifests).await?)
     }
 
-    /// Every request so far, also those of earlier runs in the same directory.
-    /// A request that was just answered may not be in it yet: the line is written
-    /// right after the answer. To wait for one: [`Self::audit_until`].
+    /// The entries of all requests so far that are `wanted`, also of earlier runs in the same
+    /// directory. A request that was just answered may still be missing: the API server writes the
+    /// line right after the answer. To wait for one: [`Self::audit_until`].
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Audit`]
-    pub fn audit_entries(&self) -> Result<Vec<AuditEntry>, Error> {
-        audit::read(&self.audit_log_path())
+    pub fn audit_entries(
+        &self,
+        wanted: impl Fn(&AuditEntry) -> bool,
+    ) -> Result<Vec<AuditEntry>, Error> {
+        self.audited(|entries| entries.iter().filter(|e| wanted(e)).cloned().collect())
     }
 
-    /// Reads the audit log until `holds` says so, and returns it. `what` is for
-    /// the error: "did not show WHAT within 5 s".
+    /// The result of `of` on all entries so far.
+    fn audited<T>(&self, of: impl FnOnce(&[AuditEntry]) -> T) -> Result<T, Error> {
+        let mut log = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        log.read(&self.audit_log_path()).map(of)
+    }
+
+    /// Reads the audit log until `holds` is true, and returns it. `what` is for the error: "did not
+    /// show WHAT within 5 s".
     ///
     /// # Errors
     /// [`Error::AuditWait`] after `timeout`; [`Error::Io`], [`Error::Audit`].
@@ -264,8 +272,8 @@ impl ControlPlane {
     ) -> Result<Vec<AuditEntry>, Error> {
         let deadline = Instant::now() + timeout;
         loop {
-            let entries = self.audit_entries()?;
-            if holds(&entries) {
+            let found = self.audited(|entries| holds(entries).then(|| entries.to_vec()))?;
+            if let Some(entries) = found {
                 return Ok(entries);
             }
             if Instant::now() >= deadline {

@@ -1,7 +1,8 @@
-//! Reading the apiserver's audit log: who asked for what, and what came back.
+//! Reads the API server's audit log: the requests, their users and the answers.
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -39,45 +40,67 @@ pub struct AuditEntry {
     pub uri: String,
     /// The HTTP status.
     pub code: u16,
-    /// The body, only of status writes of phonemigrations and writes of Events and
-    /// Leases (in JSON; a patch as it was sent).
+    /// The body, only of status writes of phonemigrations and writes of codeledgers, Events
+    /// and Leases (in JSON; a patch as it was sent).
     pub request_object: Option<serde_json::Value>,
 }
 
-/// Reads a whole audit log, in the order of arrival in the log: one entry per
-/// request, with its latest stage, at the place of its first. A last line that
-/// is still being written is left out.
-///
-/// # Errors
-/// [`Error::Io`], and [`Error::Audit`] for a complete line that is no event:
-/// counts over a log with a hole would be wrong.
-pub fn read(path: &Path) -> Result<Vec<AuditEntry>, Error> {
-    let mut reader = BufReader::new(File::open(path).map_err(Error::io("read", path))?);
-    let mut entries: Vec<AuditEntry> = Vec::new();
-    let mut places = std::collections::HashMap::new();
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        reader
-            .read_until(b'\n', &mut line)
+/// The entries read from an audit log so far. Tests read it many times, and each line is parsed
+/// once.
+#[derive(Default)]
+pub(crate) struct Log {
+    /// In the order of arrival in the log: one entry per request, with its latest
+    /// stage, at the place of its first.
+    entries: Vec<AuditEntry>,
+    /// Places of `entries`, by audit id.
+    places: HashMap<String, usize>,
+    /// How many bytes were read.
+    bytes: u64,
+    lines: usize,
+}
+
+impl Log {
+    /// All entries, including the new ones. A last line that is still being written is left for the
+    /// next call.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::Audit`] for a complete line that is not an event: counts over a
+    /// log with a hole would be wrong.
+    pub(crate) fn read(&mut self, path: &Path) -> Result<&[AuditEntry], Error> {
+        let mut file = File::open(path).map_err(Error::io("read", path))?;
+        file.seek(SeekFrom::Start(self.bytes))
             .map_err(Error::io("read", path))?;
-        if line.last() != Some(&b'\n') {
-            break;
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let length = reader
+                .read_until(b'\n', &mut line)
+                .map_err(Error::io("read", path))?;
+            if line.last() != Some(&b'\n') {
+                return Ok(&self.entries);
+            }
+            let entry = parse(&line).map_err(|error| Error::Audit {
+                path: path.to_owned(),
+                line: self.lines + 1,
+                what: error.to_string(),
+            })?;
+            self.add(entry);
+            self.bytes += length as u64;
+            self.lines += 1;
         }
-        let entry = parse(&line).map_err(|error| Error::Audit {
-            path: path.to_owned(),
-            line: number,
-            what: error.to_string(),
-        })?;
-        match places.get(&entry.audit_id) {
-            Some(&place) => entries[place] = entry,
+    }
+
+    fn add(&mut self, entry: AuditEntry) {
+        match self.places.get(&entry.audit_id) {
+            Some(&place) => self.entries[place] = entry,
             None => {
-                places.insert(entry.audit_id.clone(), entries.len());
-                entries.push(entry);
+                let place = self.entries.len();
+                self.places.insert(entry.audit_id.clone(), place);
+                self.entries.push(entry);
             }
         }
     }
-    Ok(entries)
 }
 
 fn parse(line: &[u8]) -> Result<AuditEntry, serde_json::Error> {
@@ -102,7 +125,7 @@ fn parse(line: &[u8]) -> Result<AuditEntry, serde_json::Error> {
     })
 }
 
-/// `audit.k8s.io/v1 Event`, as far as we read it.
+/// `audit.k8s.io/v1 Event`: the fields that the library reads.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
@@ -165,7 +188,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.log");
         std::fs::write(&path, text).unwrap();
-        read(&path)
+        Log::default().read(&path).map(<[AuditEntry]>::to_vec)
     }
 
     #[test]
@@ -208,6 +231,36 @@ mod tests {
         );
         assert_eq!(both[0].stage, "ResponseComplete");
         assert_eq!(both[0].group, "phonemigration.dev");
+    }
+
+    #[test]
+    fn what_was_read_is_not_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        let mut log = Log::default();
+        let half = &WATCH[..100];
+        std::fs::write(&path, format!("{SHORT}\n{half}")).unwrap();
+        assert_eq!(log.read(&path).unwrap().len(), 1);
+        // Reading it would be an error.
+        let read = "x".repeat(SHORT.len());
+        std::fs::write(&path, format!("{read}\n{WATCH}\n")).unwrap();
+        let stages = |entries: &[AuditEntry]| -> Vec<String> {
+            entries.iter().map(|e| e.stage.clone()).collect()
+        };
+        let found = stages(log.read(&path).unwrap());
+        assert_eq!(found, ["ResponseComplete", "ResponseStarted"]);
+        // A later stage replaces the first at the same place, whenever it comes.
+        let ended = WATCH.replace("ResponseStarted", "ResponseComplete");
+        let longer = format!("{read}\n{WATCH}\n{ended}\n");
+        std::fs::write(&path, &longer).unwrap();
+        let found = stages(log.read(&path).unwrap());
+        assert_eq!(found, ["ResponseComplete", "ResponseComplete"]);
+        // A broken line stays one.
+        std::fs::write(&path, format!("{longer}{half}\n")).unwrap();
+        for _ in 0..2 {
+            let error = log.read(&path).unwrap_err().to_string();
+            assert!(error.contains("line 4"), "{error}");
+        }
     }
 
     #[test]

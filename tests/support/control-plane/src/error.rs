@@ -6,18 +6,6 @@ use std::path::{Path, PathBuf};
 /// Everything that can go wrong here. None of the messages holds a token or a key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `KUBEBUILDER_ASSETS` is set, but something is missing in that folder.
-    #[error(
-        "KUBEBUILDER_ASSETS={} has no executable {missing}; \
-         either put kube-apiserver, etcd and kubectl there, or unset KUBEBUILDER_ASSETS \
-         to have them built once with Go", dir.display()
-    )]
-    IncompleteAssets { dir: PathBuf, missing: String },
-
-    /// `PHONEMIG_KUBERNETES` names a minor that no Go module is there for.
-    #[error("PHONEMIG_KUBERNETES={minor}: there are modules for {known} only")]
-    NoSuchMinor { minor: String, known: String },
-
     /// There are no binaries and they cannot be built, or a folder cannot be made.
     #[error(transparent)]
     GoBuild(#[from] go_build::Error),
@@ -38,7 +26,7 @@ pub enum Error {
     #[error("no free port on 127.0.0.1 between {first} and {last}")]
     NoPort { first: u16, last: u16 },
 
-    /// A process ended that should run.
+    /// A process that should run has ended.
     #[error("{part} ended by itself ({status}). The end of {}:\n{tail}", log.display())]
     Ended {
         part: &'static str,
@@ -60,14 +48,14 @@ pub enum Error {
         tail: String,
     },
 
-    /// A part was started that runs, or signalled while it does not.
+    /// A part was started while it runs, or signalled while it does not.
     #[error("{part} {state}")]
     WrongState {
         part: &'static str,
         state: &'static str,
     },
 
-    /// The apiserver refused a request of ours, or could not be reached.
+    /// The API server refused a request of this library, or could not be reached.
     #[error("cannot {what}: {source}")]
     Kube {
         what: String,
@@ -94,7 +82,7 @@ pub enum Error {
         what: String,
     },
 
-    /// The audit log did not show what was waited for.
+    /// The audit log did not show the expected entries.
     #[error("{} did not show {what} within {seconds} s", path.display())]
     AuditWait {
         path: PathBuf,

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use crate::pki::Pki;
 
-/// What is logged of each request. Not `RequestReceived`, so a short request is
-/// one line. The bodies of status writes, Events and Leases are kept: their order
-/// and what they say is what tests ask about; nothing else is, above all no Secret.
+/// The audit log's rules for each request. `RequestReceived` is left out, so a short request is one
+/// line. The bodies of status writes, CodeLedgers, Events and Leases are kept, because tests check
+/// their order and content. No other body is kept, above all no Secret.
 pub(crate) const AUDIT_POLICY: &str = r#"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -21,6 +21,7 @@ rules:
     resources:
       - {group: events.k8s.io, resources: [events]}
       - {group: coordination.k8s.io, resources: [leases]}
+      - {group: phonemigration.dev, resources: [codeledgers]}
   - level: Metadata
 "#;
 
@@ -39,8 +40,8 @@ pub(crate) fn etcd(data: &Path, client_port: u16, peer_port: u16, extra: &[Strin
         // Safe against SIGKILL, which loses nothing that was written; only a
         // crash of the machine does.
         "--unsafe-no-fsync".to_owned(),
-        // A single member elects itself; the default makes it wait 0.5 s for
-        // others. Nobody can depose it, however long it is paused.
+        // A single member elects itself; the default makes it wait 0.5 s for others. No other
+        // member can depose it, however long it is paused.
         "--heartbeat-interval=20".to_owned(),
         "--election-timeout=200".to_owned(),
         "--log-level=warn".to_owned(),
@@ -61,7 +62,7 @@ pub(crate) fn kube_apiserver(
     let mut flags = vec![
         format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),
         "--bind-address=127.0.0.1".to_owned(),
-        // Else it looks for the machine's address, and ends where there is none.
+        // Otherwise it looks for the machine's address, and ends if there is none.
         "--advertise-address=127.0.0.1".to_owned(),
         format!("--secure-port={port}"),
         file("tls-cert-file", &pki.serving_certificate()),
@@ -78,15 +79,15 @@ pub(crate) fn kube_apiserver(
             &pki.service_account_public_key(),
         ),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-        // Writes no Endpoints for a service that nobody can reach anyway.
+        // Writes no Endpoints for a service that no client can reach anyway.
         "--endpoint-reconciler-type=none".to_owned(),
-        // Far above what tests send, so that a 429 is always a test's own doing.
+        // Far above the tests' load, so that every 429 is one that a test provoked.
         "--max-requests-inflight=3000".to_owned(),
         "--max-mutating-requests-inflight=3000".to_owned(),
         file("audit-policy-file", &dir.join("audit-policy.yaml")),
         file("audit-log-path", &dir.join("audit.log")),
-        // Each request waits for its line: what was answered is in the log
-        // moments later, whatever happens to the process.
+        // Each request waits for its line: the log shows an answer moments later, also when the
+        // process is killed.
         "--audit-log-mode=blocking".to_owned(),
         // Never rotated (0 would mean 100 MB): readers count over all of it.
         "--audit-log-maxsize=1048576".to_owned(),

@@ -1,14 +1,13 @@
 //! A real kube-apiserver and etcd on loopback, for tests and the demo.
 //!
-//! [`ControlPlane::start`] brings up the pair in about 2.5 s and 300 MB: RBAC
-//! on, TLS that clients verify, service-account tokens, an audit log of every
-//! request. The binaries come from [`assets`]. Nothing survives the process
-//! that started it, however that ends; a `static` one is fine.
+//! [`ControlPlane::start`] brings up the pair in about 2.5 s and 300 MB: RBAC on, TLS that clients
+//! verify, service-account tokens, an audit log of every request. The binaries come from
+//! [`assets`]. No process survives the one that started it, however that one ends; a `static` one
+//! is fine.
 //!
-//! What is *not* there: controller-manager, scheduler, kubelet. So no garbage
-//! collection, no end of a deleted namespace, no ClusterRole aggregation, no
-//! `default` service accounts, no running Deployments. Do not claim to have
-//! tested those.
+//! What is *not* there: controller-manager, scheduler, kubelet. So no garbage collection, no end of
+//! a deleted namespace, no ClusterRole aggregation, no `default` service accounts, no running
+//! Deployments. Do not claim to have tested those.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,8 +20,7 @@
 //! ```
 
 mod access;
-mod assets;
-pub mod audit;
+mod audit;
 mod error;
 mod flags;
 mod parts;
@@ -30,10 +28,11 @@ mod pki;
 mod ports;
 mod process;
 mod run;
+mod snapshot;
 
 pub use access::install_crypto_provider;
-pub use assets::{Assets, assets};
 pub use audit::AuditEntry;
 pub use error::Error;
+pub use go_build::kubernetes::{Assets, assets};
 pub use pki::ADMIN_USER;
 pub use run::{ControlPlane, Options, Pids};

@@ -44,7 +44,7 @@ enum Command {
     Assets,
 }
 
-/// How often `up` looks whether both processes still live.
+/// How often `up` checks that both processes are alive.
 const WATCH: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
@@ -84,7 +84,9 @@ async fn run(cli: Cli) -> Result<(), Error> {
             };
             up(dir, options).await
         }
-        Command::Assets => assets().and_then(|assets| print(&assets.dir().display().to_string())),
+        Command::Assets => assets()
+            .map_err(Error::from)
+            .and_then(|assets| print(&assets.dir().display().to_string())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The two parts one by one: stopping, starting, pausing and waiting for them.
+//! Stops, starts and pauses each of the two parts, and waits for them.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -74,14 +74,14 @@ impl ControlPlane {
         signal(APISERVER, &self.kube_apiserver, Signal::CONT)
     }
 
-    /// Kills etcd as a crash would; nothing if it is stopped already. What it
-    /// acknowledged is kept.
+    /// Kills etcd as a crash would; does nothing if it is stopped already. Acknowledged writes are
+    /// kept.
     pub fn stop_etcd(&self) {
         drop(locked(&self.etcd).take());
     }
 
-    /// Starts etcd on the same ports and data and waits until it serves. The
-    /// apiserver finds it again by itself: [`Self::wait_ready`].
+    /// Starts etcd on the same ports and data and waits until it serves. The apiserver reconnects
+    /// by itself: [`Self::wait_ready`].
     ///
     /// # Errors
     /// [`Error::WrongState`] if it runs; [`Error::Ended`], [`Error::NotReady`].
@@ -123,8 +123,8 @@ impl ControlPlane {
         signal(ETCD, &self.etcd, Signal::CONT)
     }
 
-    /// Waits until the apiserver says that it is ready and knows the namespace
-    /// `default`, for at most `ready_timeout`.
+    /// Waits until the apiserver reports ready and the namespace `default` exists, for at most
+    /// `ready_timeout`.
     ///
     /// # Errors
     /// [`Error::WrongState`], [`Error::Ended`], [`Error::NotReady`]
@@ -167,7 +167,7 @@ impl ControlPlane {
         let started = Instant::now();
         loop {
             let last = match timeout(PROBE_TIMEOUT, probe()).await {
-                // Alive too, or it was a foreign program that answered.
+                // The process must be alive as well; otherwise a foreign program answered.
                 Ok(Ok(())) => return self.check_alive(),
                 Ok(Err(answer)) => answer,
                 Err(_) => format!("none within {} s", PROBE_TIMEOUT.as_secs()),

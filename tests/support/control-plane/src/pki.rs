@@ -1,7 +1,6 @@
-//! Keys, certificates and tokens of one control plane: a CA of its own, the
-//! apiserver's serving certificate, the key that signs service-account tokens,
-//! and the administrator's token. Made once per directory, so that kubeconfigs
-//! stay good when the same directory is started again.
+//! Keys, certificates and tokens of one control plane: its own CA, the apiserver's serving
+//! certificate, the key that signs service-account tokens, and the administrator's token. Made once
+//! per directory, so that kubeconfigs stay good when the same directory is started again.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
@@ -34,7 +33,7 @@ pub(crate) struct Pki {
 }
 
 impl Pki {
-    /// Makes what is not there yet, in `dir`.
+    /// Makes the missing files in `dir`.
     pub(crate) fn ensure(dir: &Path) -> Result<Self, Error> {
         let pki = Self {
             dir: dir.to_owned(),
@@ -126,8 +125,8 @@ impl Pki {
     }
 }
 
-/// The CA's certificate, the serving certificate and its key. The CA's key is
-/// not kept: nothing else is to be signed by it.
+/// The CA's certificate, the serving certificate and its key. The CA's key is not kept: it signs
+/// nothing else.
 fn certificates() -> Result<(String, String, String), rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
     params
@@ -155,7 +154,7 @@ fn random_token() -> Result<String, Error> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Writes a file that only we may read.
+/// Writes a file that only its owner may read.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     // A new file, since the mode is only for new ones.
     match fs::remove_file(path) {
@@ -173,7 +172,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
         .map_err(Error::io("write", path))
 }
 
-/// Makes a folder, and those above it, that only we may enter.
+/// Makes a folder, and its parents, that only the owner may enter.
 pub(crate) fn private_dir(path: &Path) -> Result<(), Error> {
     DirBuilder::new()
         .recursive(true)

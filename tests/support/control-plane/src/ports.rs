@@ -1,10 +1,9 @@
-//! Loopback ports that stay ours while a server on them is down.
+//! Loopback ports that stay reserved while a server on them is down.
 //!
-//! Ports from the kernel (bind to 0) come from the range of outgoing
-//! connections: while an apiserver is stopped, any client could be given its
-//! port, even connect to itself on it. So they are taken from below that range,
-//! and a file lock per port keeps control planes side by side apart. A foreign
-//! program can still take one: whoever binds must be ready to try again.
+//! Ports from the kernel (bind to 0) come from the range of outgoing connections: while an
+//! apiserver is stopped, any client could be given its port, even connect to itself on it. So they
+//! are taken from below that range, and a file lock per port keeps parallel control planes apart. A
+//! foreign program can still take one: the caller must be ready to bind another one.
 
 use std::fs::{self, File, TryLockError};
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,7 +15,7 @@ use crate::Error;
 /// Below 32768 (Linux) and 49152 (elsewhere), where outgoing connections begin.
 const RANGE: Range<u16> = 20_000..30_000;
 
-/// A port on 127.0.0.1, ours until this is dropped.
+/// A port on 127.0.0.1, reserved until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) number: u16,
@@ -30,7 +29,7 @@ impl Port {
         let dir = lock_dir();
         fs::create_dir_all(&dir).map_err(Error::io("make", &dir))?;
         let mut random = [0; 2];
-        // Without randomness only the beginning is worse.
+        // Without randomness only the first candidate is a worse one.
         let _ = getrandom::fill(&mut random);
         let size = RANGE.end - RANGE.start;
         let first = u16::from_ne_bytes(random) % size;
@@ -67,7 +66,7 @@ impl Port {
     }
 }
 
-/// Per user, since one user's lock files are not another's to open.
+/// Per user, because one user cannot open another's lock files.
 fn lock_dir() -> PathBuf {
     let user = rustix::process::getuid().as_raw();
     std::env::temp_dir().join(format!("phone-migration-operator-ports-{user}"))

@@ -1,10 +1,9 @@
-//! A child process that never outlives us.
+//! A child process that never outlives its parent.
 //!
 //! It runs below the small shell of [`go_build::supervised`], which prints its pid.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::thread;
@@ -33,9 +32,9 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `program` in `dir`, its output appended to `dir/name.log`. Blocks
-    /// for some milliseconds. The child gets none of our environment but PATH
-    /// and TMPDIR: `ETCD_*`, proxies and `GODEBUG` would change what it does.
+    /// Starts `program` in `dir`, its output appended to `dir/name.log`. Blocks for some
+    /// milliseconds. Of the environment, the child gets only PATH and TMPDIR: `ETCD_*`, proxies and
+    /// `GODEBUG` would change its behaviour.
     pub(crate) fn spawn(
         name: &'static str,
         program: &Path,
@@ -50,10 +49,8 @@ impl Process {
                 command.env(kept, value);
             }
         }
-        // Its own process group: Ctrl-C in a terminal is for us, who then stop
-        // the children in order.
-        command.process_group(0).stdout(Stdio::piped());
-        // Also makes an unwritable directory our error, not a line of the shell's.
+        command.stdout(Stdio::piped());
+        // Also reports an unwritable directory as this crate's error, not as a line of the shell's.
         OpenOptions::new()
             .create(true)
             .append(true)
@@ -126,16 +123,16 @@ impl Process {
     /// is what kills the child.)
     pub(crate) fn signal(&mut self, signal: Signal) -> Result<(), Error> {
         self.check_alive()?;
-        // The pid cannot be somebody else's: the shell, which is alive, has not
-        // collected it.
+        // The pid cannot belong to another process: the shell, which is alive, has not collected
+        // it.
         kill_process(self.pid, signal).map_err(|_| Error::WrongState {
             part: self.name,
             state: "has just ended",
         })
     }
 
-    /// Stops the child and waits until it stands still: on a busy machine its threads go on for
-    /// a while after the signal was sent.
+    /// Stops the child and waits until it is stopped: on a busy machine its threads run on for a
+    /// while after the signal was sent.
     pub(crate) fn stop(&mut self) -> Result<(), Error> {
         self.signal(Signal::STOP)?;
         let status = format!("/proc/{}/status", self.pid.as_raw_nonzero());

@@ -1,8 +1,9 @@
-//! The pair as a whole: starting it, and what a running one consists of.
+//! The pair as a whole: its start, and the parts of a running one.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,17 +12,17 @@ use crate::parts::{Slot, locked};
 use crate::pki::{Pki, private_dir, write_private};
 use crate::ports::Port;
 use crate::process::Process;
-use crate::{Assets, Error, assets, flags};
+use crate::{Assets, Error, assets, audit, flags};
 
-/// How often other ports are tried when a foreign program took one of ours
-/// between the choice and the bind.
+/// How often other ports are tried when a foreign program took one of the chosen ports before the
+/// bind.
 const PORT_ATTEMPTS: u32 = 5;
 
-/// What differs from the defaults.
+/// Options that differ from the defaults.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Added after our own flags, so `--max-requests-inflight=5` wins over ours
-    /// (a flag that takes a list is added to instead).
+    /// Added after the crate's own flags, so `--max-requests-inflight=5` wins (a flag that takes a
+    /// list is added to instead).
     pub apiserver_flags: Vec<String>,
     /// The same for etcd.
     pub etcd_flags: Vec<String>,
@@ -79,24 +80,25 @@ pub struct ControlPlane {
     pub(crate) dir: PathBuf,
     pub(crate) assets: Assets,
     pub(crate) options: Options,
+    pub(crate) audit: Mutex<audit::Log>,
     _claim: File,
 }
 
 impl ControlPlane {
-    /// Starts etcd and kube-apiserver with everything they write in `dir`, which
-    /// is made if needed, and waits until the apiserver is ready and the
-    /// namespace `default` is there. Started again in a directory of an earlier
-    /// run, it goes on with that one's data, keys and tokens, on other ports.
+    /// Starts etcd and kube-apiserver with everything they write in `dir`, which is made if needed,
+    /// and waits until the apiserver is ready and the namespace `default` is there. In the
+    /// directory of an earlier run it continues with that run's data, keys and tokens, on other
+    /// ports.
     ///
     /// # Errors
-    /// Those of [`assets`]; [`Error::DirInUse`]; [`Error::Ended`] and
-    /// [`Error::NotReady`] with the end of the log.
+    /// Those of [`assets`]; [`Error::DirInUse`]; [`Error::Ended`] and [`Error::NotReady`] with the
+    /// end of the log.
     pub async fn start(dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         let assets = match tokio::task::spawn_blocking(assets).await {
             Ok(assets) => assets?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        // The children run in it, so a relative path would mean another one there.
+        // The children run in `dir`, so a relative path would name another file there.
         let dir = std::path::absolute(dir.as_ref()).map_err(Error::io("find", dir.as_ref()))?;
         private_dir(&dir)?;
         let claim = claim(&dir)?;
@@ -111,6 +113,7 @@ impl ControlPlane {
             dir,
             assets,
             options,
+            audit: Mutex::default(),
             _claim: claim,
         };
         let mut attempt = 1;
@@ -128,14 +131,14 @@ impl ControlPlane {
         Ok(control_plane)
     }
 
-    /// One after the other: an apiserver that finds no etcd waits a whole second
-    /// before it looks again.
+    /// One after the other: an apiserver that finds no etcd waits a whole second before it tries
+    /// again.
     async fn start_both(&self) -> Result<(), Error> {
         self.start_etcd().await?;
         self.start_apiserver().await
     }
 
-    /// Ids of the processes that were started and not stopped by us.
+    /// Ids of the processes that were started and not yet stopped.
     pub fn pids(&self) -> Pids {
         let pid = |slot| locked(slot).as_ref().map(Process::pid);
         Pids {

@@ -1,4 +1,4 @@
-//! What a control plane offers to tests: kubectl, RBAC, tokens, the audit log.
+//! The control plane's features for tests: kubectl, RBAC, tokens, the audit log.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
@@ -59,7 +59,7 @@ async fn kubectl_makes_and_shows_objects() {
     let version: serde_json::Value = serde_json::from_str(&version).unwrap();
     let [client, server] = ["clientVersion", "serverVersion"].map(|side| &version[side]);
     assert_eq!(client["gitVersion"], server["gitVersion"]);
-    // Not v0.0.0, which a build without the linker flags says.
+    // Not v0.0.0, the version of a build without the linker flags.
     let [git, major, minor] =
         ["gitVersion", "major", "minor"].map(|key| server[key].as_str().unwrap());
     assert!(

@@ -1,4 +1,4 @@
-//! The binary, and what it says when it has nothing to run.
+//! The binary, and its messages when it has nothing to run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;

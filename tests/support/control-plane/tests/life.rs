@@ -153,7 +153,7 @@ async fn a_directory_is_used_by_one_and_can_be_used_again() {
     );
 }
 
-/// Test harnesses end runtimes and threads while a shared control plane lives on.
+/// A shared control plane survives the end of a test's runtime and thread.
 #[test]
 fn it_outlives_the_thread_and_the_runtime_that_started_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -178,7 +178,7 @@ fn it_outlives_the_thread_and_the_runtime_that_started_it() {
 async fn a_port_that_a_foreign_program_took_is_recognised_and_others_are_tried() {
     let foreign = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let taken = foreign.local_addr().unwrap().port();
-    // Every attempt meets the same port, so all are used up.
+    // Every attempt meets the same taken port, so all attempts fail.
     let of_etcd = Options {
         etcd_flags: vec![format!("--listen-client-urls=http://127.0.0.1:{taken}")],
         ..Options::default()

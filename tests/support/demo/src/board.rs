@@ -1,4 +1,4 @@
-//! What the API server shows of every number, as a watch reports it, and waiting for it.
+//! The state of every number as a watch of the API server reports it, and waits for a state.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct Board {
 }
 
 impl Board {
-    /// Nobody was seen yet.
+    /// No number was seen yet.
     pub fn new() -> Self {
         let rows = cast().into_iter().map(Row::new).collect();
         Self {
@@ -28,7 +28,7 @@ impl Board {
         }
     }
 
-    /// A line that stays.
+    /// Prints a line that stays.
     pub fn say(&self, text: &str) {
         let (rows, screen) = &mut *self.lock();
         screen.say(text, rows);
@@ -49,7 +49,7 @@ impl Board {
         self.lock().1.seconds()
     }
 
-    /// Takes in every change that the API server reports, for as long as it is polled.
+    /// Records every change that the API server reports, for as long as it is polled.
     pub async fn follow(&self, api: Api<DynamicObject>) {
         watcher(api, watcher::Config::default())
             .default_backoff()
@@ -88,8 +88,8 @@ impl Board {
         self.changed.send_replace(());
     }
 
-    /// Waits until every one of `roles` satisfies `holds`; otherwise the names of those that did
-    /// not within `limit`.
+    /// Waits until every one of `roles` satisfies `holds`; otherwise returns the names of those
+    /// that did not within `limit`.
     pub async fn until(
         &self,
         roles: &[Role],

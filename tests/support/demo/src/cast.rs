@@ -1,11 +1,11 @@
-//! Who takes part: seventeen numbers in two namespaces, and what each of them is to meet. PURE.
+//! The cast: seventeen numbers in two namespaces, and the event that each of them meets. PURE.
 
 /// The first namespace.
 pub const TENANT_A: &str = "tenant-a";
 /// The second one; both are served by one operator and share one account's quota.
 pub const TENANT_B: &str = "tenant-b";
 
-/// What a number meets.
+/// The event that a number meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Its code is right.
@@ -16,7 +16,7 @@ pub enum Part {
     WrongCode,
     /// The Secret is created after the resource.
     LateSecret,
-    /// It was verified before, by somebody else.
+    /// Another client verified it before.
     AlreadyVerified,
     /// The cloud executes its call and closes the connection.
     LostReply,
@@ -25,7 +25,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// For the table.
+    /// The words for the table.
     pub fn words(self) -> &'static str {
         match self {
             Self::RightCode => "right code",
@@ -48,11 +48,11 @@ pub struct Role {
     pub name: String,
     /// The number, digits only.
     pub phone: String,
-    /// The code that the simulated cloud takes for right.
+    /// The right code at the simulated cloud.
     pub code: String,
     /// The Id that the simulated cloud returns.
     pub id: String,
-    /// What it meets.
+    /// The event that it meets.
     pub part: Part,
 }
 
@@ -63,7 +63,7 @@ impl Role {
     }
 }
 
-/// Everybody, in the order of the table: twelve right codes and one of each misfortune.
+/// All roles, in the order of the table: twelve right codes and one of each misfortune.
 pub fn cast() -> Vec<Role> {
     use Part::{AlreadyVerified, Killed, LateSecret, LostReply, RightCode, Throttled, WrongCode};
     let a = [RightCode; 5]

@@ -1,4 +1,4 @@
-//! `--keep`: everything stays up, and a person looks around.
+//! `--keep`: everything stays up so that the user can look around.
 
 use std::path::{Path, PathBuf};
 
@@ -24,16 +24,9 @@ pub fn say_how_to_look_around(setup: &Setup, board: &Board) -> Result<()> {
 }
 
 fn text(setup: &Setup) -> String {
-    let kubectl = match on_path("kubectl") {
-        true => "kubectl".to_owned(),
-        false => setup
-            .world
-            .plane
-            .control
-            .kubectl_path()
-            .display()
-            .to_string(),
-    };
+    // Not the kubectl in PATH: it may be of any version.
+    let kubectl = setup.world.plane.control.kubectl_path();
+    let kubectl = kubectl.display();
     let killed = cast().into_iter().find(|role| role.part == Part::Killed);
     let (namespace, name) = killed.map_or_else(Default::default, |r| (r.namespace, r.name));
     let sample = shortest(&harness::repository().join("deploy/samples/phone-migration.yaml"));
@@ -44,23 +37,24 @@ Everything runs until Ctrl-C. In another terminal:
   export KUBECONFIG={kubeconfig}
   {kubectl} get phmig -A -o wide
   {kubectl} -n {namespace} describe phmig {name}
-  {kubectl} -n tenant-a create secret generic store-42-code --from-literal=code=123456 && {kubectl} apply -f {sample}
+  {kubectl} -n {ledgers} get codeledgers
+  {kubectl} apply -f {sample}
+  {plugin} code store-42 -n tenant-a
+  {plugin} status -A -w
 
-The last one migrates one more number (the simulated cloud now takes any code for numbers it does
-not know). Ledger of the cloud: {admin}/ledger. Logs of the operator: {logs}/operator-*.log",
+The plugin asks for a code: any six digits will do (the simulated cloud now takes any code for
+numbers it does not know). Ledger of the cloud: {admin}/ledger. Logs of the operator:
+{logs}/operator-*.log",
+        plugin = shortest(&setup.plugin).display(),
         kubeconfig = setup.kubeconfig().display(),
+        ledgers = setup.world.ledger_namespace,
         sample = sample.display(),
         admin = setup.world.sim.admin_url(),
         logs = setup.world.dir().display(),
     )
 }
 
-fn on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
-}
-
-/// Relative to where we are, if it is below.
+/// Relative to the current directory, if the path is below it.
 fn shortest(path: &Path) -> PathBuf {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let here = std::env::current_dir().ok();

@@ -1,8 +1,9 @@
-//! `cargo demo`: the main job for a newcomer, on parts that are real but for the cloud.
+//! `cargo demo`: the main job for a newcomer, on parts that are real but for the cloud. The
+//! launcher has built all programs before.
 //!
-//! Ends with 0 if every promise was kept, 1 if one was broken or something could not be had, 130
-//! when interrupted. Leaves no process and no folder behind, however it is asked to end; only a
-//! SIGKILL of the demo itself leaves its temporary folders and the operator.
+//! Ends with 0 if every promise was kept, 1 if one was broken or a part could not start, 130 when
+//! interrupted. Leaves no process and no folder behind, however it is asked to end; only a SIGKILL
+//! of the demo itself leaves its temporary folders and the operator.
 
 mod board;
 mod cast;
@@ -13,7 +14,6 @@ mod screen;
 mod setup;
 mod verdict;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,16 +25,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::board::Board;
 use crate::setup::Setup;
 
-/// Plays a morning of phone-number migrations: a real Kubernetes API server, the operator as it
-/// is shipped, and a simulated Alibaba Cloud CAMS whose ledger is the judge.
-///
-/// Fails if any code was executed twice, any outcome was lost, the quota was exceeded, or
-/// anything did not settle in time. kube-apiserver, etcd and kubectl are those in
-/// KUBEBUILDER_ASSETS, else they are built once with Go into the user's cache directory.
+/// The arguments, as the launcher passes them on; the launcher documents them.
 #[derive(Parser)]
-#[command(name = "demo", bin_name = "cargo demo --")]
 struct Cli {
-    /// Leave everything running after the play, until Ctrl-C, and say how to look around
     #[arg(long)]
     keep: bool,
 }
@@ -47,7 +40,7 @@ is late, a reply gets lost, the cloud throttles, and the operator is killed in t
 ";
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(arguments());
+    let cli = Cli::parse();
     let code = match Runtime::new() {
         Ok(runtime) => {
             let code = runtime.block_on(demo(&cli));
@@ -62,16 +55,6 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "error: {error}");
         ExitCode::FAILURE
     })
-}
-
-/// Without a leading `--`: the alias ends with one, so that `cargo demo --keep` works, and
-/// `cargo demo -- --keep` adds another.
-fn arguments() -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    if arguments.get(1).is_some_and(|first| first == "--") {
-        arguments.remove(1);
-    }
-    arguments
 }
 
 async fn demo(cli: &Cli) -> Result<ExitCode> {
@@ -125,7 +108,7 @@ fn interrupted(board: &Board) -> ExitCode {
     ExitCode::from(130)
 }
 
-/// What asks us to end: Ctrl-C, SIGTERM, a terminal that is closed.
+/// The signals that end the demo: Ctrl-C, SIGTERM, a terminal that is closed.
 struct Stop([Signal; 3]);
 
 impl Stop {
@@ -147,7 +130,7 @@ impl Stop {
         }
     }
 
-    /// The work's result; `None`, with the work dropped, if we are to end before it has one.
+    /// The work's result; `None` if a signal ended the work before.
     async fn or<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             done = work => Some(done),

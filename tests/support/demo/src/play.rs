@@ -1,5 +1,5 @@
-//! The morning, scene by scene. Each scene ends when the API server, or the ledger of the
-//! simulated cloud, shows what was to happen.
+//! The morning, scene by scene. Each scene ends when the API server, or the ledger of the simulated
+//! cloud, shows the expected result.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use crate::setup::Setup;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Length of the spell of throttling.
 const SPELL_MS: u64 = 4_000;
-/// What the cloud advises during it.
+/// The cloud's Retry-After during it.
 const RETRY_AFTER_MS: u64 = 3_000;
-/// A code that is nobody's.
+/// A code that no number has.
 const WRONG_CODE: &str = "000000";
 
 /// Plays all scenes.
 ///
 /// # Errors
-/// What did not happen in time, or could not be done.
+/// A scene that did not end in time, or a step that failed.
 pub async fn play(setup: &mut Setup, board: &Board) -> Result<()> {
     for role in cast() {
         let number = Number::new(&role.phone, &role.code, &role.id);
@@ -137,7 +137,7 @@ async fn killed(setup: &mut Setup, board: &Board) -> Result<()> {
         board.say("         Executed, and the operator got SIGKILL: the reply has nobody to go to");
         setup.restart_operator().await?;
         board.say(
-            "         Restarted: it finds the open attempt, sends nothing, and reads the status after 5 s",
+            "         Restarted: it finds the open attempt in the number's ledger, sends nothing, and reads the status after 5 s",
         );
         until(board, &[role], verified).await?;
     }

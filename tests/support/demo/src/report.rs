@@ -24,7 +24,7 @@ pub async fn report(setup: &Setup, board: &Board, played: Result<()>) -> Result<
         .map_err(Error::at("kubectl get"))?;
     let limit = u64::from(setup.world.sim.settings().quota.limit);
     let ledger = setup.world.sim.ledger();
-    let found = violations(&endings, &ledger, limit);
+    let found = violations(&endings, &ledger);
     board.finish();
     board.print(&format!("\n$ kubectl get phmig -A -o wide\n{table}"));
     board.print(&format!("{}\n", ledger_line(&ledger, limit)));

@@ -1,4 +1,4 @@
-//! What is shown while it runs: on a terminal a table that is updated in place below the
+//! The display while it runs: on a terminal a table that is updated in place below the
 //! announcements, elsewhere one line for each change.
 //!
 //! Limits: a terminal too low for the table gets lines; a table drawn before a terminal was made
@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use crate::cast::Role;
 
-/// One number as it was seen last.
+/// The last known state of one number.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Who it is.
+    /// Its role.
     pub role: Role,
     /// `status.reason`; empty before the operator saw it.
     pub reason: String,
@@ -27,7 +27,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Before its scene.
+    /// The row before its scene.
     pub fn new(role: Role) -> Self {
         Self {
             role,
@@ -39,7 +39,7 @@ impl Row {
         }
     }
 
-    /// `Id`, or what the cloud said instead.
+    /// `Id`, or the cloud's answer in its place.
     fn detail(&self) -> &str {
         match (self.id.as_str(), self.reason.as_str()) {
             ("", "Verified" | "") => "",
@@ -93,7 +93,7 @@ impl Screen {
         }
     }
 
-    /// Takes the table away; what follows is plain text.
+    /// Removes the table; plain text follows.
     pub fn finish(&mut self) {
         let out = self.erased();
         write(&out);
@@ -157,7 +157,7 @@ impl Screen {
         }
     }
 
-    /// What takes away the table that stands there.
+    /// The escape sequence that removes the current table.
     fn erased(&mut self) -> String {
         match std::mem::take(&mut self.drawn) {
             0 => String::new(),
@@ -255,11 +255,11 @@ mod tests {
             ..row("CodeRejected")
         };
         assert_eq!(
-            line_of(&refused, "Verifying"),
-            " 12.3 s    tenant-a/store-01  Verifying -> CodeRejected  VerifyCode.Mismatch"
+            line_of(&refused, "Queued"),
+            " 12.3 s    tenant-a/store-01  Queued -> CodeRejected  VerifyCode.Mismatch"
         );
-        let line = line_of(&row("Verifying"), "");
-        assert!(line.ends_with("new -> Verifying"), "{line}");
+        let line = line_of(&row("Queued"), "");
+        assert!(line.ends_with("new -> Queued"), "{line}");
     }
 
     #[test]

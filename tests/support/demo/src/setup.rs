@@ -10,22 +10,25 @@ use serde_json::json;
 use crate::board::Board;
 use crate::cast::{Role, TENANT_A, TENANT_B};
 
-/// What runs. Dropping it ends all of it.
+/// The running parts. Dropping it ends all of them.
 pub struct Setup {
     /// Killed first: it must not see the others go.
     pub operator: Operator,
     /// Namespaces, simulator, and the control plane.
     pub world: World,
+    /// The plugin's binary, to try next.
+    pub plugin: PathBuf,
 }
 
 impl Setup {
     /// Brings everything up, the control plane's files in `dir`.
     ///
     /// # Errors
-    /// What could not be had.
+    /// The part that could not start.
     pub async fn bring_up(board: &Board, dir: &Path) -> Result<Self> {
-        board.say("Building the operator (minutes the first time, nothing after)");
+        // Up to date, unless the demo was not started by the launcher.
         let binary = harness::operator_binary().await?;
+        let plugin = harness::plugin_binary().await?;
         board.say("Starting etcd and kube-apiserver");
         let control = ControlPlane::start(dir, control_plane::Options::default())
             .await
@@ -36,7 +39,11 @@ impl Setup {
         world.namespace(TENANT_B).await?;
         board.say("Starting the simulated cloud, and the operator under its ServiceAccount");
         let operator = start_operator(&world).await?;
-        Ok(Self { operator, world })
+        Ok(Self {
+            operator,
+            world,
+            plugin,
+        })
     }
 
     /// Another operator process, after the last one ended.
@@ -88,7 +95,7 @@ impl Setup {
         self.migration(role).await
     }
 
-    /// Asks the operator to look at once, as `kubectl annotate` does.
+    /// Asks the operator to reconcile at once, as `kubectl annotate` does.
     ///
     /// # Errors
     /// When the API server refuses it.
@@ -110,7 +117,7 @@ impl Setup {
 
     /// Ends all processes, in the order that makes no noise.
     pub async fn take_down(mut self) {
-        // It may be dead already: killed by the play, or by the same Ctrl-C as we.
+        // It may be dead already, killed by the play or by the same Ctrl-C.
         let _ = self.operator.kill().await;
     }
 }

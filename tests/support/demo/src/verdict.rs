@@ -1,10 +1,10 @@
-//! What must not have happened, from the last statuses and the ledger of the cloud. PURE.
+//! Checks the promises against the last statuses and the ledger of the cloud. PURE.
 //!
 //! The ledger decides what was executed, never the operator's own account of it.
 
 use std::fmt;
 
-use harness::books::{Books, executed_twice, throttled_by_quota};
+use harness::books::{Books, Throttles, executed_twice};
 use harness::cams_simulator::{Entry, Summary, VERIFIED};
 
 /// How one number ended.
@@ -39,15 +39,9 @@ pub enum Violation {
     OutcomeLost { name: String, reason: String },
     /// Verified, although the cloud accepted nothing.
     FalseSuccess { name: String },
-    /// More calls of an action within one second than the account may make.
-    QuotaExceeded {
-        action: String,
-        calls: u64,
-        limit: u64,
-    },
-    /// The cloud throttled calls although no spell of throttling was staged.
-    ThrottledByQuota { calls: usize },
-    /// Not where it belongs, and no code of it was accepted.
+    /// The cloud throttled more calls than a busy machine excuses, outside the staged spell.
+    QuotaExceeded(Throttles),
+    /// Not in the expected state, and no code of it was accepted.
     NotSettled { name: String, reason: String },
 }
 
@@ -69,16 +63,8 @@ impl fmt::Display for Violation {
             Self::FalseSuccess { name } => {
                 write!(f, "{name}: Verified, but the cloud accepted nothing")
             }
-            Self::QuotaExceeded {
-                action,
-                calls,
-                limit,
-            } => write!(f, "{action}: {calls} calls in one second, {limit} allowed"),
-            Self::ThrottledByQuota { calls } => {
-                write!(
-                    f,
-                    "throttled outside the staged spell: {calls} of the calls"
-                )
+            Self::QuotaExceeded(throttles) => {
+                write!(f, "outside the staged spell {throttles}")
             }
             Self::NotSettled { name, reason } => {
                 write!(
@@ -91,8 +77,8 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Every broken promise; `limit` is the quota of each action per second.
-pub fn violations(endings: &[Ending], ledger: &[Entry], limit: u64) -> Vec<Violation> {
+/// Every broken promise.
+pub fn violations(endings: &[Ending], ledger: &[Entry]) -> Vec<Violation> {
     let summary = Summary::of(ledger.iter());
     let books = Books::of(ledger);
     let mut found = doubled(endings, &summary);
@@ -101,15 +87,9 @@ pub fn violations(endings: &[Ending], ledger: &[Entry], limit: u64) -> Vec<Viola
             .iter()
             .filter_map(|ending| outcome(ending, books.accepted(&ending.phone))),
     );
-    let over = summary.actions.iter().filter(|a| a.worst_second > limit);
-    found.extend(over.map(|action| Violation::QuotaExceeded {
-        action: action.action.clone(),
-        calls: action.worst_second,
-        limit,
-    }));
-    let calls = ledger.iter().filter(|e| throttled_by_quota(e)).count();
-    if calls > 0 {
-        found.push(Violation::ThrottledByQuota { calls });
+    let throttles = Throttles::of(ledger);
+    if throttles.exceeded() {
+        found.push(Violation::QuotaExceeded(throttles));
     }
     found
 }
@@ -145,7 +125,7 @@ pub fn ledger_line(ledger: &[Entry], limit: u64) -> String {
     let submitted = summary.action(VERIFIED).counts;
     format!(
         "Ledger of the cloud: {} calls ({} submissions, {} status reads); {} codes executed, each \
-         at most {}; worst second {} of {limit}; {} throttled",
+         at most {}; worst second {} of {limit}; {} throttled, {} of them by the quota",
         summary.total.received,
         submitted.received,
         summary.total.received - submitted.received,
@@ -153,6 +133,7 @@ pub fn ledger_line(ledger: &[Entry], limit: u64) -> String {
         times(summary.max_executed_per_code),
         summary.worst_second,
         summary.total.throttled,
+        Throttles::of(ledger).throttled,
     )
 }
 

@@ -59,7 +59,7 @@ fn a_good_morning_breaks_no_promise() {
         submission(2, "222222", 300, "accepted"),
         read(3, 400),
     ];
-    assert_eq!(violations(&endings, &ledger, LIMIT), []);
+    assert_eq!(violations(&endings, &ledger), []);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_code_executed_twice_is_found() {
         submission(1, "111111", 0, "accepted"),
         submission(1, "111111", 5_000, "refused"),
     ];
-    let found = violations(&[ending(1, "Verified")], &ledger, LIMIT);
+    let found = violations(&[ending(1, "Verified")], &ledger);
     let name = "tenant-a/store-1".to_owned();
     assert_eq!(found, [Violation::ExecutedTwice { name, times: 2 }]);
 }
@@ -80,14 +80,14 @@ fn the_same_code_of_two_numbers_is_no_repetition() {
         submission(1, "111111", 0, "accepted"),
         submission(2, "111111", 100, "accepted"),
     ];
-    assert_eq!(violations(&endings, &ledger, LIMIT), []);
+    assert_eq!(violations(&endings, &ledger), []);
 }
 
 #[test]
 fn an_accepted_code_without_its_id_in_status_is_a_lost_outcome() {
     let ledger = [submission(1, "111111", 0, "accepted")];
-    for reason in ["OutcomeUnknown", "CodeRejected", "Verifying", ""] {
-        let found = violations(&[ending(1, reason)], &ledger, LIMIT);
+    for reason in ["OutcomeUnknown", "CodeRejected", "Queued", ""] {
+        let found = violations(&[ending(1, reason)], &ledger);
         let name = "tenant-a/store-1".to_owned();
         let reason = reason.to_owned();
         assert_eq!(found, [Violation::OutcomeLost { name, reason }]);
@@ -97,76 +97,72 @@ fn an_accepted_code_without_its_id_in_status_is_a_lost_outcome() {
         ..ending(1, "Verified")
     };
     assert!(matches!(
-        violations(&[other_id], &ledger, LIMIT)[..],
+        violations(&[other_id], &ledger)[..],
         [Violation::OutcomeLost { .. }]
     ));
 }
 
 #[test]
 fn a_success_that_the_cloud_knows_nothing_of_is_found() {
-    let found = violations(&[ending(1, "Verified")], &[read(1, 0)], LIMIT);
+    let found = violations(&[ending(1, "Verified")], &[read(1, 0)]);
     let name = "tenant-a/store-1".to_owned();
     assert_eq!(found, [Violation::FalseSuccess { name }]);
 }
 
-#[test]
-fn eleven_calls_in_a_second_exceed_a_quota_of_ten() {
-    let endings: Vec<_> = (0..11).map(|n| ending(n, "Verified")).collect();
-    let apart = |ms: u64| -> Vec<_> {
-        (0..11)
-            .map(|n| submission(n, "111111", u64::from(n) * ms, "accepted"))
-            .collect()
-    };
-    assert_eq!(violations(&endings, &apart(101), LIMIT), []);
-    let found = violations(&endings, &apart(90), LIMIT);
-    let (action, calls, limit) = (VERIFIED.to_owned(), 11, LIMIT);
-    let exceeded = Violation::QuotaExceeded {
-        action,
-        calls,
-        limit,
-    };
-    assert_eq!(found, [exceeded]);
-}
-
-#[test]
-fn reads_have_a_quota_of_their_own() {
-    let endings: Vec<_> = (0..6).map(|n| ending(n, "Verified")).collect();
-    let ledger: Vec<_> = (0..6)
-        .flat_map(|n| [read(n, 0), submission(n, "111111", 10, "accepted")])
+/// `throttled` submissions of one number, then one that is accepted.
+fn throttled(throttled: u32, faults: &Value) -> Vec<Entry> {
+    let mut ledger: Vec<Entry> = (0..throttled)
+        .map(|n| {
+            let mut call = call(VERIFIED, 1, Some("111111"), u64::from(n), "throttled");
+            call["faults"] = faults.clone();
+            serde_json::from_value(call).unwrap()
+        })
         .collect();
-    assert_eq!(violations(&endings, &ledger, LIMIT), []);
-    let reads: Vec<_> = (0..11).map(|_| read(1, 0)).chain(ledger).collect();
-    assert!(matches!(
-        violations(&endings, &reads, LIMIT)[..],
-        [Violation::QuotaExceeded { .. }]
-    ));
+    ledger.push(submission(1, "111111", 4_000, "accepted"));
+    ledger
 }
 
 #[test]
-fn only_a_staged_throttle_is_forgiven() {
+fn a_busy_machine_excuses_few_throttles_and_the_line_tells_them() {
     let endings = [ending(1, "Verified")];
-    let throttled = |faults: Value| {
-        let mut call = call(VERIFIED, 1, Some("111111"), 0, "throttled");
-        call["faults"] = faults;
-        let ledger = [
-            serde_json::from_value(call).unwrap(),
-            submission(1, "111111", 4_000, "accepted"),
-        ];
-        violations(&endings, &ledger, LIMIT)
-    };
+    let ledger = throttled(2, &json!([]));
+    assert_eq!(violations(&endings, &ledger), []);
+    let line = ledger_line(&ledger, LIMIT);
+    assert!(
+        line.ends_with("; 2 throttled, 2 of them by the quota"),
+        "{line}"
+    );
+    let ledger = throttled(3, &json!([]));
+    let (calls, throttled, most) = (4, 3, 2);
+    let exceeded = Violation::QuotaExceeded(Throttles {
+        calls,
+        throttled,
+        most,
+    });
+    assert_eq!(
+        exceeded.to_string(),
+        "outside the staged spell 3 of 4 calls were throttled, 2 may be"
+    );
+    assert_eq!(violations(&endings, &ledger), [exceeded]);
+}
+
+#[test]
+fn a_staged_throttle_is_forgiven() {
     let staged = json!([{"id": 1, "fault":
         {"kind": "throttle", "ms": 1, "refusal": {"status": 400, "code": "Throttling.User"}}}]);
-    assert_eq!(throttled(staged), []);
-    assert_eq!(
-        throttled(json!([])),
-        [Violation::ThrottledByQuota { calls: 1 }]
+    let ledger = throttled(30, &staged);
+    assert_eq!(violations(&[ending(1, "Verified")], &ledger), []);
+    let line = ledger_line(&ledger, LIMIT);
+    assert!(
+        line.ends_with("; 30 throttled, 0 of them by the quota"),
+        "{line}"
     );
 }
 
 #[test]
 fn whoever_never_got_anywhere_did_not_settle() {
     for reason in ["", "SecretNotFound", "Queued", "CodeRejected"] {
-        let found = violations(&[ending(1, reason)], &[], LIMIT);
+        let found = violations(&[ending(1, reason)], &[]);
         let name = "tenant-a/store-1".to_owned();
         let reason = reason.to_owned();
         assert_eq!(found, [Violation::NotSettled { name, reason }]);
@@ -179,7 +175,7 @@ fn no_code_is_shown() {
         submission(1, "918273", 0, "accepted"),
         submission(1, "918273", 10, "refused"),
     ];
-    let found = violations(&[ending(1, "Verifying")], &ledger, LIMIT);
+    let found = violations(&[ending(1, "Queued")], &ledger);
     let text: Vec<_> = found.iter().map(ToString::to_string).collect();
     assert_eq!(text.len(), 2);
     assert!(!text.join("\n").contains("918273"));

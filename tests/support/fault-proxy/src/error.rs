@@ -1,4 +1,4 @@
-//! What can go wrong with the proxy itself.
+//! Errors of the proxy itself.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One request: what comes before forwarding, instead of it, and after it.
+//! One request: the steps before forwarding, instead of it, and after it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,15 +19,15 @@ use crate::then::{Answer, Change, Lost, Then};
 use crate::upstream::{Call, Server};
 use crate::when::Seen;
 
-/// What all connections share.
+/// The state that all connections share.
 pub(crate) struct Shared {
     pub(crate) server: Server,
     pub(crate) rules: Arc<Rules>,
     pub(crate) log: Log,
 }
 
-/// Reads a request, and has it dealt with by a task of its own: a client that gives up does not
-/// take back what it sent.
+/// Reads a request, and handles it in its own task: a client that gives up does not take back its
+/// request.
 pub(crate) async fn exchange(
     shared: Arc<Shared>,
     request: http::Request<Incoming>,
@@ -136,7 +136,7 @@ async fn before(met: &[Arc<Core>], request: &Request) {
     }
 }
 
-/// What takes the place of forwarding, if anything does.
+/// The reply in place of forwarding, if a rule demands one.
 fn instead(met: &[Arc<Core>], request: &Request) -> Option<Result<Reply, Cut>> {
     for (core, then) in thens(met) {
         let done = match then {
@@ -162,7 +162,7 @@ fn instead(met: &[Arc<Core>], request: &Request) -> Option<Result<Reply, Cut>> {
     None
 }
 
-/// What is to be done to the body of a reply.
+/// The changes to the body of a reply.
 #[derive(Default)]
 pub(crate) struct Treatment {
     answer: Option<Answer>,

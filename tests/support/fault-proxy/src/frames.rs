@@ -16,7 +16,7 @@ use crate::rule::{Action, Core};
 use crate::then::FrameThen;
 use crate::when::Seen;
 
-/// Nothing more is to be passed on.
+/// The watch has ended: no more frames are passed on.
 struct Ended;
 
 /// Carries the frames of one watch.
@@ -68,7 +68,7 @@ impl Pump {
         self.send(rest.into()).await
     }
 
-    /// One frame and all that the rules make of it.
+    /// One frame, with the effects of the rules.
     async fn frame(&mut self, line: Bytes) -> Result<(), Ended> {
         let mut frame: Value = serde_json::from_slice(&line).unwrap_or_default();
         let object = frame.get_mut("object").map(Value::take);
@@ -136,7 +136,7 @@ impl Pump {
     }
 
     async fn cut(&self) -> Result<(), Ended> {
-        // Whether it goes out or the client is gone: this is the end.
+        // Whether the cut is sent or the client is gone, the watch ends here.
         let _ = self.to.send(Err(Cut)).await;
         Err(Ended)
     }

@@ -1,4 +1,5 @@
-//! A proxy in front of an API server that holds, loses, replays and corrupts what passes.
+//! A proxy in front of an API server that holds, loses, replays and corrupts requests, replies and
+//! frames.
 //!
 //! It terminates TLS with a certificate that the client trusts, reads requests, replies and the
 //! frames of watches (one JSON object per line), and passes everything on, the bearer token
@@ -25,9 +26,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A request that the proxy has read goes on even if its client gives up or dies, as it would
-//! in the network; one that is held is forwarded when it is released. Watches end with their
-//! clients.
+//! A request that the proxy has read goes on even if its client gives up or dies, as it would in
+//! the network; one that is held is forwarded when it is released. Watches end with their clients.
 //!
 //! Limits: loopback, HTTP/1.1, JSON; replies other than watches are read whole before they are
 //! passed on; the log keeps the bodies of requests in memory; no upgrades (exec, port-forward).

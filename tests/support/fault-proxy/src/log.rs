@@ -14,7 +14,7 @@ pub struct Request {
     pub seq: u64,
     /// When it had been read.
     pub at: Instant,
-    /// What it is about.
+    /// The object of the request.
     pub target: Target,
     /// `GET`, `PUT`, …
     pub method: String,
@@ -26,9 +26,9 @@ pub struct Request {
     pub body: Arc<Value>,
     /// The API server's answer, if it was forwarded and answered.
     pub upstream: Option<u16>,
-    /// What the client was told; `None`: nothing yet, or its connection was closed.
+    /// The status that the client got; `None`: nothing yet, or its connection was closed.
     pub status: Option<u16>,
-    /// When it was told so, or cut off.
+    /// When the client got it, or was cut off.
     pub ended: Option<Instant>,
 }
 
@@ -39,7 +39,7 @@ pub struct Hit {
     pub at: Instant,
     /// `seq` of the request; of a frame: that of its watch.
     pub seq: u64,
-    /// The rule, and what it does.
+    /// The rule with its effect.
     pub rule: Arc<str>,
     /// The object's name.
     pub name: String,
@@ -49,7 +49,7 @@ pub struct Hit {
     pub body: Arc<Value>,
 }
 
-/// What one proxy saw and did. Outlives the proxy.
+/// The requests and hits of one proxy. Outlives the proxy.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Arc<Mutex<Entries>>);
 

@@ -1,4 +1,4 @@
-//! Signals for a process, such as the client under test, from within a rule.
+//! Sends signals to a process, such as the client under test, from within a rule.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,7 +17,7 @@ pub struct Process {
     id: u32,
 }
 
-/// Longest wait for every thread to stand still.
+/// Longest wait for every thread to stop.
 const STOPPED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Process {
@@ -40,11 +40,11 @@ impl Process {
         self.signal(Signal::KILL)
     }
 
-    /// SIGSTOP, and waits until every thread stands still: on a busy machine they run on for
-    /// a while.
+    /// SIGSTOP, and waits until every thread is stopped: on a busy machine threads run on for a
+    /// while.
     ///
     /// # Errors
-    /// When it has ended, or does not stand still in time.
+    /// When it has ended, or does not stop in time.
     pub fn stop(&self) -> io::Result<()> {
         self.signal(Signal::STOP)?;
         let deadline = Instant::now() + STOPPED_WITHIN;
@@ -81,14 +81,14 @@ impl Process {
         Ok(pidfd_send_signal(&*self.descriptor, signal)?)
     }
 
-    /// SIGKILL before the request is forwarded; forwarded it is, unless another rule prevents
-    /// it.
+    /// SIGKILL before the request is forwarded. The proxy still forwards it, unless another rule
+    /// prevents that.
     pub fn killed_before(&self) -> Then {
         let process = self.clone();
         Then::before(move |_| drop(process.kill()))
     }
 
-    /// SIGKILL when the API server has answered and the process does not know it.
+    /// SIGKILL when the API server has answered and the process has not got the answer.
     pub fn killed_after(&self) -> Then {
         let process = self.clone();
         Then::after(move |_| drop(process.kill()))
@@ -100,7 +100,7 @@ impl Process {
         Then::before(move |_| drop(process.stop()))
     }
 
-    /// SIGSTOP when the API server has answered and the process does not know it.
+    /// SIGSTOP when the API server has answered and the process has not got the answer.
     pub fn stopped_after(&self) -> Then {
         let process = self.clone();
         Then::after(move |_| drop(process.stop()))

@@ -1,4 +1,4 @@
-//! The running proxy: its thread, and what a test may ask of it.
+//! The running proxy: its thread, and the methods for tests.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::then::{FrameThen, Then};
 use crate::upstream::{Server, Upstream, acceptor};
 use crate::when::When;
 
-/// A running proxy, on a thread of its own so that a busy test does not slow it down. Dropped,
-/// it is gone: every connection is cut, and what is held is lost.
+/// A running proxy, on a thread of its own so that a busy test does not slow it down. Dropping it
+/// cuts every connection and loses everything that it holds.
 pub struct FaultProxy {
     address: SocketAddr,
     rules: Arc<Rules>,
@@ -130,7 +130,7 @@ impl FaultProxy {
         self.log.requests()
     }
 
-    /// What it saw and did; goes on being filled, and outlives the proxy.
+    /// The proxy's log; it goes on being filled, and outlives the proxy.
     pub fn log(&self) -> Log {
         self.log.clone()
     }
@@ -140,8 +140,8 @@ impl FaultProxy {
         self.cuts.send_modify(|n| *n += 1);
     }
 
-    /// Cuts every connection and refuses new ones. What is held stays so, and is forwarded
-    /// when it is released.
+    /// Cuts every connection and refuses new ones. Held requests stay held, and are forwarded when
+    /// they are released.
     ///
     /// # Errors
     /// [`Error::Gone`]

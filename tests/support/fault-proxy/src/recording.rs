@@ -14,8 +14,9 @@ pub(crate) struct Kept {
     pub(crate) body: Bytes,
 }
 
-/// What a [`crate::FaultProxy::record`] or [`crate::FaultProxy::record_frames`] keeps, for as
-/// long as any copy of it lives. Replies are kept as the API server gave them.
+/// The replies or frames that a [`crate::FaultProxy::record`] or
+/// [`crate::FaultProxy::record_frames`] keeps, for as long as any copy of it lives. Replies are
+/// kept as the API server gave them.
 #[derive(Clone, Default)]
 pub struct Recording(Arc<Mutex<Content>>);
 
@@ -33,7 +34,7 @@ impl Recording {
         content.replies.len() + content.frames.len()
     }
 
-    /// Keeps nothing more; what it holds stays.
+    /// Keeps nothing more; the recorded ones stay.
     pub fn stop(&self) {
         self.lock().stopped = true;
     }

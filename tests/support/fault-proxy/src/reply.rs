@@ -14,7 +14,7 @@ use crate::upstream::passed;
 
 /// A body that may break off.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Cut>;
-/// What hyper sends.
+/// A reply as hyper sends it.
 pub(crate) type Reply = Response<Body>;
 /// The rest of a body, piece by piece.
 pub(crate) type Pieces = mpsc::Receiver<Result<Bytes, Cut>>;
@@ -52,7 +52,7 @@ impl Whole {
         Self::new(kept.status, &kept.content_type, kept.body)
     }
 
-    /// A watch that is nothing but an ERROR event.
+    /// A watch that consists of one ERROR event.
     pub(crate) fn error_event(code: u16) -> Self {
         Self::new(200, "application/json", error_frame(code))
     }
@@ -77,7 +77,7 @@ impl Whole {
     pub(crate) fn into_cut_reply(self, bytes: usize) -> Reply {
         let (sender, pieces) = mpsc::channel(2);
         let first = self.body.slice(..bytes.min(self.body.len()));
-        // Room for both is there.
+        // The channel has room for both.
         let _ = sender.try_send(Ok(first));
         let _ = sender.try_send(Err(Cut));
         let mut reply = streamed(self.status, &self.headers, pieces);
@@ -99,7 +99,7 @@ pub(crate) fn streamed(status: StatusCode, headers: &HeaderMap, pieces: Pieces) 
     let stream = stream::unfold(pieces, |mut pieces| async move {
         let piece = pieces.recv().await?;
         if piece.is_err() {
-            // hyper throws away what it has not flushed when a body fails, and flushes when a
+            // When a body fails, hyper drops the bytes that it has not flushed; it flushes when a
             // body has nothing ready.
             tokio::task::yield_now().await;
         }

@@ -1,11 +1,11 @@
-//! What a request to an API server is about, told from its method and URL. PURE.
+//! The verb and object of a request to an API server, from its method and URL. PURE.
 
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// What a request does, in the words of the API server's audit log.
+/// The verb of a request, in the words of the API server's audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// One object.
@@ -44,21 +44,21 @@ impl fmt::Display for Verb {
     }
 }
 
-/// What a request is about. Fields that it does not have are empty.
+/// The verb and object of a request. Fields that it does not have are empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// What it does.
+    /// Its verb.
     pub verb: Verb,
     /// The plural, with the subresource if there is one: `secrets`, `phonemigrations/status`.
     pub resource: String,
     /// The namespace of the path.
     pub namespace: String,
-    /// The name of the path; for a create, that of the object sent.
+    /// The name in the path; for a create, the name of the sent object.
     pub name: String,
 }
 
 impl Target {
-    /// Reads it from `method`, `path` and `query`, and `body` for the name of what is created.
+    /// Reads it from `method`, `path` and `query`, and from `body` the name of a created object.
     pub(crate) fn of(method: &str, path: &str, query: &str, body: Option<&Value>) -> Self {
         let parts: Vec<String> = path
             .split('/')

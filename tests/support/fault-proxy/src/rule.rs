@@ -1,4 +1,5 @@
-//! Rules in force: what they have met, what they hold, and the handle of a test on one of them.
+//! Rules in force: their hits, the requests and frames that they hold, and a test's handle on one
+//! of them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,10 +16,10 @@ use crate::recording::Recording;
 use crate::then::{FrameThen, Then};
 use crate::when::{Count, Seen, When};
 
-/// Longest wait for a hit unless told otherwise.
+/// Default of the longest wait for a hit.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// What a rule does.
+/// The effect of a rule.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     Request(Then),
@@ -27,7 +28,8 @@ pub(crate) enum Action {
     RecordFrame(Recording),
 }
 
-/// What is held waits for a later wave than the one it came in, or for the end of the rule.
+/// A held request or frame waits for a later wave than the one it came in, or for the end of the
+/// rule.
 #[derive(Clone, Copy, Debug, Default)]
 struct Gate {
     wave: u64,
@@ -71,12 +73,12 @@ impl Core {
         self.changed.send_replace(count);
     }
 
-    /// Notes the hit, and waits for the release. What waits is released by whoever saw the hit.
+    /// Records the hit, and waits for the release. A caller that has seen the hit releases it.
     pub(crate) async fn hold(&self, hit: impl FnOnce(&Self)) {
         let mut gate = self.gate.subscribe();
         let wave = gate.borrow_and_update().wave;
         hit(self);
-        // An error is a rule that is gone.
+        // An error means that the rule is gone.
         let _ = gate.wait_for(|gate| gate.open || gate.wave > wave).await;
     }
 
@@ -140,8 +142,8 @@ impl Rules {
     }
 }
 
-/// A rule in force. Dropped, it is taken out and what it holds goes on: bind it to a name
-/// (`let _ = …` drops it at once).
+/// A rule in force. Dropping it removes the rule and releases everything it holds: bind it to a
+/// name (`let _ = …` drops it at once).
 #[must_use = "a rule that is dropped is taken out"]
 pub struct Rule {
     core: Arc<Core>,
@@ -176,7 +178,7 @@ impl Rule {
         let at = self.awaited.load(Ordering::Acquire);
         let mut changed = self.core.changed.subscribe();
         let waited = timeout(within, changed.wait_for(|count| *count > at)).await;
-        // Not to be kept: it locks the channel.
+        // Must not be kept: it locks the channel.
         drop(waited);
         let found = locked(&self.core.hits).get(at).cloned();
         self.awaited
@@ -193,12 +195,12 @@ impl Rule {
         locked(&self.core.hits).len()
     }
 
-    /// What it holds now goes on; what comes later is held again, if the counters say so.
+    /// Releases everything it holds now; later requests are held again, if the counters allow it.
     pub fn release(&self) {
         self.core.release(false);
     }
 
-    /// Takes it out; what it holds goes on.
+    /// Removes it and releases everything it holds.
     pub fn remove(self) {
         drop(self);
     }

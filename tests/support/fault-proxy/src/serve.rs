@@ -13,8 +13,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::exchange::{Shared, exchange};
 
-/// A socket bound to `address`. Several may be: one that only reserves the port, so that nobody
-/// else gets it while nothing listens, and one that listens.
+/// A socket bound to `address`. Several may be bound: one only reserves the port, so that no other
+/// process gets it while nothing listens, and one listens.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
@@ -23,18 +23,18 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// What tells the listener and its connections what to do.
+/// The orders to the listener and its connections.
 pub(crate) struct Orders {
-    /// Whether connections are to be accepted.
+    /// Whether connections are wanted.
     pub(crate) wanted: watch::Receiver<bool>,
-    /// Whether they are.
+    /// Whether the listener accepts connections.
     pub(crate) listening: watch::Sender<bool>,
-    /// Changes when all connections are to end.
+    /// Changes when all connections have to end.
     pub(crate) cuts: watch::Receiver<u64>,
 }
 
-/// Accepts connections while they are wanted; refuses them (nothing listens) while they are
-/// not. Ends when nobody can want them any more.
+/// Accepts connections while they are wanted; refuses them (nothing listens) while they are not.
+/// Ends when the sender is dropped.
 pub(crate) async fn listen(
     address: SocketAddr,
     tls: TlsAcceptor,
@@ -48,7 +48,7 @@ pub(crate) async fn listen(
             tokio::select! {
                 _ = orders.wanted.wait_for(|wanted| !*wanted) => break,
                 accepted = listener.accept() => {
-                    // An error is a connection that is gone already.
+                    // An error means that the connection is already gone.
                     let Ok((socket, _)) = accepted else { continue };
                     let mut cuts = orders.cuts.clone();
                     cuts.mark_unchanged();

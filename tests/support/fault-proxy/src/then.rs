@@ -1,4 +1,4 @@
-//! What happens to a request, or to a frame of a watch, that meets a rule. PURE.
+//! The effect on a request, or on a frame of a watch, that meets a rule. PURE.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ pub type Hook = Arc<dyn Fn(&Request) + Send + Sync>;
 /// Makes another body of a body.
 pub type Change = Arc<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>;
 
-/// What happens to a request. Those that meet several rules meet all of them, in the order in
-/// which they were added: first what comes before forwarding, then the first that stands in its
-/// place, then, if it was forwarded, what comes after.
+/// The effect on a request. A request that meets several rules meets all of them, in the order in
+/// which they were added: first the effects before forwarding, then the first one that replaces it,
+/// then, if it was forwarded, the effects after it.
 #[derive(Clone)]
 pub enum Then {
-    /// Before: kept until released, then forwarded, also when its client has gone.
+    /// Before: held until released, then forwarded, also when its client has gone.
     Hold,
-    /// Before: late.
+    /// Before: delayed.
     Delay(Duration),
-    /// Before: a closure, as to kill the client.
+    /// Before: a closure, for example one that kills the client.
     Before(Hook),
     /// Instead: answered here.
     Answer(Answer),
@@ -36,11 +36,11 @@ pub enum Then {
         /// Such as 410.
         code: u16,
     },
-    /// After: a closure, when the reply is in and the client does not have it.
+    /// After: a closure, when the proxy has the reply and the client does not.
     After(Hook),
     /// After: the reply is kept until released. Of a watch: its beginning.
     HoldReply,
-    /// After: executed, but the client does not learn of it.
+    /// After: executed, but the client does not get the reply.
     SwallowReply(Lost),
     /// After: another body. Of a watch: of every frame.
     CorruptBody(Change),
@@ -57,7 +57,7 @@ impl Then {
         Self::Before(Arc::new(hook))
     }
 
-    /// Runs `hook` when the API server has answered and the client does not know it.
+    /// Runs `hook` when the API server has answered and the client has not got the answer.
     pub fn after(hook: impl Fn(&Request) + Send + Sync + 'static) -> Self {
         Self::After(Arc::new(hook))
     }
@@ -103,12 +103,12 @@ impl Then {
     }
 }
 
-/// What the client of a swallowed reply gets.
+/// The client's end of a swallowed reply.
 #[derive(Clone, Debug)]
 pub enum Lost {
     /// A closed connection.
     Close,
-    /// This.
+    /// This answer.
     Answer(Answer),
 }
 
@@ -178,7 +178,7 @@ impl Answer {
     }
 }
 
-/// What happens to a frame of a watch. Those that meet several rules meet all of them, in the
+/// The effect on a frame of a watch. A frame that meets several rules meets all of them, in the
 /// order in which they were added.
 #[derive(Clone)]
 pub enum FrameThen {
@@ -186,7 +186,7 @@ pub enum FrameThen {
     Drop,
     /// It comes twice.
     Duplicate,
-    /// It, and with it all behind it on this watch, is kept until released.
+    /// This frame and all later ones of this watch are held until released.
     Hold,
     /// After it the recorded frames come once more.
     Replay(Recording),

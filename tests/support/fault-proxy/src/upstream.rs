@@ -1,4 +1,4 @@
-//! The API server behind the proxy, and what the proxy shows to clients.
+//! The API server behind the proxy, and the proxy's identity towards clients.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::error::{Cut, Error};
 
-/// Where requests go, and who the proxy says it is.
+/// The target of requests, and the proxy's own identity.
 #[derive(Clone)]
 pub struct Upstream {
     /// `https://127.0.0.1:PORT` of the API server.
@@ -30,8 +30,8 @@ pub struct Upstream {
     pub key_pem: String,
 }
 
-/// Headers that are for one connection only, or that we set ourselves. Without
-/// `accept-encoding` nothing comes compressed.
+/// Headers that are for one connection only, or that the proxy sets itself. Without
+/// `accept-encoding` no reply comes compressed.
 const NOT_PASSED: [HeaderName; 8] = [
     header::HOST,
     header::CONNECTION,
@@ -77,7 +77,7 @@ impl Server {
             .build();
         Ok(Self {
             client: Client::builder(TokioExecutor::new())
-                // Only a request of which nothing was written goes to another connection.
+                // Only a request of which no byte was written goes to another connection.
                 .retry_canceled_requests(true)
                 .build(connector),
             url: upstream.url.trim_end_matches('/').to_owned(),

@@ -1,4 +1,4 @@
-//! Which requests, or which frames of a watch, a rule is for. PURE.
+//! Selects the requests, or the frames of a watch, that a rule is for. PURE.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,8 +9,7 @@ use crate::request::{Target, Verb};
 
 type Predicate = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
 
-/// Which requests a rule is for: all that fit every part that is given. Without a counter,
-/// every time.
+/// Selects the requests that fit every given part. Without a counter, every time.
 #[derive(Clone)]
 pub struct When {
     verb: Option<Verb>,
@@ -142,7 +141,7 @@ impl When {
         self
     }
 
-    /// Each k-th that fits: with 3 the third, the sixth … counted from where it begins.
+    /// Each k-th that fits: with 3 the third, the sixth … counted from the first that counts.
     #[must_use]
     pub fn every(mut self, k: u64) -> Self {
         self.every = k.max(1);
@@ -210,7 +209,7 @@ impl fmt::Debug for When {
     }
 }
 
-/// What the counters of one rule have counted.
+/// The counters of one rule.
 #[derive(Debug, Default)]
 pub(crate) struct Count {
     fitted: u64,

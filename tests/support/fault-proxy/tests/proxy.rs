@@ -1,4 +1,4 @@
-//! The proxy in front of a real API server: what passes, and each kind of fault once.
+//! The proxy in front of a real API server: plain forwarding, and each kind of fault once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ async fn plane() -> Arc<ControlPlane> {
 
 type Events = BoxStream<'static, kube::Result<WatchEvent<ConfigMap>>>;
 
-/// A namespace, a proxy, and the same API straight and through it.
+/// A namespace, a proxy, and the same API direct and through it.
 struct Case {
     proxy: FaultProxy,
     straight: Api<ConfigMap>,
@@ -88,7 +88,7 @@ impl Case {
         self.through.watch(&params, from).await.unwrap().boxed()
     }
 
-    /// Straight, so that only the watch goes through the proxy.
+    /// Direct, so that only the watch goes through the proxy.
     async fn set(&self, name: &str, n: u64) {
         let patch = Patch::Merge(json!({"data": {"n": n.to_string()}}));
         let params = PatchParams::default();
@@ -118,7 +118,7 @@ async fn next(events: &mut Events) -> String {
         Some(Ok(WatchEvent::Deleted(map))) => told("deleted", &map),
         Some(Ok(WatchEvent::Error(status))) => format!("error {}", status.code),
         Some(Ok(WatchEvent::Bookmark(_))) => "bookmark".into(),
-        // kube takes some broken streams for ended ones.
+        // kube reports some broken streams as ended ones.
         Some(Err(_)) | None => "end".into(),
     }
 }

@@ -1,16 +1,18 @@
 //! Go programs that the tests need, built once from a pinned Go module into the user's cache
 //! directory (`$XDG_CACHE_HOME`, else `~/.cache`, then `phone-migration-operator`).
 //!
-//! The cache folder is named after the version and a hash of everything that decides what is
-//! built, so an edit of the Go module is never served by an older build, and two checkouts do
-//! not replace each other's.
+//! The cache folder is named after the version and a hash of everything that determines the build,
+//! so an older build never serves an edited Go module, and two checkouts do not replace each
+//! other's builds.
 
 mod build;
 mod error;
+pub mod kubernetes;
 mod once;
 mod supervise;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{env, fs};
 
 use sha2::{Digest, Sha256};
@@ -18,6 +20,7 @@ use sha2::{Digest, Sha256};
 pub use build::last_lines;
 pub use error::Error;
 pub use once::make_once;
+use once::{make_once_or_wait, say};
 pub use supervise::supervised;
 
 /// Programs that one Go module makes.
@@ -29,32 +32,70 @@ pub struct Programs<'a> {
     pub cache: &'a str,
     /// For people, and the first half of the folder's name: `v1.2.3`.
     pub version: &'a str,
-    /// What `go build` is given.
+    /// The packages for `go build`.
     pub packages: &'a [&'a str],
-    /// The executables that come out.
+    /// The resulting executables.
     pub programs: &'a [&'a str],
-    /// Files of the module that decide what is built, apart from the linker flags.
+    /// Files of the module that determine the build, apart from the flags and tags.
     pub sources: &'a [&'a str],
     /// For `-ldflags`.
     pub linker_flags: &'a str,
-    /// How long it takes, for whoever waits: `about 4 min on two cores`.
+    /// For `-tags`, or nothing.
+    pub tags: &'a str,
+    /// How long a build takes, for a waiting user: `about 4 min on two cores`.
     pub takes: &'a str,
     /// Another way to get them, or nothing: `, or set X to a folder that holds them`.
     pub otherwise: &'a str,
 }
 
+/// The progress of a build, for a waiting user. There are no steps if the programs exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// Another process builds them, and holds this lock.
+    Waiting(&'a Path),
+    /// They do not exist, and are built into this folder.
+    Begun(&'a Path),
+    /// So many modules are being or were downloaded, of so many at most. Modules that the machine
+    /// had before do not count.
+    Downloaded { done: usize, total: usize },
+    /// So many packages of so many. Packages that the machine had before do not count as done.
+    Compiled { done: usize, total: usize },
+    /// They are built; the time that it took.
+    Built(Duration),
+}
+
 impl Programs<'_> {
-    /// Finds the programs, or builds them: minutes the first time, nothing after. Blocks;
-    /// processes that run side by side wait for the one that builds. Returns their folder.
+    /// Finds the programs, or builds them: minutes the first time, nothing after. Blocks; parallel
+    /// processes wait for the one that builds. Returns their folder. Reports slow steps on standard
+    /// error.
     ///
     /// # Errors
     /// Each says how to supply them.
     pub fn ensure(&self) -> Result<PathBuf, Error> {
+        self.ensure_and_tell(&|step| match step {
+            Step::Waiting(lock) => once::say_waiting(lock),
+            Step::Begun(dir) => say(&format!(
+                "Building {} with Go into {}; once, {}",
+                self.title(),
+                dir.display(),
+                self.takes
+            )),
+            Step::Built(took) => say(&format!("Built in {} s", took.as_secs())),
+            Step::Downloaded { .. } | Step::Compiled { .. } => {}
+        })
+    }
+
+    /// The same, and reports the progress to `tell`.
+    ///
+    /// # Errors
+    /// As [`Self::ensure`].
+    pub fn ensure_and_tell(&self, tell: &dyn Fn(Step<'_>)) -> Result<PathBuf, Error> {
         let dir = self.dir()?;
-        make_once(
+        make_once_or_wait(
             &dir,
             |dir| missing_in(dir, self.programs).is_none(),
-            |to| build::build(self, to, &dir),
+            |lock| tell(Step::Waiting(lock)),
+            |to| build::build(self, to, &dir, tell),
         )?;
         Ok(dir)
     }
@@ -73,7 +114,7 @@ impl Programs<'_> {
     }
 
     fn cache_dir(&self) -> Result<PathBuf, Error> {
-        // The XDG specification: a relative path is to be ignored.
+        // The XDG specification says that a relative path is ignored.
         let base = match set("XDG_CACHE_HOME").filter(|path| path.is_absolute()) {
             Some(cache) => cache,
             None => {
@@ -88,7 +129,7 @@ impl Programs<'_> {
 
     fn cache_name(&self) -> Result<String, Error> {
         let mut hash = Sha256::new();
-        for argument in build::arguments(self.linker_flags) {
+        for argument in build::arguments(self.linker_flags, self.tags) {
             hash.update([argument.as_bytes(), &[0]].concat());
         }
         hash.update(env::consts::OS);
@@ -107,7 +148,7 @@ impl Programs<'_> {
     }
 }
 
-/// The programs that are no executable files of this folder, if any.
+/// The programs that are not executable files in this folder, if any.
 pub fn missing_in(dir: &Path, programs: &[&str]) -> Option<String> {
     let missing: Vec<&str> = programs
         .iter()
@@ -170,6 +211,7 @@ mod tests {
             programs: &["first", "second", "third"],
             sources: &SOURCES,
             linker_flags: "-s",
+            tags: "",
             takes: "no time",
             otherwise: "",
         }
@@ -197,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_any_source_or_flag_changes_the_cache_folder() {
+    fn a_change_of_any_source_flag_or_tag_changes_the_cache_folder() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("program")).unwrap();
         for name in SOURCES {
@@ -205,11 +247,16 @@ mod tests {
         }
         let before = programs(dir.path()).cache_name().unwrap();
         assert_eq!(before, programs(dir.path()).cache_name().unwrap());
-        let other = Programs {
+        let flag = Programs {
             linker_flags: "-w",
             ..programs(dir.path())
         };
-        assert_ne!(before, other.cache_name().unwrap());
+        assert_ne!(before, flag.cache_name().unwrap());
+        let tag = Programs {
+            tags: "small",
+            ..programs(dir.path())
+        };
+        assert_ne!(before, tag.cache_name().unwrap());
         for name in SOURCES {
             fs::write(dir.path().join(name), "changed").unwrap();
             assert_ne!(before, programs(dir.path()).cache_name().unwrap(), "{name}");

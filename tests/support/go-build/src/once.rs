@@ -1,8 +1,7 @@
 //! Making a folder once, however many processes want it at the same time.
 //!
-//! The folder is made under another name and renamed when it is whole, so
-//! whoever sees it sees all of it; a file lock keeps the others waiting. The
-//! kernel gives the lock back when its holder dies.
+//! The folder is made under another name and renamed when it is whole, so no process sees half of
+//! it; a file lock makes the others wait. The kernel releases the lock when its holder dies.
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
@@ -10,15 +9,25 @@ use std::path::Path;
 
 use crate::Error;
 
-/// Makes sure that `target` is there and `is_whole`. If it is not, `make` is
-/// called with an empty folder to fill, by one process at a time; when it
-/// fails, nothing is left behind and the next caller tries again. Blocks.
+/// Makes sure that `target` is there and `is_whole`. If it is not, `make` is called with an empty
+/// folder to fill, by one process at a time; when it fails, nothing is left behind and the next
+/// caller tries again. Blocks, and reports that on standard error.
 ///
 /// # Errors
 /// Those of `make`, and [`Error::Io`].
 pub fn make_once<E: From<Error>>(
     target: &Path,
     is_whole: impl Fn(&Path) -> bool,
+    make: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    make_once_or_wait(target, is_whole, say_waiting, make)
+}
+
+/// The same; `waiting` is called with the lock that another process holds.
+pub(crate) fn make_once_or_wait<E: From<Error>>(
+    target: &Path,
+    is_whole: impl Fn(&Path) -> bool,
+    waiting: impl FnOnce(&Path),
     make: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
     if is_whole(target) {
@@ -35,7 +44,7 @@ pub fn make_once<E: From<Error>>(
     };
     fs::create_dir_all(parent).map_err(Error::io("make", parent))?;
     let name = name.to_string_lossy();
-    let _lock = lock(&parent.join(format!("{name}.lock")))?;
+    let _lock = lock(&parent.join(format!("{name}.lock")), waiting)?;
     if is_whole(target) {
         return Ok(());
     }
@@ -56,7 +65,7 @@ pub fn make_once<E: From<Error>>(
     Ok(())
 }
 
-fn lock(path: &Path) -> Result<File, Error> {
+fn lock(path: &Path, waiting: impl FnOnce(&Path)) -> Result<File, Error> {
     let file = File::options()
         .create(true)
         .truncate(false)
@@ -66,10 +75,7 @@ fn lock(path: &Path) -> Result<File, Error> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            say(&format!(
-                "Waiting for another process that builds the same programs (lock {})",
-                path.display()
-            ));
+            waiting(path);
             file.lock().map_err(Error::io("lock", path))?;
             Ok(file)
         }
@@ -77,7 +83,7 @@ fn lock(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// What a killed process left: safe to remove since we hold the lock.
+/// Removes the leftovers of a killed process: safe, since this process holds the lock.
 fn remove_leftovers(parent: &Path, prefix: &str) -> Result<(), Error> {
     for entry in fs::read_dir(parent).map_err(Error::io("list", parent))? {
         let entry = entry.map_err(Error::io("list", parent))?;
@@ -88,8 +94,7 @@ fn remove_leftovers(parent: &Path, prefix: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// To disk before the rename: after a power cut the name must not be there
-/// with empty files under it.
+/// To disk before the rename: after a power cut the name must not exist with empty files under it.
 fn sync(dir: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
         let path = entry.map_err(Error::io("list", dir))?.path();
@@ -102,8 +107,15 @@ fn sync(dir: &Path) -> Result<(), Error> {
         .map_err(Error::io("write to disk", dir))
 }
 
-/// A line for the person who waits. Not `eprintln!`: the test harness would
-/// keep it back until the test has failed.
+pub(crate) fn say_waiting(lock: &Path) {
+    say(&format!(
+        "Waiting for another process that builds the same programs (lock {})",
+        lock.display()
+    ));
+}
+
+/// A line for the waiting user. Not `eprintln!`: the test harness would keep it back until the test
+/// has failed.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
@@ -142,7 +154,7 @@ mod tests {
                     start.wait();
                     once(&target, |to| {
                         fs::write(to.join("first"), "").unwrap();
-                        // Others run now, if nothing holds them back.
+                        // Lets other threads run now.
                         thread::yield_now();
                         assert!(!target.exists(), "visible before it is whole");
                         fs::write(to.join("second"), "").unwrap();
@@ -164,7 +176,7 @@ mod tests {
         let (inside, is_inside) = mpsc::channel();
         let (go_on, may_go_on) = mpsc::channel::<()>();
         thread::scope(|scope| {
-            // In here, so that a failed assertion ends the first caller too.
+            // Inside, so that a failed assertion ends the first caller too.
             let (target, go_on) = (&target, go_on);
             scope.spawn(move || {
                 once(target, |to| {

@@ -1,9 +1,9 @@
 //! One resource's last status against the ledger, field by field. PURE.
 //!
-//! Attempts and submissions are matched by the attempt's id, which is the request's nonce. What
-//! cannot be known is excused by the caller alone: a reply that may have reached nobody.
+//! Attempts and submissions are matched by the attempt's id, which is the request's nonce. Only the
+//! caller can excuse an unknown outcome: a reply that may not have reached the operator.
 
-use cams_simulator::{Decision, Entry};
+use cams_simulator::{Decision, Entry, Fault};
 use serde_json::Value;
 
 use crate::books::{Books, replied};
@@ -12,7 +12,7 @@ use crate::world::{condition, reason};
 mod outcomes;
 mod shape;
 
-/// What is known of a resource from elsewhere than its status.
+/// The facts about a resource from sources other than its status.
 pub struct Truth<'a> {
     /// The ledger.
     pub books: &'a Books<'a>,
@@ -20,17 +20,17 @@ pub struct Truth<'a> {
     pub id: Option<&'a str>,
     /// The number is verified, for whatever reason, and the status read shows it.
     pub verified: bool,
-    /// Whether the process that sent this request surely got and kept its reply, which left
-    /// whole.
+    /// Whether the process that sent this request surely got and kept its reply, which left whole.
     pub heard: &'a dyn Fn(&Entry) -> bool,
-    /// Whether this submission was made for this very resource, not for an earlier one of its
-    /// name.
+    /// Whether this submission was made for this very resource, not for an earlier one of its name.
     pub own: &'a dyn Fn(&Entry) -> bool,
 }
 
 /// Every contradiction, in words without codes. The resource is settled: nothing runs for it.
 pub fn disagreements(object: &Value, truth: &Truth<'_>) -> Vec<String> {
-    let mut found = shape::faults(object);
+    let alone = !others(object, truth).any(|_| true);
+    let spelt = spelt(phone_of(object), truth);
+    let mut found = shape::faults(object, alone, &spelt);
     found.extend(outcomes::faults(object, truth));
     found.extend(success(object, truth));
     found.extend(unnamed(object, truth));
@@ -43,8 +43,11 @@ fn success(object: &Value, truth: &Truth<'_>) -> Vec<String> {
     let phone = phone_of(object);
     let mut found = Vec::new();
     if reason(status) != "Verified" {
-        if truth.books.accepted(phone) {
+        if truth.books.accepted_of(phone, truth.own) {
             found.push("outcome lost: a code was accepted, and it is not Verified".to_owned());
+        }
+        if reason(status) == "DuplicatePhoneNumber" && !truth.verified {
+            found.push("a duplicate of a number that is not verified".to_owned());
         }
         for field in ["id", "verifiedAt"] {
             if !status[field].is_null() {
@@ -84,7 +87,7 @@ fn success(object: &Value, truth: &Truth<'_>) -> Vec<String> {
     found
 }
 
-/// Every execution for this resource stands in its status.
+/// Status shows every execution for this resource.
 fn unnamed(object: &Value, truth: &Truth<'_>) -> Vec<String> {
     let status = &object["status"];
     let named = |row: &Entry| {
@@ -100,8 +103,27 @@ fn unnamed(object: &Value, truth: &Truth<'_>) -> Vec<String> {
         .collect()
 }
 
+/// The other numbers that replies about this one showed.
+fn spelt<'a>(phone: &str, truth: &Truth<'a>) -> Vec<&'a str> {
+    let rows = truth.books.of_number(phone).iter();
+    let rows = rows.chain(truth.books.reads_of(phone));
+    let mut found = Vec::new();
+    for met in rows.flat_map(|row| &row.faults) {
+        if let Fault::OtherPhone { phone } = &met.fault {
+            found.push(phone.as_str());
+        }
+    }
+    found
+}
+
 fn phone_of(object: &Value) -> &str {
     object["spec"]["phoneNumber"].as_str().unwrap_or_default()
+}
+
+/// Submissions for its number that other resources made.
+fn others<'a>(object: &'a Value, truth: &'a Truth<'_>) -> impl Iterator<Item = &'a Entry> {
+    let rows = truth.books.of_number(phone_of(object)).iter().copied();
+    rows.filter(|row| !(truth.own)(row))
 }
 
 /// status.history, newest first.
@@ -112,7 +134,7 @@ fn history(status: &Value) -> &[Value] {
         .unwrap_or_default()
 }
 
-/// True for a state that nothing but a person, or nothing at all, ends.
+/// True for a state that only a user, or nothing at all, ends.
 fn is_finished(status: &Value) -> bool {
     condition(status, "Finished") == "True"
 }

@@ -1,4 +1,4 @@
-//! What the cloud's ledger says, looked up by number and by attempt. PURE.
+//! The cloud's ledger, indexed by number and by attempt. PURE.
 //!
 //! The ledger decides what was executed, never the operator's own account of it.
 
@@ -54,9 +54,14 @@ impl<'a> Books<'a> {
 
     /// Whether a code of this number was executed and accepted.
     pub fn accepted(&self, phone: &str) -> bool {
+        self.accepted_of(phone, |_| true)
+    }
+
+    /// Whether one of the calls of this number that are `own` was executed and accepted.
+    pub fn accepted_of(&self, phone: &str, own: impl Fn(&Entry) -> bool) -> bool {
         self.of_number(phone)
             .iter()
-            .any(|entry| entry.decision == Decision::Accepted)
+            .any(|entry| entry.decision == Decision::Accepted && own(entry))
     }
 
     /// Attempts of which more than one request arrived.
@@ -74,19 +79,70 @@ pub fn executed_twice(summary: &Summary) -> Vec<(&str, u64)> {
         .collect()
 }
 
+/// Share of the calls that the quota may throttle in cases that are not about throttles: on a busy
+/// machine some arrive late, and the next ones early.
+const THROTTLED_SHARE: f64 = 0.05;
+/// Calls that it may throttle in addition.
+const THROTTLED: usize = 2;
+
+/// The calls that the quota throttled. The simulator admits no more than the quota, so only these
+/// show whether the operator kept the quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttles {
+    /// All calls.
+    pub calls: usize,
+    /// Throttled by the quota.
+    pub throttled: usize,
+    /// The allowed number of them.
+    pub most: usize,
+}
+
+impl Throttles {
+    /// Counts them in this ledger.
+    pub fn of(ledger: &[Entry]) -> Self {
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+        #[allow(clippy::cast_sign_loss)]
+        let share = (ledger.len() as f64 * THROTTLED_SHARE) as usize;
+        Self {
+            calls: ledger.len(),
+            throttled: ledger.iter().filter(|row| throttled_by_quota(row)).count(),
+            most: share + THROTTLED,
+        }
+    }
+
+    /// More than the allowed number.
+    pub fn exceeded(&self) -> bool {
+        self.throttled > self.most
+    }
+}
+
+impl std::fmt::Display for Throttles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            calls,
+            throttled,
+            most,
+        } = self;
+        write!(
+            f,
+            "{throttled} of {calls} calls were throttled, {most} may be"
+        )
+    }
+}
+
 /// Throttled by the quota, not by a staged spell.
 pub fn throttled_by_quota(entry: &Entry) -> bool {
     let staged = |met: &cams_simulator::Met| matches!(met.fault, Fault::Throttle { .. });
     entry.decision == Decision::Throttled && !entry.faults.iter().any(staged)
 }
 
-/// Whether the reply left whole, and as the service meant it.
+/// Whether the whole reply left, with the content that the service meant.
 pub fn replied(entry: &Entry) -> bool {
     let replaced = |met: &cams_simulator::Met| match met.fault {
         Fault::Answer { .. } => true,
-        // A refusal names no number.
-        Fault::OtherPhone { .. } => entry.decision == Decision::Accepted,
-        Fault::Delay { .. }
+        // The reply belongs to its request by the connection, whatever number it shows.
+        Fault::OtherPhone { .. }
+        | Fault::Delay { .. }
         | Fault::Gate { .. }
         | Fault::Drop { .. }
         | Fault::Slow { .. }

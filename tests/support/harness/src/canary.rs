@@ -1,11 +1,10 @@
-//! The search for secrets in everything that is written, in every encoding in which a program
-//! or a library could write them.
+//! The search for secrets in all output, in every encoding in which a program or a library could
+//! write them.
 //!
-//! It shares no code with the operator's scrubber: an error in one would be mirrored by the
-//! other.
+//! It shares no code with the operator's scrubber: an error in one would be mirrored by the other.
 //!
-//! Limits: secrets of fewer than eight bytes are not searched for (they occur by chance), nor
-//! is a secret that other characters split.
+//! Limits: secrets of fewer than eight bytes are not searched for (they occur by chance), nor is a
+//! secret that other characters split.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +23,7 @@ const AROUND: usize = 60;
 /// How many finds are shown.
 const MOST_TOLD: usize = 20;
 
-/// What must not appear: each secret with what it is.
+/// The secrets that must not appear, each with its description.
 #[derive(Clone, Debug, Default)]
 pub struct Canaries(BTreeMap<Vec<u8>, &'static str>);
 
@@ -67,9 +66,9 @@ impl Canaries {
 /// A secret that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Find {
-    /// What it is.
+    /// Its description.
     pub what: &'static str,
-    /// In which encoding.
+    /// Its encoding.
     pub encoding: &'static str,
     /// The text around it.
     pub around: String,
@@ -133,10 +132,10 @@ impl Search {
         found
     }
 
-    /// Nothing of it may be in any of these artefacts, each with its name.
+    /// Checks that no secret is in any of these artefacts, each with its name.
     ///
     /// # Errors
-    /// What was found, once for each kind of place.
+    /// The finds, one for each kind of place.
     pub fn none_in(&self, artefacts: &[(String, Vec<u8>)]) -> Result<()> {
         let mut told = BTreeMap::new();
         for (place, text) in artefacts {

@@ -1,4 +1,4 @@
-//! The control plane that the tests of one binary share, with the CRD and the shipped RBAC.
+//! The control plane that the tests of one binary share, with the CRDs and the shipped RBAC.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -7,27 +7,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control_plane::{ControlPlane, Options};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding, Subject};
+use kube::api::{Api, ObjectMeta, PostParams};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, Result};
 
 /// The namespace and the ServiceAccount of the shipped manifests.
-const OPERATOR_NAMESPACE: &str = "phone-migration-operator";
-const SERVICE_ACCOUNT: &str = "phone-migration-operator";
+pub(crate) const OPERATOR_NAMESPACE: &str = "phone-migration-operator";
+pub(crate) const SERVICE_ACCOUNT: &str = "phone-migration-operator";
+/// The Role, and its binding, of the shipped manifests for CodeLedgers.
+const LEDGER_ROLE: &str = "phone-migration-operator-ledger";
+/// How long the authorizer gets to learn of a right.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(10);
 
-/// A control plane with everything installed.
+/// A control plane with the CRDs and RBAC installed.
 pub struct Plane {
     /// The control plane.
     pub control: Arc<ControlPlane>,
-    /// Client with all rights, of the runtime that asked.
+    /// Client with all rights, of the caller's runtime.
     pub admin: kube::Client,
-    user: String,
+    account: Subject,
     token: String,
 }
 
 impl Plane {
-    /// A control plane on which the operator was installed already, to run as this ServiceAccount.
+    /// A control plane with the operator already installed, to run as this ServiceAccount.
     ///
     /// # Errors
     /// When there is no token for it.
@@ -47,14 +60,78 @@ impl Plane {
         Ok(Self {
             control,
             admin,
-            user: format!("system:serviceaccount:{namespace}:{service_account}"),
+            account: Subject {
+                kind: "ServiceAccount".to_owned(),
+                name: service_account.to_owned(),
+                namespace: Some(namespace.to_owned()),
+                ..Subject::default()
+            },
             token,
         })
     }
 
-    /// The user that the operator is.
+    /// The operator's user name.
     pub fn operator_user(&self) -> String {
-        self.user.clone()
+        let namespace = self.account.namespace.as_deref().unwrap_or_default();
+        format!("system:serviceaccount:{namespace}:{}", self.account.name)
+    }
+
+    /// Gives the operator the shipped rights on CodeLedgers in this namespace too, and waits until
+    /// the API server enforces them.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn grant_ledgers(&self, namespace: &str) -> Result<()> {
+        let role: Role = shipped("Role", LEDGER_ROLE)?;
+        let binding: RoleBinding = shipped("RoleBinding", LEDGER_ROLE)?;
+        let role = Role {
+            metadata: named(LEDGER_ROLE),
+            ..role
+        };
+        let binding = RoleBinding {
+            metadata: named(LEDGER_ROLE),
+            subjects: Some(vec![self.account.clone()]),
+            ..binding
+        };
+        let (admin, params) = (&self.admin, PostParams::default());
+        let roles: Api<Role> = Api::namespaced(admin.clone(), namespace);
+        let bindings: Api<RoleBinding> = Api::namespaced(admin.clone(), namespace);
+        let created = roles.create(&params, &role).await.map(drop);
+        created.map_err(Error::at(LEDGER_ROLE))?;
+        let created = bindings.create(&params, &binding).await.map(drop);
+        created.map_err(Error::at(LEDGER_ROLE))?;
+        self.until_granted(namespace).await
+    }
+
+    /// The authorizer sees a new binding after a moment.
+    async fn until_granted(&self, namespace: &str) -> Result<()> {
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(self.operator_user()),
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some("phonemigration.dev".to_owned()),
+                    resource: Some("codeledgers".to_owned()),
+                    verb: Some("create".to_owned()),
+                    namespace: Some(namespace.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let reviews: Api<SubjectAccessReview> = Api::all(self.admin.clone());
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let answer = reviews.create(&PostParams::default(), &review).await;
+            let status = answer.map_err(Error::at("SubjectAccessReview"))?.status;
+            if status.is_some_and(|status| status.allowed) {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Err(Error::new("rights on CodeLedgers", "not known in time"));
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// The token of the operator's ServiceAccount.
@@ -62,8 +139,8 @@ impl Plane {
         &self.token
     }
 
-    /// Writes a kubeconfig that holds nothing but the operator's token, for the API server or a
-    /// proxy in front of it.
+    /// Writes a kubeconfig with only the operator's token, for the API server or a proxy in front
+    /// of it.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -79,9 +156,8 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
 }
 
-/// The control plane of this test binary; started on first use, ended with the process.
-/// Every caller gets a client of its own: a client works in the runtime that made it, and
-/// every test has one.
+/// The control plane of this test binary; started on first use, ended with the process. Every
+/// caller gets its own client: a client works in the runtime that made it, and every test has one.
 ///
 /// # Errors
 /// When it cannot be started: the error says what is missing.
@@ -106,13 +182,14 @@ pub async fn plane() -> Result<Arc<Plane>> {
     Ok(Arc::new(Plane {
         control: Arc::clone(&shared.control),
         admin,
-        user: shared.user.clone(),
+        account: shared.account.clone(),
         token: shared.token.clone(),
     }))
 }
 
-/// Removes a folder when this process has ended, however it ends: a `static` is never dropped.
-/// The child waits for the end of a pipe that we hold, and a while longer for those that write.
+/// Removes a folder when this process has ended, however it ends: a `static` is never dropped. The
+/// child waits for the end of a pipe that this process holds, and a while longer for processes that
+/// still write.
 fn removed_at_the_end(dir: &Path) -> Result<Child> {
     const SCRIPT: &str = r#"read -r _; for pause in 1 2 5; do sleep $pause; rm -rf -- "$1"; done"#;
     Command::new("/bin/sh")
@@ -126,17 +203,38 @@ fn removed_at_the_end(dir: &Path) -> Result<Child> {
         .map_err(Error::at("temporary folder"))
 }
 
-/// Installs the CRD and the shipped namespace, ServiceAccount and RBAC.
+/// The object of this kind and name in the shipped `rbac.yaml`.
+fn shipped<T: DeserializeOwned>(kind: &str, name: &str) -> Result<T> {
+    let text = std::fs::read_to_string(repository().join("deploy/rbac.yaml"));
+    let text = text.map_err(Error::at("deploy/rbac.yaml"))?;
+    for document in serde_yaml_ng::Deserializer::from_str(&text) {
+        let object = Value::deserialize(document).map_err(Error::at("deploy/rbac.yaml"))?;
+        if object["kind"] == kind && object["metadata"]["name"] == name {
+            return serde_json::from_value(object).map_err(Error::at(name));
+        }
+    }
+    Err(Error::new("deploy/rbac.yaml", format!("no {kind} {name}")))
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
+    }
+}
+
+/// Installs the CRDs and the shipped namespace, ServiceAccount and RBAC.
 ///
 /// # Errors
 /// When the API server refuses one of them.
 pub async fn install(control: ControlPlane) -> Result<Plane> {
     let top = repository();
     for file in [
-        "crds/phonemigrations.yaml",
+        "crds",
         "deploy/namespace.yaml",
         "deploy/service-account.yaml",
         "deploy/rbac.yaml",
+        "deploy/code-desk-role.yaml",
     ] {
         let path = top.join(file);
         let path = path.to_string_lossy();
@@ -149,11 +247,12 @@ pub async fn install(control: ControlPlane) -> Result<Plane> {
         "wait",
         "--for=condition=Established",
         "--timeout=30s",
+        "crd/codeledgers.phonemigration.dev",
         "crd/phonemigrations.phonemigration.dev",
     ];
     control
         .kubectl_ok(&established)
         .await
-        .map_err(Error::at("CRD"))?;
+        .map_err(Error::at("CRDs"))?;
     Plane::of(Arc::new(control), OPERATOR_NAMESPACE, SERVICE_ACCOUNT).await
 }

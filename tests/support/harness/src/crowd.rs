@@ -1,4 +1,4 @@
-//! Many resources at once, and what the ledger says of one number.
+//! Many resources at once, and the ledger's entries of one number.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::error::{Error, Result};
 use crate::world::{Migration, World, reason};
 
-/// Requests to the API server that are out at a time.
+/// Requests to the API server in flight at a time.
 const AT_A_TIME: usize = 32;
 const POLL: Duration = Duration::from_millis(50);
 
@@ -32,8 +32,8 @@ pub fn crowd_code(n: u32) -> String {
 }
 
 impl World {
-    /// Numbers, Secrets and resources, many at a time; all become verified if nothing goes
-    /// wrong.
+    /// Creates numbers, Secrets and resources, many at a time; all become verified if nothing
+    /// fails.
     ///
     /// # Errors
     /// When the API server refuses one of them.
@@ -61,12 +61,9 @@ impl World {
     /// When they are not within `within`; with how many there are of each reason.
     pub async fn until_all_verified(&self, count: u32, within: Duration) -> Result<()> {
         let deadline = tokio::time::Instant::now() + within;
-        // Lists cost the API server more than the operator does: only when the ledger says done.
-        while self.sim.summary().action(VERIFIED).counts.accepted < u64::from(count)
-            && tokio::time::Instant::now() < deadline
-        {
-            tokio::time::sleep(POLL).await;
-        }
+        // Lists cost the API server more than the operator does: list only when the ledger shows
+        // the end. If it does not in time, the list tells how far the resources are.
+        let _ = self.until_accepted(u64::from(count), within).await;
         let wanted = usize::try_from(count).unwrap_or(usize::MAX);
         loop {
             let counts = self.by_reason().await?;
@@ -77,6 +74,25 @@ impl World {
                 return Err(Error::new("not all verified", format!("{counts:?}")));
             }
             tokio::time::sleep(POLL * 4).await;
+        }
+    }
+
+    /// Waits until CAMS accepted so many codes.
+    ///
+    /// # Errors
+    /// When it did not within `within`; with how many it accepted.
+    pub async fn until_accepted(&self, count: u64, within: Duration) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + within;
+        loop {
+            let accepted = self.sim.summary().action(VERIFIED).counts.accepted;
+            if accepted >= count {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                let so_many = format!("{accepted} of {count}");
+                return Err(Error::new("not accepted", so_many));
+            }
+            tokio::time::sleep(POLL).await;
         }
     }
 

@@ -1,8 +1,8 @@
-//! One error type: what was being done, and what went wrong.
+//! One error type: the operation, and the cause.
 
 use std::fmt::Display;
 
-/// What was being done, and why it failed.
+/// The operation, and why it failed.
 #[derive(Debug)]
 pub struct Error(String);
 

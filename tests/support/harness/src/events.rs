@@ -1,5 +1,5 @@
-//! What happened, by one clock: steps of the test, requests and faults of the proxies, and the
-//! simulator's ledger. Printed when a case fails.
+//! Everything that happened, by one clock: steps of the test, requests and faults of the proxies,
+//! and the simulator's ledger. Printed when a case fails.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::world::World;
 
-/// Lines that are printed at most; the last ones tell why.
+/// Lines that are printed at most; the last ones show the cause.
 const PRINTED: usize = 1000;
 
-/// Where the parts of the log come from.
+/// The sources of the log.
 pub(crate) struct EventLog {
     start: Instant,
     /// When the simulator's clock was zero. Both clocks are the system's monotonic one.
@@ -45,7 +45,7 @@ impl EventLog {
     }
 }
 
-/// When, and what; the moment is added to the line last.
+/// Time and event; the time is added to the line last.
 type Event = (Instant, Value);
 
 impl World {
@@ -55,8 +55,8 @@ impl World {
         notes.push((Instant::now(), what.to_string()));
     }
 
-    /// What happened so far: one JSON object per line, ordered by `ms` since this world began.
-    /// Bodies are left out but for the attempt's id and outcome and the reason.
+    /// The events so far: one JSON object per line, ordered by `ms` since this world began. Bodies
+    /// are left out except the attempt's id and outcome and the reason.
     pub fn event_log(&self) -> String {
         let log = &self.events;
         let note = |(at, what): &(Instant, String)| (*at, json!({"from": "test", "what": what}));
@@ -84,7 +84,7 @@ impl World {
         lines.collect()
     }
 
-    /// Remembers that an invariant is broken, so that the log is printed.
+    /// Remembers a broken invariant, so that the log is printed.
     pub(crate) fn told<T>(&self, verdict: Result<T>) -> Result<T> {
         if let Err(error) = &verdict {
             self.note(error);
@@ -133,6 +133,12 @@ fn of_request(from: &str, request: &Request) -> Vec<Event> {
 fn facts(object: &Value) -> Value {
     let status = &object["status"];
     let version = &object["metadata"]["resourceVersion"];
+    if object["entries"].is_array() {
+        let newest = &object["entries"][0];
+        return json!({
+            "version": version, "attempt": newest["attemptId"], "outcome": newest["outcome"],
+        });
+    }
     if status.is_null() {
         return json!({"version": version});
     }

@@ -1,4 +1,4 @@
-//! What behaviour tests wait for and insist on. Everything here panics, as a test should.
+//! Waits and assertions of behaviour tests. Everything here panics, as a test should.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -32,6 +32,13 @@ pub async fn reason(world: &World, name: &str, wanted: &str) -> Value {
     world.until(name, PATIENCE, there).await.unwrap()
 }
 
+/// The same in any namespace.
+pub async fn reason_in(world: &World, namespace: &str, name: &str, wanted: &str) -> Value {
+    let there = |status: &Value| crate::reason(status) == wanted;
+    let status = world.until_in(namespace, name, PATIENCE, there).await;
+    status.unwrap()
+}
+
 /// Waits until the resource is finished, one way or the other; returns its status.
 pub async fn finished(world: &World, name: &str) -> Value {
     let done = |status: &Value| condition(status, "Finished") == "True";
@@ -45,7 +52,7 @@ pub fn assert_verified(status: &Value, phone: &str) {
     assert_eq!(status["id"], format!("id-{phone}"), "{status}");
 }
 
-/// (Event reason, count) of one resource; a series counts as often as it says.
+/// (Event reason, count) of one resource; a series counts with its own count.
 pub async fn events(world: &World, name: &str) -> BTreeMap<String, i32> {
     let mut counts = BTreeMap::new();
     for event in world.events().await.unwrap() {
@@ -63,13 +70,17 @@ pub async fn events(world: &World, name: &str) -> BTreeMap<String, i32> {
     counts
 }
 
-/// Waits for these reasons, each once; an Event follows the status write it is about.
+/// Waits for these reasons, each as often as it is named; an Event follows the status write that it
+/// reports.
 pub async fn until_events(world: &World, name: &str, reasons: &[&str]) {
-    let wanted: BTreeMap<String, i32> = reasons.iter().map(|r| ((*r).to_owned(), 1)).collect();
+    let mut wanted: BTreeMap<String, i32> = BTreeMap::new();
+    for reason in reasons {
+        *wanted.entry((*reason).to_owned()).or_default() += 1;
+    }
     until_seen(world, name, reasons, |seen| *seen == wanted).await;
 }
 
-/// Waits for this reason, whatever else is there.
+/// Waits for this reason, among any others.
 pub async fn until_event(world: &World, name: &str, reason: &str) {
     until_seen(world, name, &[reason], |seen| seen.contains_key(reason)).await;
 }

@@ -1,4 +1,4 @@
-//! What of a world is secret, and everything that its operators wrote.
+//! The secrets of a world, and everything that its operators wrote.
 
 use cams_simulator::Entry;
 use control_plane::AuditEntry;
@@ -8,15 +8,16 @@ use crate::canary::Canaries;
 use crate::error::{Error, Result};
 use crate::world::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, FINGERPRINT_KEY, SECURITY_TOKEN, World};
 
-/// Shortest code that is searched for: shorter ones occur in times and ports, so cases that look
-/// for leaks use eight digits.
+/// Shortest code that is searched for: shorter ones occur in times and ports, so leak cases use
+/// eight digits.
 const CODE: usize = 8;
 /// Shortest phone number that is searched for.
 const NUMBER: usize = 10;
 
 impl World {
-    /// Everything of this world that nobody may write anywhere: keys and tokens, the codes that
-    /// were put into Secrets or sent, the signatures that were sent, and full phone numbers.
+    /// Everything of this world that the operators may not write anywhere: keys and tokens, the
+    /// codes that were put into Secrets or sent, the signatures that were sent, and full phone
+    /// numbers.
     pub fn canaries(&self) -> Canaries {
         let mut canaries = Canaries::default();
         canaries.add("the AccessKey id", ACCESS_KEY_ID);
@@ -24,6 +25,14 @@ impl World {
         canaries.add("the security token", SECURITY_TOKEN);
         canaries.add("the fingerprint key", FINGERPRINT_KEY);
         canaries.add("the ServiceAccount token", self.plane.operator_token());
+        for token in self.tokens() {
+            canaries.add("a token for STS", token);
+        }
+        for key in self.sim.given_keys() {
+            canaries.add("the id of a key of STS", key.id);
+            canaries.add("the secret of a key of STS", key.secret);
+            canaries.add("the token of a key of STS", key.token.unwrap_or_default());
+        }
         for value in self.secret_values() {
             canaries.add("a Secret's value", value);
         }
@@ -49,12 +58,12 @@ impl World {
         }
     }
 
-    /// Everything that the operators of this world wrote so far: logs with what a panic printed,
-    /// Events, resources, and what they sent to the API server. Left out is what users wrote
-    /// into their resources, since numbers stand there by design.
+    /// Everything that the operators of this world wrote so far: logs including panic messages,
+    /// Events, resources, CodeLedgers, and their requests to the API server. The numbers in the
+    /// spec of resources and ledgers are left out: they are there by design.
     ///
     /// # Errors
-    /// When something of it cannot be read.
+    /// When a part of it cannot be read.
     pub async fn written(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let mut all: Vec<(String, Vec<u8>)> = Vec::new();
         for (n, log) in self.logs().into_iter().enumerate() {
@@ -65,6 +74,10 @@ impl World {
         for object in self.list().await? {
             let name = format!("PhoneMigration {}", object["metadata"]["name"]);
             all.push((name, without_user_input(object).to_string().into_bytes()));
+        }
+        for ledger in self.ledgers().await? {
+            let name = format!("CodeLedger {}", ledger["metadata"]["name"]);
+            all.push((name, without_user_input(ledger).to_string().into_bytes()));
         }
         all.extend(self.requests()?.iter().map(sent));
         Ok(all)

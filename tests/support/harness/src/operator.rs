@@ -24,7 +24,7 @@ pub struct Launch<'a> {
     pub args: Vec<String>,
     /// The whole environment: nothing is inherited.
     pub env: Vec<(String, String)>,
-    /// Where it logs to.
+    /// The file that it logs to.
     pub log: PathBuf,
 }
 
@@ -60,7 +60,7 @@ impl Operator {
         })
     }
 
-    /// Waits until `/readyz` says 200.
+    /// Waits until `/readyz` answers 200.
     ///
     /// # Errors
     /// When the process ends, or takes too long; with the end of its log.
@@ -101,7 +101,7 @@ impl Operator {
         Process::of(pid).map_err(Error::at("process"))
     }
 
-    /// Where it listens, once it was ready.
+    /// Its address, once it was ready.
     pub fn address(&self) -> Option<&str> {
         self.address.as_deref()
     }
@@ -120,7 +120,7 @@ impl Operator {
     /// GET on the probes' and metrics' address; the whole reply.
     ///
     /// # Errors
-    /// When nobody listens yet.
+    /// When no port is open yet.
     pub async fn http(&mut self, path: &str) -> Result<String> {
         if self.address.is_none() {
             self.address = listen_address(&self.log());
@@ -209,8 +209,17 @@ impl Operator {
 
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> Option<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The highest value so far.
+    pub fn most_resident_kib(&self) -> Option<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, of: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?)).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        let line = status.lines().find(|line| line.starts_with(of))?;
         line.split_whitespace().nth(1)?.parse().ok()
     }
 }

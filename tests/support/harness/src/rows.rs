@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 /// A row as JSON: a request that arrived, was counted and, if `decision` says so, executed at
-/// `at_us`, and was answered in whole with OK half a millisecond later. The rest is for the test
-/// to set.
+/// `at_us`, and was answered in whole with OK half a millisecond later. The test sets the rest.
 pub fn made_up_row(
     action: &str,
     phone: &str,

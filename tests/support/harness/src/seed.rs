@@ -29,7 +29,7 @@ impl Seed {
         fastrand::Rng::with_seed(self.value)
     }
 
-    /// Says what was chosen, as a line that is printed if the case fails.
+    /// Records a choice, as a line that is printed if the case fails.
     pub fn plan(&self, line: impl Display) {
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         plan.push(line.to_string());
@@ -37,9 +37,9 @@ impl Seed {
 }
 
 /// Prints the seed and the plan of a run that panics.
-struct Told(Seed);
+struct ReplyDetails(Seed);
 
-impl Drop for Told {
+impl Drop for ReplyDetails {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let Seed { case, value, plan } = &self.0;
@@ -54,7 +54,7 @@ impl Drop for Told {
 /// The seeds of this run, from the environment.
 ///
 /// # Errors
-/// A variable that is no number.
+/// A variable that is not a number.
 pub fn seeds() -> Result<std::ops::Range<u64>> {
     let first = number(SEED)?;
     Ok(first..first.saturating_add(number(SEEDS)?))
@@ -78,7 +78,7 @@ pub async fn for_each_seed(case: &str, run: impl AsyncFn(Seed)) -> Result<()> {
             value,
             plan: Arc::default(),
         };
-        let _told = Told(seed.clone());
+        let _told = ReplyDetails(seed.clone());
         run(seed).await;
     }
     Ok(())

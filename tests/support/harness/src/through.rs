@@ -9,19 +9,36 @@ use crate::error::{Error, Result};
 use crate::operator::Operator;
 use crate::world::World;
 
-/// Status writes whose attempt is open: the claim of `name`.
+/// Writes of a number's CodeLedger whose newest entry is open and of `name`: its claim.
 pub fn claim_of(name: &str) -> When {
-    status_write(name).body("claim", |object| {
-        let attempt = &object["status"]["attempt"];
-        attempt["id"].is_string() && attempt["outcome"].is_null()
+    ledger_write(name, "claim", |newest| newest["outcome"].is_null())
+}
+
+/// Writes of a number's CodeLedger whose newest entry is of `name` and has an outcome: the record
+/// of its attempt, or a release.
+pub fn outcome_of(name: &str) -> When {
+    ledger_write(name, "outcome", |newest| newest["outcome"].is_string())
+}
+
+/// Status writes that show the end of an attempt of `name`.
+pub fn shown_of(name: &str) -> When {
+    status_write(name).body("shown outcome", |object: &Value| {
+        object["status"]["attempt"]["outcome"].is_string()
     })
 }
 
-/// Status writes whose attempt has an outcome: the record of `name`, or a release.
-pub fn outcome_of(name: &str) -> When {
-    status_write(name).body("outcome", |object: &Value| {
-        object["status"]["attempt"]["outcome"].is_string()
-    })
+fn ledger_write(
+    name: &str,
+    what: &str,
+    holds: impl Fn(&Value) -> bool + Send + Sync + 'static,
+) -> When {
+    let name = name.to_owned();
+    When::any()
+        .resource("codeledgers")
+        .body(what, move |ledger: &Value| {
+            let newest = &ledger["entries"][0];
+            newest["migration"]["name"] == name.as_str() && holds(newest)
+        })
 }
 
 fn status_write(name: &str) -> When {
@@ -29,8 +46,8 @@ fn status_write(name: &str) -> When {
 }
 
 impl World {
-    /// A proxy in front of this world's API server. What it sees and does is in this world's
-    /// log. There may be several, for several operators.
+    /// A proxy in front of this world's API server. Its requests and hits are in this world's log.
+    /// There may be several, for several operators.
     ///
     /// # Errors
     /// When it cannot be started.

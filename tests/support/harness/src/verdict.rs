@@ -1,22 +1,17 @@
-//! What must hold after every case.
+//! The invariants after every case.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
-use cams_simulator::{Entry, Number, Summary};
+use cams_simulator::{Entry, Number, Summary, VERIFIED};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use serde_json::Value;
 
-use crate::books::{Books, throttled_by_quota};
+use crate::books::{Books, Throttles, replied};
 use crate::error::{Error, Result};
 use crate::world::{World, condition, reason};
 use control_plane::AuditEntry;
-
-/// Share of the calls that the quota may throttle in a case that is not about throttles: on a busy
-/// machine some arrive late, and the next ones early.
-const THROTTLED_SHARE: f64 = 0.05;
-/// Calls that it may throttle besides.
-const THROTTLED: usize = 2;
 
 /// Longest Id that the CRD admits.
 const LONGEST_ID: usize = 128;
@@ -30,22 +25,37 @@ pub struct Figures {
     pub requests: Vec<AuditEntry>,
 }
 
-/// Requests about one resource: about itself, its Secret and its Events; watches excepted.
+/// Requests about one resource: about itself, its Secret, its Events, and the CodeLedger that holds
+/// an attempt of it; watches excepted.
 pub fn requests_of<'a>(requests: &'a [AuditEntry], name: &str) -> Vec<&'a AuditEntry> {
     let secret = format!("{name}-code");
     let prefix = format!("{name}.");
+    let ledgers = ledgers_of(requests, name);
     requests
         .iter()
         .filter(|r| match r.resource.as_str() {
             "phonemigrations" => r.name == name,
             "secrets" => r.name == secret,
             "events" => r.name.starts_with(&prefix),
+            "codeledgers" => ledgers.contains(r.name.as_str()),
             _ => false,
         })
         .collect()
 }
 
-/// Whether the shipped rights grant a request, and it is one that the operator is to make.
+/// Names of the CodeLedgers that hold an attempt of this resource.
+fn ledgers_of<'a>(requests: &'a [AuditEntry], name: &str) -> BTreeSet<&'a str> {
+    let holds = |request: &&AuditEntry| {
+        let body = request.request_object.as_ref();
+        let entries = body.and_then(|body| body["entries"].as_array());
+        let mut entries = entries.into_iter().flatten();
+        request.resource == "codeledgers" && entries.any(|e| e["migration"]["name"] == name)
+    };
+    let found = requests.iter().filter(holds);
+    found.map(|request| request.name.as_str()).collect()
+}
+
+/// Whether the shipped rights grant a request, and the operator is expected to make it.
 pub fn is_granted(request: &AuditEntry, watches_secrets: bool) -> bool {
     let read = matches!(request.verb.as_str(), "get" | "list" | "watch");
     match (request.resource.as_str(), request.subresource.as_str()) {
@@ -54,16 +64,23 @@ pub fn is_granted(request: &AuditEntry, watches_secrets: bool) -> bool {
         ("phonemigrations", "") => read,
         ("secrets", _) if watches_secrets => read,
         ("secrets", _) => request.verb == "get",
+        ("codeledgers", "") => matches!(
+            request.verb.as_str(),
+            "get" | "list" | "create" | "update" | "delete"
+        ),
+        // The schemas of the CRDs.
+        ("", "") => request.verb == "get" && request.uri.starts_with("/openapi/v3/"),
         ("leases", "") => matches!(request.verb.as_str(), "get" | "create" | "update"),
         _ => false,
     }
 }
 
 impl World {
-    /// Checks the invariants and returns the figures:
-    /// no code executed twice; calls that the quota throttled the exception; every accepted number of a resource that exists
-    /// Verified with its Id, and no success without one; no code, key, signature or full number
-    /// in what the operators wrote, in any encoding; nothing but status and Events written.
+    /// Checks the invariants and returns the figures: no code executed twice; only exceptional
+    /// calls throttled by the quota; every accepted number of an existing resource Verified with
+    /// its Id, and no success without one; at most one open entry in each CodeLedger, and every
+    /// call with its entry; no code, key, signature or full number in anything that the operators
+    /// wrote, in any encoding; nothing but status, ledgers and Events written.
     ///
     /// # Errors
     /// The first invariant that does not hold.
@@ -71,7 +88,7 @@ impl World {
         self.told(self.judge(false).await)
     }
 
-    /// The same after the API server was started anew: for a moment it forbids everything.
+    /// The same after a restart of the API server: for a moment it forbids everything.
     ///
     /// # Errors
     /// As [`Self::finish`].
@@ -88,36 +105,47 @@ impl World {
             return fail("a code was executed twice", format!("{:?}", summary.codes));
         }
         if !self.throttles.load(Ordering::Relaxed) {
-            check_quota(&ledger)?;
+            let throttles = Throttles::of(&ledger);
+            if throttles.exceeded() {
+                return fail("the quota exceeded", throttles.to_string());
+            }
         }
         let objects = self.list().await?;
-        check_outcomes(&ledger, &objects, |phone| self.sim.number(phone))?;
+        let ledgers = self.ledgers().await?;
+        check_outcomes(&ledger, &objects, &ledgers, |phone| self.sim.number(phone))?;
+        let others = self.other_clients.load(Ordering::Relaxed);
+        if let Some(why) = ledger_fault(&ledger, &ledgers, others) {
+            return fail("the ledgers", why);
+        }
         self.canaries().search()?.none_in(&self.written().await?)?;
         let requests = self.requests()?;
         let watches_secrets = self.watches_secrets.load(Ordering::Relaxed);
+        let refusals = self.refusals.load(Ordering::Relaxed);
         for request in &requests {
-            if !is_granted(request, watches_secrets) || (request.code == 403 && !restarted) {
+            let astray =
+                request.resource == "codeledgers" && request.namespace != self.ledger_namespace;
+            let expected = restarted || (refusals && request.resource == "codeledgers");
+            if astray || !is_granted(request, watches_secrets) || (request.code == 403 && !expected)
+            {
                 return fail("a request that must not be", format!("{request:?}"));
             }
         }
         Ok(Figures { summary, requests })
     }
 
-    /// Requests of the operator for this world's namespace so far.
+    /// Requests of the operator for this world's namespace and that of its CodeLedgers so far.
     ///
     /// # Errors
     /// When the audit log cannot be read.
     pub fn requests(&self) -> Result<Vec<AuditEntry>> {
         let user = self.plane.operator_user();
-        let entries = self
-            .plane
+        self.plane
             .control
-            .audit_entries()
-            .map_err(Error::at("audit log"))?;
-        Ok(entries
-            .into_iter()
-            .filter(|e| e.user == user && e.namespace == self.namespace)
-            .collect())
+            .audit_entries(|e| {
+                let ours = [&self.namespace, &self.ledger_namespace];
+                e.user == user && ours.contains(&&e.namespace)
+            })
+            .map_err(Error::at("audit log"))
     }
 
     /// Every PhoneMigration of this world's namespace.
@@ -149,24 +177,69 @@ impl World {
     }
 }
 
-/// The simulator admits no more than the quota, so it is what it throttled that tells.
-fn check_quota(ledger: &[Entry]) -> Result<()> {
-    let throttled = ledger.iter().filter(|row| throttled_by_quota(row)).count();
-    let most = (ledger.len() as f64 * THROTTLED_SHARE) as usize + THROTTLED;
-    if throttled > most {
-        let calls = ledger.len();
-        let why = format!("{throttled} of {calls} calls were throttled, {most} may be");
-        return Err(Error::new("invariant broken: the quota exceeded", why));
+/// Errors in the CodeLedgers of the world. `others`: other clients make calls for their own
+/// numbers, which have no ledger.
+fn ledger_fault(calls: &[Entry], ledgers: &[Value], others: bool) -> Option<String> {
+    let numbers: BTreeSet<&str> = ledgers
+        .iter()
+        .filter_map(|ledger| ledger["spec"]["phoneNumber"].as_str())
+        .collect();
+    let mut left_out = BTreeSet::new();
+    let mut outcomes = BTreeMap::new();
+    for ledger in ledgers {
+        let entries = ledger["entries"].as_array().into_iter().flatten();
+        let outcome = |entry: &Value| entry["outcome"].as_str().unwrap_or("Unknown").to_owned();
+        let open = entries.clone().filter(|entry| outcome(entry) == "Unknown");
+        if open.count() > 1 {
+            return Some(format!("two open entries: {ledger}"));
+        }
+        for entry in entries {
+            let id = entry["attemptId"].as_str().unwrap_or_default();
+            outcomes.insert(id.to_owned(), outcome(entry));
+        }
+        let released = ledger["released"].as_array().into_iter().flatten();
+        left_out.extend(released.filter_map(Value::as_str));
     }
-    Ok(())
+    let calls = calls.iter().filter(|call| call.action == VERIFIED);
+    for call in calls {
+        let id = call.nonce.as_deref().unwrap_or_default();
+        let phone = call.phone.as_deref().unwrap_or_default();
+        let outcome = outcomes.get(id).map(String::as_str);
+        let unspent = matches!(outcome, Some("Throttled" | "NotSent" | "Blocked"))
+            || outcome.is_none() && left_out.contains(id);
+        let wrong = match outcome {
+            None if !unspent && (!others || numbers.contains(phone)) => "no entry",
+            // Every executed code is spent, unless the service itself said otherwise.
+            _ if unspent && call.executed() && replied(call) => "a released entry",
+            _ => continue,
+        };
+        return Some(format!("{wrong} for the call {call:?}: {ledgers:?}"));
+    }
+    None
+}
+
+/// The uid of the resource that an attempt was made for, by the attempt's id.
+fn made_by(ledgers: &[Value]) -> BTreeMap<&str, &str> {
+    let entries = ledgers
+        .iter()
+        .filter_map(|ledger| ledger["entries"].as_array());
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let uid = entry["migration"]["uid"].as_str()?;
+            Some((entry["attemptId"].as_str()?, uid))
+        })
+        .collect()
 }
 
 fn check_outcomes(
     ledger: &[Entry],
     objects: &[Value],
+    ledgers: &[Value],
     number: impl Fn(&str) -> Option<Number>,
 ) -> Result<()> {
     let books = Books::of(ledger);
+    let made_by = made_by(ledgers);
     for object in objects {
         let broken = |what: &str| {
             let why = format!("{}: {}", object["metadata"]["name"], object["status"]);
@@ -177,7 +250,13 @@ fn check_outcomes(
         };
         let status = &object["status"];
         let verified = reason(status) == "Verified";
-        let accepted = books.accepted(phone);
+        let uid = object["metadata"]["uid"].as_str();
+        // A call that no ledger attributes counts as each resource's own.
+        let own = |call: &Entry| {
+            let by = made_by.get(call.nonce.as_deref().unwrap_or_default());
+            by.is_none_or(|by| uid == Some(*by))
+        };
+        let accepted = books.accepted_of(phone, own);
         if accepted && !verified && condition(status, "Finished") == "True" {
             return broken("outcome lost");
         }
@@ -188,12 +267,12 @@ fn check_outcomes(
         if !accepted && outcome == "Accepted" {
             return broken("success without one");
         }
-        // A number that the test took away since says nothing.
+        // A number that the test has since removed proves nothing.
         if let Some(number) = number(phone) {
             if !number.verified {
                 return broken("false success");
             }
-            // Status holds no longer one: the outcome stands without it.
+            // Status cannot hold a longer Id: the outcome is recorded without it.
             let id = number.id.as_deref().filter(|id| id.len() <= LONGEST_ID);
             if status["id"].as_str() != id {
                 return broken("another number's Id");
@@ -202,3 +281,6 @@ fn check_outcomes(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

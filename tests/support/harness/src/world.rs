@@ -5,9 +5,9 @@ mod objects;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use cams_simulator::{AccessKey, Config, Number, Simulator};
+use cams_simulator::{AccessKey, Config, Fault, FaultRule, Number, READ_STATUS, Simulator, Stage};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, PostParams};
 use tempfile::TempDir;
@@ -21,7 +21,7 @@ pub use objects::{Migration, condition, reason};
 
 /// The key of the simulated account, both parts easy to search for.
 pub const ACCESS_KEY_ID: &str = "LTAI5tCanaryKeyId";
-/// Searched for in everything that is written.
+/// Searched for in all output.
 pub const ACCESS_KEY_SECRET: &str = "CanaryAccessKeySecret0123456789";
 /// The token of worlds whose key is temporary, with characters that encodings change.
 pub const SECURITY_TOKEN: &str = "CAISCanary/Security+Token0123456789==";
@@ -35,13 +35,18 @@ pub struct World {
     pub sim: Simulator,
     /// The namespace.
     pub namespace: String,
+    /// The namespace of the CodeLedgers: worlds use the same numbers.
+    pub ledger_namespace: String,
     pub(crate) watches_secrets: AtomicBool,
     pub(crate) throttles: AtomicBool,
+    pub(crate) other_clients: AtomicBool,
+    pub(crate) refusals: AtomicBool,
     pub(crate) events: EventLog,
     binary: PathBuf,
     dir: TempDir,
     started: AtomicU32,
     secret_values: Mutex<BTreeSet<String>>,
+    tokens: Mutex<BTreeSet<String>>,
     numbers: Mutex<BTreeSet<String>>,
 }
 
@@ -49,7 +54,7 @@ impl World {
     /// A namespace of its own on this binary's control plane, and an account of its own.
     ///
     /// # Errors
-    /// When one of them cannot be had.
+    /// When one of them cannot be created.
     pub async fn new(binary: impl AsRef<Path>, name: &str) -> Result<Self> {
         Self::on(plane().await?, binary, name).await
     }
@@ -57,7 +62,7 @@ impl World {
     /// The same on a given control plane.
     ///
     /// # Errors
-    /// When the namespace or the simulator cannot be had.
+    /// When the namespace or the simulator cannot be created.
     pub async fn on(plane: Arc<Plane>, binary: impl AsRef<Path>, name: &str) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let namespace = format!("{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -82,16 +87,22 @@ impl World {
             plane,
             watches_secrets: AtomicBool::new(false),
             throttles: AtomicBool::new(false),
+            other_clients: AtomicBool::new(false),
+            refusals: AtomicBool::new(false),
             events: EventLog::new(&sim),
             sim,
+            ledger_namespace: format!("{namespace}-ledger"),
             namespace,
             binary: binary.as_ref().to_owned(),
             dir: TempDir::new().map_err(Error::at("temporary folder"))?,
             started: AtomicU32::new(0),
             secret_values: Mutex::default(),
+            tokens: Mutex::default(),
             numbers: Mutex::default(),
         };
         world.namespace(&world.namespace).await?;
+        world.namespace(&world.ledger_namespace).await?;
+        world.plane.grant_ledgers(&world.ledger_namespace).await?;
         // Mounted from a Secret in the shipped manifests.
         let key = world.dir.path().join("fingerprint-key");
         std::fs::write(key, FINGERPRINT_KEY).map_err(Error::at("fingerprint key"))?;
@@ -118,9 +129,43 @@ impl World {
         self.watches_secrets.store(true, Ordering::Relaxed);
     }
 
-    /// From now on `finish` leaves it to the case how many calls the quota throttled.
+    /// From now on the case itself judges how many calls the quota throttled.
     pub fn expect_throttles(&self) {
         self.throttles.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on `finish` expects no entry for calls of numbers that have no ledger: another
+    /// client of the account makes those calls.
+    pub fn expect_other_clients(&self) {
+        self.other_clients.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on `finish` allows the API server to forbid writes of CodeLedgers: a quota or the
+    /// state of their namespace forbids them, and no right is missing.
+    pub fn expect_refused_ledgers(&self) {
+        self.refusals.store(true, Ordering::Relaxed);
+    }
+
+    /// The path of another fingerprint key, for `--fingerprint-key-file`; one for each number.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn other_key(&self, n: u8) -> Result<String> {
+        let path = self.dir.path().join(format!("other-key-{n}"));
+        std::fs::write(&path, [n; 32]).map_err(Error::at("fingerprint key"))?;
+        Ok(path.to_string_lossy().into_owned())
+    }
+
+    /// The next `times` status reads of the number fail, so that an attempt goes on without its
+    /// pre-read.
+    ///
+    /// # Errors
+    /// When the simulator refuses it.
+    pub fn unreadable(&self, phone: &str, times: u64) -> Result<()> {
+        let error = Fault::internal_error(Stage::Received);
+        let rule = FaultRule::new(error).action(READ_STATUS).phone(phone);
+        let added = self.sim.add_fault(rule.times(times));
+        added.map(drop).map_err(Error::at("simulator"))
     }
 
     /// A folder of this world.
@@ -128,8 +173,8 @@ impl World {
         self.dir.path()
     }
 
-    /// Makes the account's key a temporary one, and writes it as files, as a mounted Secret has
-    /// them. Returns the folder, for `--credentials-dir`.
+    /// Makes the account's key a temporary one, and writes it to files, as in a mounted Secret.
+    /// Returns the folder, for `--credentials-dir`.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -175,11 +220,15 @@ impl World {
             "json".into(),
         ];
         let has = |flag: &str| extra.contains(&flag);
-        if !has("--fingerprint-key-file") && !has("--no-fingerprint-key") {
+        if !has("--fingerprint-key-file") {
             args.extend([
                 "--fingerprint-key-file".into(),
                 key.to_string_lossy().into_owned(),
             ]);
+        }
+        if !has("--code-digits") {
+            // Codes of eight digits do not occur by chance, so the final check searches for them.
+            args.extend(["--code-digits".into(), "4-8".into()]);
         }
         if !has("--cams-endpoint") {
             args.extend(["--cams-endpoint".into(), url]);
@@ -187,18 +236,18 @@ impl World {
         if !has("--watch-namespaces") {
             args.extend(["--watch-namespaces".into(), self.namespace.clone()]);
         }
-        args.extend(
-            extra
-                .iter()
-                .filter(|a| **a != "--no-fingerprint-key")
-                .map(|a| (*a).to_owned()),
-        );
+        if !has("--ledger-namespace") {
+            args.extend(["--ledger-namespace".into(), self.ledger_namespace.clone()]);
+        }
+        args.extend(extra.iter().map(|a| (*a).to_owned()));
         let mut env = vec![
             ("KUBECONFIG", kubeconfig.to_string_lossy().into_owned()),
-            // As much as it will say: nothing secret may come out at any level.
+            // The most verbose log: no secret may come out at any level.
             ("RUST_LOG", "trace".to_owned()),
         ];
-        if !has("--credentials-dir") {
+        if has("--credentials=oidc") {
+            env.extend(self.rrsa_variables());
+        } else if !has("--credentials-dir") {
             env.push(("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()));
             let secret = ACCESS_KEY_SECRET.to_owned();
             env.push(("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret));
@@ -219,6 +268,17 @@ impl World {
         let mut operator = Operator::spawn(&self.launch(extra)?)?;
         operator.ready().await?;
         Ok(operator)
+    }
+
+    /// From now on `finish` finds a leak of this token.
+    pub(crate) fn remember_token(&self, token: &str) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.insert(token.to_owned());
+    }
+
+    pub(crate) fn tokens(&self) -> BTreeSet<String> {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.clone()
     }
 
     /// The logs of every operator of this world.

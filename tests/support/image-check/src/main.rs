@@ -1,9 +1,9 @@
-//! `image-check`: starts a binary as the image's container would, and has it do the main job.
+//! `image-check`: starts a binary as the image's container would, and lets it do the main job.
 //!
-//! What it gets is what the kubelet gives to the shipped Deployment's pod: an empty read-only root
+//! It gets the same as the shipped Deployment's pod gets from the kubelet: an empty read-only root
 //! with this one file in it, the numeric user, process 1 of its own process namespace, the
 //! Deployment's arguments, the ServiceAccount's token where a pod finds it, and the mounted
-//! Secrets. What it does not get: /proc, /dev and a network of its own.
+//! Secrets. It does not get /proc, /dev and its own network.
 
 mod pod;
 

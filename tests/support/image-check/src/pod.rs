@@ -1,4 +1,4 @@
-//! What a kubelet and a container runtime would do.
+//! The work of a kubelet and a container runtime.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,14 +11,14 @@ use harness::{
 use serde_json::Value;
 use tokio::process::Command;
 
-/// The program that everything is started by.
+/// The program that starts everything.
 pub const ENTER: &str = "/usr/bin/unshare";
 /// Namespace and ServiceAccount of the shipped manifests.
 const NAME: &str = "phone-migration-operator";
 const TOKENS: &str = "var/run/secrets/kubernetes.io/serviceaccount";
 const CREDENTIALS: &str = "var/run/secrets/alibaba-cloud";
 const KEY: &str = "var/run/secrets/fingerprint-key";
-/// In a mount namespace of its own: the root becomes read-only, then the root.
+/// In its own mount namespace: the folder becomes read-only, then the root.
 const CONTAINER: &str = r#"
 root=$1 user=$2
 shift 2
@@ -27,7 +27,7 @@ mount -o remount,bind,ro "$root"
 exec unshare --pid --fork --kill-child --root="$root" --setgid="$user" --setuid="$user" -- "$@"
 "#;
 
-/// The root: the binary, and what is mounted into the pod.
+/// The root: the binary, and the pod's mounted files.
 ///
 /// # Errors
 /// When a file cannot be written, or there is no token.
@@ -60,7 +60,8 @@ pub async fn fill(world: &World, root: &Path, binary: &Path) -> Result<()> {
     }
     let inside = root.join(NAME);
     fs::copy(binary, &inside).map_err(Error::at(binary.display()))?;
-    // The temporary folder around it is ours alone; what is inside is for the container's user.
+    // Only this user may enter the temporary folder around it; its content is for the container's
+    // user.
     for path in [root, &inside] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(Error::at("mode"))?;
     }
@@ -90,6 +91,8 @@ pub fn launch<'w>(world: &'w World, root: &Path) -> Result<Launch<'w>> {
         args.push(match arg.split_once('=') {
             Some(("--cams-endpoint", _)) => format!("--cams-endpoint={}", world.sim.url()),
             Some(("--listen", _)) => "--listen=127.0.0.1:0".to_owned(),
+            // As everywhere in the tests.
+            Some(("--code-digits", _)) => "--code-digits=4-8".to_owned(),
             _ => arg.to_owned(),
         });
     }
@@ -134,7 +137,7 @@ pub fn resident_kib(pid: u32) -> Result<u64> {
         .ok_or_else(|| Error::new("status", "no VmRSS"))
 }
 
-/// What the kubelet sends when the pod is to end.
+/// The kubelet's signal to end the pod.
 ///
 /// # Errors
 /// When the process is gone.

@@ -1,4 +1,4 @@
-//! Flux's kstatus library, which Flux and Helm 4 wait with, as a small program: built once with Go
+//! Flux's kstatus library, with which Flux and Helm 4 wait, as a small program: built once with Go
 //! from the pinned module in `go/`, whose `main.go` says what it reads and prints.
 
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ pub fn program() -> Result<PathBuf, Error> {
         programs: &["kstatus"],
         sources: &["go.mod", "go.sum", "main.go"],
         linker_flags: "-s -w",
+        tags: "",
         takes: "about 1 min on two cores",
         otherwise: "",
     }

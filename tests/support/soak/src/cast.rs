@@ -1,21 +1,21 @@
-//! The resources: their names, numbers and codes, and how their tenants go about it. PURE.
+//! The resources: their names, numbers and codes, and the behaviour of their tenants. PURE.
 
 use fastrand::Rng;
 
-/// Codes of eight digits, so that they can be searched for in everything written.
+/// Codes of eight digits, so that the leak check can search for them.
 const CODES: u64 = 89_999_999;
 const SCATTER: u64 = 7_919;
 /// No resource is given more codes than this.
 pub const MOST_CODES: u64 = 40;
 
-/// What a tenant does.
+/// The behaviour of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// The right code at once.
     Right,
     /// So many wrong codes, each replaced once it was refused.
     WrongFirst(u64),
-    /// A wrong code that nobody corrects.
+    /// A wrong code that the tenant never corrects.
     NeverRight,
     /// Wrong codes until no more are allowed; then the right one and a new retryToken.
     Stubborn,
@@ -23,7 +23,7 @@ pub enum Manner {
     LateSecret(u64),
     /// The number is verified already.
     VerifiedBefore,
-    /// First something that is no code.
+    /// First a value that is not a code.
     NoCode,
     /// Suspended at first, for so many milliseconds.
     SuspendedFirst(u64),
@@ -42,19 +42,48 @@ pub struct Role {
     /// The cloud's Id for it.
     pub id: String,
     pub manner: Manner,
+    /// The resource whose number it shares, if it shares one.
+    pub shares: Option<u64>,
+    /// Its first code is that of the first resource of its number.
+    pub same_code: bool,
 }
+
+/// Of so many resources the last ones share the number of the one before them.
+const GROUP: u64 = 10;
+/// So many of them, with the one before them.
+const SHARING: u64 = 4;
 
 /// The n-th resource of a run.
 pub fn role(seed: u64, n: u64, namespaces: u64) -> Role {
     let mut rng = Rng::with_seed(seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let namespace = format!("tenant-{}", rng.u64(..namespaces));
+    let manner = manner(&mut rng);
+    // Two pairs in each group: the first resource of each, and the one behind it.
+    let place = n % GROUP;
+    let shares = (place >= GROUP - SHARING).then(|| n - (place - (GROUP - SHARING)) % 2);
+    let first = shares.unwrap_or(n);
     Role {
         n,
-        namespace: format!("tenant-{}", rng.u64(..namespaces)),
+        namespace,
         name: format!("m{n}"),
-        phone: format!("86138{n:08}"),
-        // No eight digits, which a code could be.
-        id: format!("id-{n}"),
-        manner: manner(&mut rng),
+        phone: format!("86138{first:08}"),
+        // Not eight digits, which could be a code.
+        id: format!("id-{first}"),
+        manner: match manner {
+            // These manners mean nothing for a number that other resources verify.
+            Manner::UnknownNumber | Manner::VerifiedBefore if shares.is_some() => Manner::Right,
+            manner => manner,
+        },
+        shares,
+        same_code: rng.bool(),
+    }
+}
+
+impl Role {
+    /// Its k-th code.
+    pub fn code(&self, k: u64) -> String {
+        let of = self.shares.filter(|_| self.same_code && k == 0);
+        code(of.unwrap_or(self.n), k)
     }
 }
 
@@ -85,6 +114,7 @@ pub fn number_of(name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use std::collections::BTreeSet;
 
     use super::*;
@@ -96,6 +126,26 @@ mod tests {
             .collect();
         assert_eq!(codes.len(), 200_000);
         assert!(codes.iter().all(|code| code.len() == 8));
+    }
+
+    #[test]
+    fn pairs_share_a_number_in_one_namespace_and_in_two_with_one_code_and_with_two() {
+        let roles: Vec<Role> = (0..400).map(|n| role(3, n, 5)).collect();
+        let pairs = roles
+            .iter()
+            .filter(|r| r.shares.is_some_and(|of| of != r.n));
+        let mut kinds = BTreeSet::new();
+        for second in pairs {
+            let first = roles.iter().find(|r| Some(r.n) == second.shares).unwrap();
+            assert_eq!((&first.phone, &first.id), (&second.phone, &second.id));
+            assert_eq!(first.shares, Some(first.n));
+            let same = first.code(0) == second.code(0);
+            assert_ne!(first.code(1), second.code(1));
+            kinds.insert((first.namespace == second.namespace, same));
+        }
+        assert_eq!(kinds.len(), 4, "{kinds:?}");
+        let numbers: BTreeSet<&str> = roles.iter().map(|r| &*r.phone).collect();
+        assert_eq!(numbers.len(), 320);
     }
 
     #[test]

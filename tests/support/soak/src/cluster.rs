@@ -1,4 +1,4 @@
-//! What tenants ask of the API server, repeated until it is done: it comes and goes.
+//! The tenants' requests to the API server, repeated until they succeed: it comes and goes.
 //! Everything is an apply or a delete, so that a lost reply does no harm.
 
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::events::Events;
 
 const ANSWER: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(300);
-/// No fault lasts as long.
+/// No fault lasts as long as this.
 const GIVE_UP: Duration = Duration::from_secs(180);
 
-/// What a PhoneMigration is to be.
+/// The desired PhoneMigration.
 #[derive(Clone, Debug, Default)]
 pub struct Desired {
     pub namespace: String,
@@ -39,7 +39,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Asks until there is an answer; `None`, and a problem, if there is none for minutes.
+    /// Repeats a request until there is an answer; `None`, and a problem, if there is none for
+    /// minutes.
     async fn insist<T, F>(&self, what: &str, ask: impl Fn() -> F) -> Option<T>
     where
         F: Future<Output = kube::Result<T>>,
@@ -98,7 +99,7 @@ impl Cluster {
             .await;
     }
 
-    /// Deletes the PhoneMigration; that it is gone already is fine.
+    /// Deletes the PhoneMigration; a missing one is not an error.
     pub async fn delete(&self, of: &Desired) {
         let api = self.world.migrations_in(&of.namespace);
         let params = DeleteParams::default();

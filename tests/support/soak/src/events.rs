@@ -1,5 +1,5 @@
-//! The log of everything that was done, one JSON object per line, by the simulator's clock, which
-//! is the ledger's too; and the spells that excuse what cannot be known.
+//! The log of all actions, one JSON object per line, by the simulator's clock, which the ledger
+//! uses too; and the spells that excuse unknown outcomes.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,14 +10,14 @@ use harness::{Error, Result, World};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What a spell did to the proof.
+/// The effect of a spell on the proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spell {
     /// An operator was killed at its beginning and started again at its end.
     Killed,
     /// An operator was told to stop at its beginning.
     Terminated,
-    /// An operator stood still.
+    /// An operator was stopped (SIGSTOP).
     Frozen,
     /// The API server, or etcd behind it, did not answer.
     ClusterAway,
@@ -76,7 +76,7 @@ impl Events {
         self.world.sim.now_us()
     }
 
-    /// A line: what happened, with details that hold no codes.
+    /// A line: an action, with details that hold no codes.
     pub fn note(&self, what: &str, details: impl Serialize) {
         let details = serde_json::to_value(details).unwrap_or(Value::Null);
         let mut line = json!({
@@ -89,17 +89,17 @@ impl Events {
             (Some(line), details) => drop(line.insert("details".to_owned(), details)),
             (None, _) => {}
         }
-        // A full disk must not end the run; the missing lines say it.
+        // A full disk must not end the run; the missing lines show it.
         let _ = writeln!(self.lock().file, "{line}");
     }
 
-    /// Something that must not happen, found while it runs.
+    /// Records a broken promise, found during the run.
     pub fn problem(&self, what: String) {
         self.note("problem", json!({"what": what}));
         self.lock().problems.push(what);
     }
 
-    /// What must not have happened, and did.
+    /// The broken promises.
     pub fn problems(&self) -> Vec<String> {
         self.lock().problems.clone()
     }

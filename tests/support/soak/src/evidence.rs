@@ -1,4 +1,4 @@
-//! Everything that is known at the end, read once when nothing runs any more.
+//! All evidence, read once at the end when nothing runs any more.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::events::{Events, Span, Spell};
 
-/// After a reply came, its outcome is in status within this time if nothing is in the way: the
-/// read before a refusal may take 5 s.
+/// After a reply came, its outcome is in status within this time if no fault delays it: the read
+/// before a refusal may take 5 s.
 const RECORDED: u64 = 8_000_000;
-/// The API server is back, and so are its clients, this long after it answers again.
+/// After the API server answers again, it and its clients are back within this time.
 const BACK: u64 = 20_000_000;
 /// The operator's deadline of one call.
 const DEADLINE: u64 = 10_000_000;
@@ -29,11 +29,11 @@ pub struct Evidence {
     pub numbers: HashMap<String, Number>,
     /// Requests of the operators.
     pub requests: Vec<AuditEntry>,
-    /// Of each attempt that a status write names: the resource's uid, and when the first such
-    /// write arrived.
+    /// By attempt that a status write names: the resource's uid, and the arrival of the first such
+    /// write.
     pub claims: HashMap<String, (String, Timestamp)>,
     pub spans: Vec<Span>,
-    /// Texts that must show no secret, each with its place.
+    /// Texts that must not show a secret, each with its place.
     pub texts: Vec<(String, String)>,
 }
 
@@ -44,9 +44,11 @@ impl Evidence {
     /// When something cannot be read.
     pub async fn gather(world: &World, events: &Events, objects: Vec<Value>) -> Result<Self> {
         let user = world.plane.operator_user();
-        let all = world.plane.control.audit_entries();
-        let all = all.map_err(Error::at("audit log"))?.into_iter();
-        let requests: Vec<_> = all.filter(|entry| entry.user == user).collect();
+        let requests = world
+            .plane
+            .control
+            .audit_entries(|entry| entry.user == user);
+        let requests = requests.map_err(Error::at("audit log"))?;
         let numbers = world.sim.numbers().into_iter();
         let mut texts = Vec::new();
         for (n, log) in world.logs().into_iter().enumerate() {
@@ -63,7 +65,11 @@ impl Evidence {
         }
         for request in &requests {
             let body = request.request_object.as_ref();
-            let body = body.map(|body| body["status"].to_string());
+            // The operator wrote all of a ledger, except the number in its spec.
+            let body = body.map(|body| match request.resource.as_str() {
+                "codeledgers" => harness::without_user_input(body.clone()).to_string(),
+                _ => body["status"].to_string(),
+            });
             let text = format!("{} {}", request.uri, body.unwrap_or_default());
             texts.push(("a request to the API server".to_owned(), text));
         }
@@ -89,7 +95,7 @@ impl Evidence {
         }
         let away = |span: &&Span| span.spell == Spell::ClusterAway;
         let mut end = replied + RECORDED;
-        // Each time it was away the record is tried until it is back.
+        // After each outage, the record is tried until the API server is back.
         while let Some(longer) = self
             .spans
             .iter()
@@ -111,7 +117,7 @@ impl Evidence {
         })
     }
 
-    /// Whether no spell of uneven arrival or of a standing process is near this moment.
+    /// Whether no spell of uneven arrival or of a stopped process is near this moment.
     pub fn is_steady(&self, us: u64) -> bool {
         let near = |span: &Span| span.overlaps(us.saturating_sub(2_000_000), us + 1_000_000);
         let disturbs = |span: &Span| matches!(span.spell, Spell::Uneven | Spell::Frozen);
@@ -119,8 +125,8 @@ impl Evidence {
     }
 }
 
-/// Attempts by the status writes that name them. A write whose reply was lost may have been
-/// stored: only a refusal proves that it was not.
+/// Attempts by the writes of ledgers and status that name them. A write whose reply was lost may
+/// have been stored: only a refusal proves that it was not stored.
 fn claims(requests: &[AuditEntry]) -> HashMap<String, (String, Timestamp)> {
     let mut claims = HashMap::new();
     let stored = |r: &&AuditEntry| !(400..500).contains(&r.code);
@@ -128,6 +134,13 @@ fn claims(requests: &[AuditEntry]) -> HashMap<String, (String, Timestamp)> {
         let Some(body) = &request.request_object else {
             continue;
         };
+        for entry in body["entries"].as_array().into_iter().flatten() {
+            let uid = entry["migration"]["uid"].as_str().unwrap_or_default();
+            if let Some(id) = entry["attemptId"].as_str() {
+                let claim = (uid.to_owned(), request.timestamp);
+                claims.entry(id.to_owned()).or_insert(claim);
+            }
+        }
         let uid = body["metadata"]["uid"].as_str().unwrap_or_default();
         let attempt = &body["status"]["attempt"]["id"];
         let history = body["status"]["history"].as_array();

@@ -1,5 +1,5 @@
-//! Carrying out the faults of the plan, side by side. What two faults would break together in a
-//! way that neither restores is done one after the other.
+//! Carries out the faults of the plan in parallel. Two faults run one after the other if together
+//! they would break something that neither restores.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,8 @@ pub struct Faults {
     world: Arc<World>,
     events: Arc<Events>,
     replicas: Arc<Replicas>,
-    /// No resource is recreated while status reads lag: a verification that no read shows yet
-    /// would be lost with the old resource's status.
+    /// No resource is recreated while status reads lag: the old resource's status would be gone,
+    /// and with it a verification that no read shows yet.
     calm: Arc<RwLock<()>>,
     cluster: Mutex<()>,
     settings: Mutex<()>,

@@ -11,12 +11,12 @@ use serde_json::Value;
 use crate::evidence::Evidence;
 use crate::leaks;
 
-/// Requests for one resource within ten seconds above which it loops: a visit needs a handful.
+/// Requests for one resource within ten seconds above which it loops: a reconcile needs a handful.
 const HOT: usize = 100;
-/// As the shipped Deployment limits it, KiB.
+/// The memory limit of the shipped Deployment, KiB.
 pub const MEMORY_LIMIT_KIB: u64 = 256 * 1024;
 
-/// A promise that was broken, with what proves it.
+/// A broken promise, with its proof.
 pub struct Violation {
     pub what: String,
     pub proof: Vec<String>,
@@ -31,12 +31,12 @@ impl Violation {
     }
 }
 
-/// Figures beside the verdict.
+/// Figures in addition to the verdict.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Figures {
     /// Refusals whose reply surely reached a process that lived on.
     pub heard: usize,
-    /// Refusals whose reply may have reached nobody.
+    /// Refusals whose reply may have reached no process.
     pub excused: usize,
     pub throttled_by_quota: usize,
     /// Of those, in steady spells.
@@ -118,15 +118,15 @@ fn proof(object: &Value, phone: &str, books: &Books<'_>) -> Vec<String> {
     lines
 }
 
-/// No code twice, no request twice, none without a claim before it.
+/// No code sent twice, no request sent twice, and no request without a claim before it.
 fn executions(evidence: &Evidence, books: &Books<'_>) -> Vec<Violation> {
     let summary = Summary::of(evidence.ledger.iter());
     let mut found = Vec::new();
     for (phone, times) in books::executed_twice(&summary) {
         let mut object = Value::Null;
-        for candidate in &evidence.objects {
-            if candidate["spec"]["phoneNumber"] == *phone {
-                object = candidate.clone();
+        for elector in &evidence.objects {
+            if elector["spec"]["phoneNumber"] == *phone {
+                object = elector.clone();
             }
         }
         found.push(Violation {
@@ -159,7 +159,7 @@ fn executions(evidence: &Evidence, books: &Books<'_>) -> Vec<Violation> {
     found
 }
 
-/// What one action throttles by its quota while calls arrive evenly.
+/// The calls of one action that the quota throttles while calls arrive evenly.
 fn quota(evidence: &Evidence, throttles: f64, figures: &mut Figures) -> Option<Violation> {
     let by_quota = evidence
         .ledger
@@ -185,7 +185,7 @@ fn quota(evidence: &Evidence, throttles: f64, figures: &mut Figures) -> Option<V
     })
 }
 
-/// Nothing but what is granted, and nothing loops.
+/// Only granted requests, and no hot loop.
 fn requests(evidence: &Evidence, figures: &mut Figures) -> Vec<Violation> {
     let mut seconds: HashMap<i64, usize> = HashMap::new();
     let mut of: HashMap<(&str, String), Vec<i64>> = HashMap::new();
@@ -223,10 +223,10 @@ fn requests(evidence: &Evidence, figures: &mut Figures) -> Vec<Violation> {
     found
 }
 
-/// The PhoneMigration that a request is about.
+/// The PhoneMigration or CodeLedger of a request.
 fn subject(request: &AuditEntry) -> Option<String> {
     let name = match request.resource.as_str() {
-        "phonemigrations" => &request.name,
+        "phonemigrations" | "codeledgers" => &request.name,
         "secrets" => request.name.strip_suffix("-code")?,
         _ => return None,
     };

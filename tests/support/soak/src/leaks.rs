@@ -1,4 +1,4 @@
-//! Codes, numbers and keys in anything that was written. PURE.
+//! Codes, numbers and keys in any text of the evidence. PURE.
 
 use std::collections::HashSet;
 
@@ -36,7 +36,7 @@ pub fn find(evidence: &Evidence) -> Vec<String> {
     found
 }
 
-/// Where a canary stands, unless it is a piece of a longer word of hexadecimal digits: ids hold
+/// Where a canary is found, unless it is a piece of a longer word of hexadecimal digits: ids hold
 /// every eight digits now and then.
 fn shown(text: &str, canaries: &HashSet<String>) -> Option<usize> {
     let bytes = text.as_bytes();
@@ -57,13 +57,20 @@ fn shown(text: &str, canaries: &HashSet<String>) -> Option<usize> {
     None
 }
 
-/// Words of hexadecimal digits and hyphens, longer than any code with what stands around it.
+/// Words of hexadecimal digits and hyphens that are longer than any number with its code; and the
+/// 16 digits in the name of an Event, which are not all decimal.
 fn in_an_id(bytes: &[u8], start: usize, size: usize) -> bool {
     const SHORTEST_ID: usize = 24;
+    const EVENT: usize = 16;
     let of_id = |b: &&u8| b.is_ascii_hexdigit() || **b == b'-';
     let before = bytes.iter().take(start).rev().take_while(of_id).count();
     let after = bytes.iter().skip(start + size).take_while(of_id).count();
-    before + size + after >= SHORTEST_ID
+    let word = bytes.get(start - before..start + size + after);
+    let word = word.unwrap_or_default();
+    let of_event = word.len() == EVENT
+        && word.iter().all(u8::is_ascii_hexdigit)
+        && word.iter().any(u8::is_ascii_alphabetic);
+    word.len() >= SHORTEST_ID || of_event
 }
 
 #[cfg(test)]
@@ -82,6 +89,9 @@ mod tests {
             ("861380000****", false),
             ("12345678-1a2b-4c5d-8e6f-0123456789ab", false),
             ("aa12345678aabbccddeeff0011223344", false),
+            ("m18.18ebef1234567801", false),
+            ("8613800001234-12345678", true),
+            ("1234567812345678", true),
         ] {
             assert_eq!(shown(text, &canaries).is_some(), found, "{text}");
         }

@@ -43,7 +43,7 @@ use plan::{Step, What};
 use replicas::Replicas;
 use tenants::Tenants;
 
-/// Between two looks at who needs another code, and whether work runs dry.
+/// How often the soak checks which resources need another code, and whether work runs dry.
 const TEND_EVERY: Duration = Duration::from_secs(5);
 /// Fewer unfinished resources than this are too little work.
 const DRY: usize = 25;
@@ -76,7 +76,7 @@ struct Args {
     /// busy with other things delays calls unevenly. 0 on one that is not.
     #[arg(long, default_value_t = 1.0)]
     throttles_percent: f64,
-    /// How long after the last fault nobody may settle while somebody is unsettled, in minutes.
+    /// Once no resource has settled for this long after the last fault, the wait ends, in minutes.
     #[arg(long, default_value_t = 3.0)]
     settle_minutes: f64,
     /// Operator binary; without it, it is built with this program's profile.
@@ -114,7 +114,7 @@ fn seed_of(args: &Args) -> u64 {
     args.seed.unwrap_or_else(clock)
 }
 
-/// Everything that runs.
+/// The running parts.
 struct Stage {
     world: Arc<World>,
     events: Arc<Events>,
@@ -285,7 +285,7 @@ async fn tend(args: &Args, started: Instant, length: Duration, stage: &Stage) {
         if size + backlog < DRY {
             size = DRY;
         }
-        // Some of a wave come late on purpose: the next one does not wait for them.
+        // Some resources of a wave come late on purpose: the next wave does not wait for them.
         waves.spawn(Arc::clone(&stage.tenants).wave(size));
         if let Some(now) = stage.tenants.correct(false).await {
             backlog = now;
@@ -296,7 +296,7 @@ async fn tend(args: &Args, started: Instant, length: Duration, stage: &Stage) {
     waves.join_all().await;
 }
 
-/// What a person needs to find out what went wrong.
+/// Keeps the files that a person needs to find the cause.
 fn keep(world: &World, evidence: &Evidence, dir: &Path) -> Result<()> {
     let lines = |values: Vec<String>| values.join("\n");
     let ledger = evidence.ledger.iter();

@@ -1,7 +1,7 @@
-//! What goes wrong when: a list made from the seed alone. PURE.
+//! The plan of faults with their times, made from the seed alone. PURE.
 //!
-//! Faults come from a deck that holds each kind a few times, shuffled anew whenever it is used
-//! up: a short run meets every kind too.
+//! Faults come from a deck that holds each kind a few times, shuffled again whenever it is used up:
+//! a short run meets every kind too.
 
 use fastrand::Rng;
 use harness::cams_simulator::Stage;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 mod deck;
 
-/// Which replica.
+/// A replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Who {
@@ -19,7 +19,7 @@ pub enum Who {
     Standby,
 }
 
-/// What happens to an operator's process.
+/// A fault of an operator's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ProcessFault {
@@ -41,7 +41,7 @@ pub enum Part {
     Etcd,
 }
 
-/// How a part of the control plane is away.
+/// An outage of a part of the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Away {
@@ -62,7 +62,7 @@ pub enum Loss {
     Half,
 }
 
-/// What comes in place of the real reply.
+/// The answer in place of the real reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Wrong {
@@ -76,7 +76,7 @@ pub enum Wrong {
     OtherPhone,
 }
 
-/// What a share of the calls meets.
+/// A fault that a share of the calls meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CallFault {
@@ -92,17 +92,17 @@ pub enum CallFault {
     OmitId,
 }
 
-/// What the whole cloud does.
+/// A fault of the whole cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CloudFault {
     /// Every submission is throttled.
     Throttle { retry_after: Option<u64> },
-    /// Status reads are behind.
+    /// Status reads lag.
     ReadLag { lag: u64 },
     /// Its clock is off.
     Clock { offset: i64 },
-    /// It works longer on each call.
+    /// It processes each call longer.
     Processing { each: u64 },
     /// Calls arrive late, unevenly.
     Jitter { most: u64 },
@@ -184,17 +184,17 @@ impl Fault {
     }
 }
 
-/// What a tenant does to one of the resources.
+/// A tenant's action on one of the resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Stir {
-    /// Another code into the Secret, whatever happens just then.
+    /// Puts another code into the Secret, at any moment.
     Rotate,
     /// The same code written again, and a label changed.
     SameCode,
     /// Suspended for a while.
     Suspend { ms: u64 },
-    /// Asked to look at once.
+    /// A request to reconcile at once.
     Request,
     /// Deleted and created again.
     Recreate { gap: u64 },

@@ -58,7 +58,8 @@ pub struct Usage {
 }
 
 impl Replicas {
-    /// Starts both and waits until they are ready. `extra`: flags beside those of the harness.
+    /// Starts both and waits until they are ready. `extra`: flags in addition to those of the
+    /// harness.
     ///
     /// # Errors
     /// When one does not become ready.
@@ -126,7 +127,7 @@ impl Replicas {
 
     async fn index(&self, who: Who) -> usize {
         let leases: Api<Lease> = Api::namespaced(self.world.plane.admin.clone(), LEASE);
-        // Without an answer any of them will do.
+        // Without an answer either replica will do.
         let lease = match timeout(ANSWER, leases.get(LEASE)).await {
             Ok(Ok(lease)) => lease,
             Ok(Err(_)) | Err(_) => return 0,
@@ -204,7 +205,7 @@ impl Replicas {
         };
         self.events
             .note("terminated", json!({"identity": identity, "exit": ended}));
-        // A signal that comes before its handler ends the process as any other.
+        // A signal that comes before its handler is installed ends the process at once.
         let too_early = matches!(code, Ok(None)) && !operator.log().contains("Started");
         if !matches!(code, Ok(Some(0))) && !too_early {
             let what = format!("{identity} ended after SIGTERM with {ended} instead of 0");
@@ -236,7 +237,7 @@ impl Replicas {
         Ok(())
     }
 
-    /// Watches for processes that end by themselves, and starts them again; notes memory.
+    /// Watches for processes that end by themselves, and starts them again; records memory.
     pub async fn watch(&self) {
         loop {
             for replica in &self.pair {

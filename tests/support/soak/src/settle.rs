@@ -1,4 +1,4 @@
-//! After the faults: waiting until nothing moves any more.
+//! After the faults: waits until nothing changes any more.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use tokio::time::{Instant, sleep};
 use crate::tenants::Tenants;
 
 const LOOK_EVERY: Duration = Duration::from_secs(3);
-/// Whoever is not settled is asked to look again this often: polls of Secrets grow to a minute.
+/// How often an unsettled resource is asked to reconcile: polls of Secrets grow to a minute.
 const ASK_EVERY: Duration = Duration::from_secs(15);
 /// Nothing may change for this long.
 const QUIET: Duration = Duration::from_secs(12);
 const AT_ONCE: usize = 16;
 
-/// Waits; returns how long it took. Whoever is not settled when for `patience` nobody settled is a
-/// problem.
+/// Waits; returns how long it took. If no resource has settled for `patience`, every unsettled one
+/// is a problem.
 pub async fn settle(tenants: &Tenants, patience: Duration) -> Duration {
     let events = &tenants.cluster.events;
     let started = Instant::now();
@@ -60,9 +60,9 @@ pub async fn settle(tenants: &Tenants, patience: Duration) -> Duration {
     }
 }
 
-/// Those that wait for the time of their next look; who is queued has its turn without asking.
+/// Asks the resources that wait for their next requeue; a queued one gets its turn without asking.
 async fn ask(tenants: &Tenants, unsettled: &[(Value, String)]) {
-    let waits = |why: &str| !matches!(why, "" | "Queued" | "Verifying" | "Throttled");
+    let waits = |why: &str| !matches!(why, "" | "Queued" | "Throttled");
     let waiting = unsettled.iter().filter(|(_, why)| waits(why));
     let ask = stream::iter(waiting).map(|(object, _)| async move {
         if let Some(subject) = tenants.subject(object) {

@@ -1,4 +1,4 @@
-//! The end: a table for people, one line of JSON, and what was wrong.
+//! The end: a table for people, one line of JSON, and the violations.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::tenants::Tenants;
 /// Violations printed with their proof; all are in the folder.
 const SHOWN: usize = 20;
 
-/// What is known beside the evidence.
+/// The facts in addition to the evidence.
 pub struct Report<'a> {
     pub seed: u64,
     pub minutes: f64,
@@ -29,7 +29,7 @@ pub struct Report<'a> {
     pub steps: &'a [Step],
     pub usage: Usage,
     pub tenants: &'a Tenants,
-    /// Found while it ran.
+    /// Problems found during the run.
     pub problems: Vec<String>,
 }
 

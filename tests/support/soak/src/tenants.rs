@@ -1,5 +1,5 @@
-//! The tenants: they create resources in waves, correct codes that were refused, and disturb
-//! their own resources as the plan says.
+//! The tenants: they create resources in waves, correct codes that were refused, and disturb their
+//! own resources according to the plan.
 
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use harness::cams_simulator::Number;
 use harness::{condition, reason};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, RwLock};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::cast::{self, MOST_CODES, Manner, Role};
 use crate::cluster::{Cluster, Desired};
@@ -18,18 +18,22 @@ use crate::plan::Stir;
 
 /// Requests of tenants at a time.
 const AT_ONCE: usize = 12;
-/// After a resource was created again, no status read lags: its number may be verified by a call
-/// that the old one made.
+/// The state of a resource whose number others share counts once it has not changed for so long.
+const UNCHANGED: Duration = Duration::from_secs(8);
+/// No status read lags for this long after a resource was recreated: a call of the old resource may
+/// verify its number.
 const IN_FLIGHT: Duration = Duration::from_secs(12);
 
-/// One resource and what its tenant knows.
+/// One resource and its tenant's memory.
 pub struct Subject {
     pub role: Role,
     desired: Desired,
     /// Which code is in the Secret.
     k: u64,
-    /// Entries of history when the present code came.
+    /// Entries of history when the current code came.
     spent_before: usize,
+    /// The last seen version of the resource, and since when.
+    seen: Option<(String, Instant)>,
     writes: u64,
     /// Times it was created again.
     pub recreated: u64,
@@ -49,6 +53,7 @@ impl Subject {
             role,
             k: 0,
             spent_before: 0,
+            seen: None,
             writes: 0,
             recreated: 0,
             rotated: 0,
@@ -56,10 +61,34 @@ impl Subject {
     }
 
     fn code(&self) -> String {
-        cast::code(self.role.n, self.k)
+        self.role.code(self.k)
     }
 
-    /// Whether the tenant puts in another code after the present one came to nothing.
+    /// Whether other resources submit codes that count for it: its history then says little about
+    /// its own codes.
+    fn shares(&self) -> bool {
+        self.role.shares.is_some() || self.recreated > 0
+    }
+
+    /// Whether the status is about its current code: one of its own codes was spent since, or,
+    /// where others count, nothing has changed for a while.
+    fn speaks(&mut self, object: &Value) -> bool {
+        let spent = object["status"]["history"].as_array().map_or(0, Vec::len);
+        if !self.shares() {
+            return spent > self.spent_before;
+        }
+        let version = object["metadata"]["resourceVersion"].as_str();
+        let version = version.unwrap_or_default();
+        match &self.seen {
+            Some((seen, since)) if seen == version => since.elapsed() >= UNCHANGED,
+            Some(_) | None => {
+                self.seen = Some((version.to_owned(), Instant::now()));
+                false
+            }
+        }
+    }
+
+    /// Whether the tenant puts in another code after the current one failed.
     fn corrects(&self) -> bool {
         match self.role.manner {
             Manner::NeverRight | Manner::UnknownNumber => false,
@@ -94,15 +123,16 @@ impl Subject {
         let spent = status["history"].as_array().map_or(0, Vec::len);
         let stays = match word {
             "Verified" => !status["id"].is_null(),
-            // No read of such a number says anything, so it is never final.
+            // No read answers for such a number, so it never becomes final.
             "OutcomeUnknown" if self.role.manner == Manner::UnknownNumber => {
                 condition(status, "Stalled") == "True"
             }
             "CodeRejected" | "RequestRejected" | "OutcomeUnknown" | "AttemptsExhausted" => {
                 condition(status, "Finished") == "True"
-                    && spent > self.spent_before
+                    && (spent > self.spent_before || self.shares())
                     && !self.corrects()
             }
+            "DuplicatePhoneNumber" => self.shares(),
             _ => false,
         };
         (!stays).then(|| word.to_owned())
@@ -177,13 +207,16 @@ impl Tenants {
     async fn create(&self, subject: &mut Subject) {
         let role = subject.role.clone();
         let right = subject.is_right(0);
-        // Of a number whose first codes are wrong, the right one is a code that never comes.
-        let known = cast::code(role.n, if right { 0 } else { MOST_CODES - 1 });
+        // For a number whose first codes are wrong, the right one is a code that never comes.
+        let known = role.code(if right { 0 } else { MOST_CODES - 1 });
         let number = Number::new(&role.phone, known, &role.id);
+        let cloud = &self.cluster.world.sim;
         match role.manner {
             Manner::UnknownNumber => {}
-            Manner::VerifiedBefore => self.cluster.world.sim.add_number(number.verified()),
-            _ => self.cluster.world.sim.add_number(number),
+            Manner::VerifiedBefore => cloud.add_number(number.verified()),
+            // Another resource brought it.
+            _ if cloud.number(&role.phone).is_some() => {}
+            _ => cloud.add_number(number),
         }
         match role.manner {
             Manner::LateSecret(late) => {
@@ -229,7 +262,7 @@ impl Tenants {
         self.cluster.apply(&subject.desired).await;
     }
 
-    /// Has it looked at now.
+    /// Asks the operator to reconcile it now.
     pub async fn request(&self, subject: &mut Subject) {
         subject.writes += 1;
         subject.desired.requested_at = Some(format!("request-{}", subject.writes));
@@ -243,6 +276,7 @@ impl Tenants {
         }
         subject.k += 1;
         subject.rotated += 1;
+        subject.seen = None;
         if right || subject.is_right(subject.k) {
             let code = subject.code();
             self.cluster.world.sim.set_code(&subject.role.phone, &code);
@@ -250,8 +284,8 @@ impl Tenants {
         self.put_code(subject).await;
     }
 
-    /// Looks at every resource that is not verified and puts in another code where the last one
-    /// came to nothing. `right`: whatever the manner. Returns how many are not verified.
+    /// Checks every resource that is not verified and puts in another code if the last one failed.
+    /// `right`: the right code for any manner. Returns how many are not verified.
     pub async fn correct(&self, right: bool) -> Option<usize> {
         let objects = self.cluster.list("status.reason!=Verified").await?;
         let backlog = objects.len();
@@ -264,13 +298,13 @@ impl Tenants {
         let Some(subject) = self.subject(object) else {
             return;
         };
-        // Somebody is at it.
+        // Another task has it.
         let Ok(mut subject) = subject.try_lock() else {
             return;
         };
         let status = &object["status"];
         let spent = status["history"].as_array().map_or(0, Vec::len);
-        let finished = condition(status, "Finished") == "True" && spent > subject.spent_before;
+        let finished = subject.speaks(object) && condition(status, "Finished") == "True";
         let (refused, exhausted) = match reason(status) {
             "CodeRejected" | "RequestRejected" | "OutcomeUnknown" => (finished, false),
             "AttemptsExhausted" => (finished, true),
@@ -290,7 +324,7 @@ impl Tenants {
         }
     }
 
-    /// Does to one of the newer resources what the plan says.
+    /// Does the plan's action to one of the newer resources.
     pub async fn stir(&self, stir: Stir, pick: u64) {
         let subjects = self.subjects();
         let newer = subjects.len().min(150);
@@ -320,17 +354,19 @@ impl Tenants {
         }
     }
 
-    /// Deletes it and creates it again, with a fresh code: a code that a resource which is gone
-    /// has spent is known to the process that sent it, and to no other.
+    /// Deletes it and creates it again, with its code or with a fresh one.
     async fn recreate(&self, subject: &mut Subject, gap: u64) {
         let calm = Arc::clone(&self.calm).read_owned().await;
         self.cluster.delete(&subject.desired).await;
         sleep(Duration::from_millis(gap)).await;
         subject.recreated += 1;
         subject.spent_before = 0;
+        subject.seen = None;
         subject.desired.requested_at = None;
-        let right = subject.is_right(MOST_CODES);
-        self.next_code(subject, right).await;
+        if gap.is_multiple_of(2) {
+            let right = subject.is_right(MOST_CODES);
+            self.next_code(subject, right).await;
+        }
         self.cluster.apply(&subject.desired).await;
         tokio::spawn(async move {
             sleep(IN_FLIGHT).await;

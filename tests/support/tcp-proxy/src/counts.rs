@@ -1,4 +1,4 @@
-//! What went through.
+//! The traffic through the proxy.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +22,7 @@ pub struct Counts {
 pub struct Bytes {
     /// Read from the sender.
     pub read: u64,
-    /// Of them handed on, or just about to be; the rest is delayed or was swallowed.
+    /// The part of them that was written, or is about to be; the rest is delayed or was swallowed.
     pub passed: u64,
 }
 
@@ -34,7 +34,7 @@ struct Tally {
 
 impl Tally {
     fn bytes(&self) -> Bytes {
-        // In this order: what passed was read before.
+        // In this order: passed bytes were read before.
         let passed = self.passed.load(Ordering::SeqCst);
         let read = self.read.load(Ordering::SeqCst);
         Bytes { read, passed }

@@ -1,4 +1,4 @@
-//! A port that stays ours while nobody listens on it.
+//! A port that stays reserved while no socket listens on it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,7 +9,8 @@ use tokio::net::{TcpListener, TcpSocket};
 const BACKLOG: u32 = 1024;
 
 /// A reserved port on 127.0.0.1. Its socket is bound and never listens, so the kernel refuses
-/// connections while nobody else of us listens, and gives the port to no other process.
+/// connections while no other socket of this process listens, and gives the port to no other
+/// process.
 #[derive(Debug)]
 pub(crate) struct Port {
     _reserved: TcpSocket,
@@ -39,7 +40,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     // Only sockets of one user that all ask for it share a port.
     socket.set_reuseport(true)?;
-    // While connections of an earlier listener still linger.
+    // Needed while connections of an earlier listener still linger.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)

@@ -1,4 +1,4 @@
-//! The running proxy: its thread, and what a test may ask of it.
+//! The running proxy: its thread, and the methods for tests.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,10 +16,10 @@ use crate::listener::Port;
 use crate::relay::{self, Link};
 use crate::toxic::Toxics;
 
-/// Not at once again.
+/// The pause after a failed accept.
 const AFTER_A_FAILED_ACCEPT: Duration = Duration::from_millis(10);
 
-/// Why there is no proxy.
+/// Why the proxy cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No port, no runtime, or no thread.
@@ -30,8 +30,8 @@ pub enum Error {
     Listen(String),
 }
 
-/// A running proxy, on a thread of its own so that a busy test does not delay what passes.
-/// Stops when dropped; open connections end then.
+/// A running proxy, on a thread of its own so that a busy test does not delay the traffic. Stops
+/// when dropped; open connections end then.
 #[derive(Debug)]
 pub struct TcpProxy {
     shared: Arc<Shared>,
@@ -40,14 +40,14 @@ pub struct TcpProxy {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread and the tests share.
+/// The state that the thread and the tests share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) seed: u64,
     target: SocketAddr,
     toxics: Mutex<Prescription>,
-    /// Whether connections are to be accepted.
+    /// Whether connections are wanted.
     wanted: watch::Sender<bool>,
     state: watch::Sender<State>,
     /// Counts the calls of [`TcpProxy::cut`].
@@ -60,7 +60,7 @@ struct Prescription {
     next: VecDeque<Toxics>,
 }
 
-/// What the port does.
+/// The state of the port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Listens,
@@ -69,8 +69,8 @@ enum State {
 }
 
 impl TcpProxy {
-    /// Carries connections on a loopback port of its own to `target`. The seed decides every
-    /// jitter, for each connection and direction apart.
+    /// Carries connections on its own loopback port to `target`. The seed decides every jitter,
+    /// separately for each connection and direction.
     ///
     /// # Errors
     /// No port, no runtime, or no thread.
@@ -119,19 +119,18 @@ impl TcpProxy {
         format!("http://{}", self.address)
     }
 
-    /// What goes wrong from now on, with open connections as well.
+    /// Sets the toxics from now on, also for open connections.
     pub fn set(&self, toxics: Toxics) {
         self.shared.toxics().standing = toxics;
     }
 
-    /// Toxics for one coming connection, after those that were already asked for. It keeps
-    /// them whatever [`Self::set`] says.
+    /// Toxics for one future connection, after those that were already requested. The connection
+    /// keeps them regardless of [`Self::set`].
     pub fn next(&self, toxics: Toxics) {
         self.shared.toxics().next.push_back(toxics);
     }
 
-    /// Nothing goes wrong any more: neither with open connections that had no toxics of their
-    /// own, nor with coming ones.
+    /// Removes the toxics of future connections, and of open ones that had no toxics of their own.
     pub fn heal(&self) {
         *self.shared.toxics() = Prescription::default();
     }
@@ -165,7 +164,7 @@ impl TcpProxy {
         }
     }
 
-    /// What went through so far.
+    /// The traffic so far.
     pub fn counts(&self) -> Counts {
         self.shared.counters.counts()
     }
@@ -208,7 +207,7 @@ fn run(
     runtime.shutdown_background();
 }
 
-/// Listens and refuses as it is told, for ever; ends when it cannot listen.
+/// Listens and refuses as ordered, without an end; ends only when it cannot listen.
 async fn serve(shared: Arc<Shared>, port: Port, first: TcpListener) {
     let mut wanted = shared.wanted.subscribe();
     let mut listener = Some(first);

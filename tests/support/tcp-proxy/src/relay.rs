@@ -1,4 +1,4 @@
-//! One connection: both directions, each read as fast as it comes and written when it is due.
+//! One connection: each direction is read as fast as it comes and written when it is due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::toxic::{Direction, Ending, Flow, Toxics};
 
 /// Largest piece that is read at once.
 const CHUNK: usize = 16 * 1024;
-/// Chunks that may be under way in one direction; then the sender is no longer read.
+/// Chunks that may be in flight in one direction; after that the sender is no longer read.
 const UNDER_WAY: usize = 64;
 
-/// A connection's end before both sides said goodbye.
+/// An early end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
     Close,
@@ -29,10 +29,10 @@ enum Item {
     Cut(Cut),
 }
 
-/// What one connection knows of the proxy.
+/// A connection's link to the proxy.
 pub(crate) struct Link {
     shared: Arc<Shared>,
-    /// Toxics of its own; else the standing ones hold.
+    /// Its own toxics; without them the standing ones hold.
     own: Option<Toxics>,
     number: u64,
     cuts: watch::Receiver<u64>,
@@ -60,8 +60,8 @@ impl Link {
         self.toxics().reset_at_once
     }
 
-    /// A stream of its own for each connection and direction, so that the order in which
-    /// they run changes nothing.
+    /// A separate random stream for each connection and direction, so that the order in which they
+    /// run changes nothing.
     fn random(&self, direction: Direction) -> fastrand::Rng {
         let way = match direction {
             Direction::Up => 0,
@@ -88,7 +88,7 @@ impl Drop for Link {
 
 /// Carries a connection to its end.
 pub(crate) async fn relay(mut client: TcpStream, mut server: TcpStream, link: &Link) {
-    // Slices are to leave as such.
+    // Slices must leave as slices.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ended = {
         let (from_client, to_client) = client.split();
@@ -109,7 +109,7 @@ pub(crate) async fn relay(mut client: TcpStream, mut server: TcpStream, link: &L
             let _ = (client.set_zero_linger(), server.set_zero_linger());
         }
         Some(Cut::Close) => {
-            // A FIN goes first even where unread bytes make the kernel send a RST.
+            // A FIN goes first even if unread bytes make the kernel send a RST.
             let _ = (client.shutdown().await, server.shutdown().await);
         }
         None => {}
@@ -163,7 +163,7 @@ async fn take_in(
     }
 }
 
-/// The limit was reached: what was admitted still passes, nothing after it does.
+/// The limit was reached: admitted bytes still pass, later ones do not.
 async fn end(
     link: &Link,
     direction: Direction,
@@ -178,13 +178,13 @@ async fn end(
         }
         Ending::Blackhole => {
             swallow(link, direction, from).await?;
-            // Nobody was told of an end of the stream so far.
+            // Neither side has got an end of the stream so far.
             return Err(Cut::Close);
         }
         Ending::Close => Cut::Close,
         Ending::Reset => Cut::Reset,
     };
-    // In line, behind what was admitted: the writer ends the connection.
+    // Queued behind the admitted bytes: the writer ends the connection.
     let _ = queue.send(Item::Cut(cut)).await;
     swallow(link, direction, from).await?;
     std::future::pending().await
@@ -207,7 +207,7 @@ async fn read(
     Ok(read)
 }
 
-/// Writes what is due, and then the end of the stream.
+/// Writes each piece when it is due, and then the end of the stream.
 async fn pass_on(
     link: &Link,
     direction: Direction,
@@ -239,7 +239,7 @@ async fn write(
     while !rest.is_empty() {
         let flow = link.flow(direction);
         let (piece, later) = rest.split_at(flow.piece(rest.len()));
-        // Before the write: whoever has the bytes finds them counted.
+        // Before the write: a reader of the bytes finds them counted.
         link.shared.counters.passed(direction, piece.len());
         to.write_all(piece).await.map_err(|_| Cut::Reset)?;
         pause(flow.pause(piece.len())).await;
@@ -248,7 +248,7 @@ async fn write(
     Ok(())
 }
 
-/// No detour through the timer when there is nothing to wait for.
+/// Avoids the timer if there is nothing to wait for.
 async fn pause(time: Duration) {
     if !time.is_zero() {
         sleep(time).await;

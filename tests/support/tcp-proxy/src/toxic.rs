@@ -1,4 +1,4 @@
-//! What can go wrong with a connection. PURE.
+//! The faults of a connection. PURE.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -12,10 +12,10 @@ pub enum Direction {
     Down,
 }
 
-/// What goes wrong with a connection; by default nothing.
+/// The faults of a connection; by default none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Toxics {
-    /// RST to the client right after the accept; nothing is read, no server is asked.
+    /// RST to the client right after the accept; nothing is read, and no server is asked.
     pub reset_at_once: bool,
     /// The requests.
     pub up: Flow,
@@ -66,7 +66,7 @@ impl Toxics {
     }
 }
 
-/// What goes wrong with the bytes of one direction; by default nothing.
+/// The faults of the bytes of one direction; by default none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     /// Every chunk comes this much later; the order stays.
@@ -79,7 +79,7 @@ pub struct Flow {
     pub slices: Option<Slices>,
     /// The end of the stream comes this much later than its last byte.
     pub slow_close: Duration,
-    /// How the connection ends before its time.
+    /// An early end of the connection.
     pub limit: Option<Limit>,
 }
 
@@ -97,7 +97,7 @@ pub struct Slices {
 pub struct Limit {
     /// Since the connection was made.
     pub bytes: u64,
-    /// What happens then.
+    /// How the connection ends then.
     pub then: Ending,
 }
 
@@ -111,7 +111,7 @@ pub enum Ending {
     /// FIN to the side that would have got the bytes; they are swallowed, and the other
     /// direction goes on.
     HalfClose,
-    /// The bytes are swallowed; the connection stays until a side leaves.
+    /// The bytes are swallowed; the connection stays until one side leaves.
     Blackhole,
 }
 
@@ -183,7 +183,8 @@ impl Flow {
             .map_or(by_rate, |slices| by_rate.max(slices.pause))
     }
 
-    /// How many of `new` bytes may pass after `passed`, and what happens to the rest.
+    /// How many of `new` bytes may pass after `passed`, and how the connection ends if the rest may
+    /// not.
     pub(crate) fn admit(&self, passed: u64, new: usize) -> (usize, Option<Ending>) {
         let Some(limit) = self.limit else {
             return (new, None);

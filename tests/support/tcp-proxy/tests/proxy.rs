@@ -1,4 +1,4 @@
-//! Each toxic by what a client and a server see of it.
+//! Each toxic, as a client and a server see it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::ErrorKind;
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Long enough to be sure that nothing comes, where nothing is to come.
+/// Long enough to be sure that nothing comes.
 const QUIET: Duration = Duration::from_millis(300);
 
 const fn ms(n: u64) -> Duration {
@@ -42,7 +42,7 @@ impl Pair {
     }
 }
 
-/// Everything up to the end, and how it ended.
+/// Everything up to the end, and the kind of end.
 async fn rest(stream: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
     let mut bytes = Vec::new();
     let ended = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
@@ -50,7 +50,7 @@ async fn rest(stream: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
     (bytes, error.map(|error| error.kind()))
 }
 
-/// Connects and is reset, be it before or after the connect returns.
+/// Connects and is reset, before or after the connect returns.
 async fn is_reset(proxy: &TcpProxy) {
     let ended = match TcpStream::connect(proxy.address()).await {
         Ok(mut client) => rest(&mut client).await,
@@ -211,7 +211,7 @@ async fn a_half_close_ends_one_direction_only() {
     assert_eq!(rest(&mut server).await, (b"0123".to_vec(), None));
     server.write_all(b"answer").await.unwrap();
     exactly(&mut client, b"answer").await;
-    // What comes now is taken, and goes nowhere.
+    // Bytes sent from here on are read and dropped.
     client.write_all(b"more").await.unwrap();
     drop(server);
     assert_eq!(rest(&mut client).await, (Vec::new(), None));
@@ -225,7 +225,7 @@ async fn a_blackhole_says_nothing_until_a_side_leaves() {
     exactly(&mut server, b"request").await;
     server.write_all(b"reply").await.unwrap();
     silent(&mut client).await;
-    // Healed too late for this connection: a reply with a hole would be another fault.
+    // Healed too late for this connection: a reply with a hole would be a different fault.
     pair.proxy.heal();
     server.write_all(b"reply").await.unwrap();
     silent(&mut client).await;

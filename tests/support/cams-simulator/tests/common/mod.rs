@@ -1,7 +1,5 @@
-//! A client for tests that sees what is on the wire, and a simulator to point it at.
+//! A client for tests that records the bytes on the wire, and a simulator to point it at.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-pub mod venv;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -150,7 +148,7 @@ pub enum End {
     Silence,
 }
 
-/// What came back.
+/// The received bytes.
 #[derive(Clone, Debug)]
 pub struct Wire {
     pub bytes: Vec<u8>,
@@ -222,7 +220,7 @@ pub fn exchange(to: SocketAddr, bytes: &[u8]) -> Wire {
 
 pub fn exchange_within(to: SocketAddr, bytes: &[u8], limit: Duration) -> Wire {
     let mut stream = connect(to);
-    // The server may have reset the connection already; the read below tells.
+    // The server may have reset the connection already; the read below shows it.
     let _ = stream.write_all(bytes);
     read_to_end(&mut stream, limit)
 }

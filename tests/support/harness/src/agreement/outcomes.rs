@@ -3,11 +3,11 @@
 use cams_simulator::{Decision, Entry};
 use serde_json::Value;
 
-use super::{Truth, history, is_finished, phone_of};
+use super::{Truth, history, is_finished, others, phone_of};
 use crate::books::replied;
 use crate::world::reason;
 
-/// One attempt as status tells it: the current one, or an entry of history.
+/// One attempt in status: the current one, or an entry of history.
 struct Said<'a> {
     id: &'a str,
     outcome: &'a str,
@@ -32,7 +32,7 @@ pub(super) fn faults(object: &Value, truth: &Truth<'_>) -> Vec<String> {
     let attempt = &status["attempt"];
     let phone = phone_of(object);
     if attempt.is_null() {
-        found.extend(newest(status));
+        found.extend(told(object, truth));
         return found;
     }
     let top = history(status).first().unwrap_or(&Value::Null);
@@ -50,12 +50,12 @@ pub(super) fn faults(object: &Value, truth: &Truth<'_>) -> Vec<String> {
             request_id: None,
         };
         let why = match said.outcome {
-            // Unknown for good: the cloud refuses to read this number.
+            // Unknown for good: the cloud refuses status reads of this number.
             "Unknown" if !can_be_read(phone, truth) => None,
             _ => contradiction(&said, truth),
         };
         found.extend(why.map(|why| format!("attempt {}: {why}", attempt["number"])));
-        // What is spent goes into history, in the same write.
+        // A spent attempt goes into history, in the same write.
         if ["Refused", "RequestRefused", "UnknownFinal"].contains(&said.outcome) {
             found.push(format!("attempt is {} and not in history", said.outcome));
         }
@@ -68,12 +68,14 @@ pub(super) fn faults(object: &Value, truth: &Truth<'_>) -> Vec<String> {
             ));
         }
     }
-    found.extend(newest(status));
+    found.extend(told(object, truth));
     found
 }
 
-/// Reason, errorCode and requestId speak of the newest spent code.
-fn newest(status: &Value) -> Vec<String> {
+/// Reason, errorCode and requestId describe the newest spent code, or the code in the Secret: an
+/// earlier one that was put back, or one that another resource submitted.
+fn told(object: &Value, truth: &Truth<'_>) -> Vec<String> {
+    let status = &object["status"];
     let top = history(status).first().unwrap_or(&Value::Null);
     let outcomes: &[&str] = match reason(status) {
         "CodeRejected" => &["Refused"],
@@ -82,6 +84,14 @@ fn newest(status: &Value) -> Vec<String> {
         "AttemptsExhausted" => &["Refused", "RequestRefused", "UnknownFinal"],
         _ => return Vec::new(),
     };
+    let earlier = history(status).iter().skip(1).any(|entry| {
+        let outcome = entry["outcome"].as_str().unwrap_or_default();
+        let same = |field: &str| entry[field] == status[field];
+        outcomes.contains(&outcome) && same("errorCode") && same("requestId")
+    });
+    if earlier || others(object, truth).any(|row| told_by(status, outcomes, row)) {
+        return Vec::new();
+    }
     let mut found = Vec::new();
     let outcome = top["outcome"].as_str().unwrap_or_default();
     if !outcomes.contains(&outcome) {
@@ -93,6 +103,20 @@ fn newest(status: &Value) -> Vec<String> {
         }
     }
     found
+}
+
+/// Whether status may report this submission, which another resource made.
+fn told_by(status: &Value, outcomes: &[&str], row: &Entry) -> bool {
+    let (code, request) = (status["errorCode"].as_str(), status["requestId"].as_str());
+    let refused = row.decision == Decision::Refused && replied(row);
+    match request {
+        Some(request) => refused && request == row.request_id && code == row.reply_code.as_deref(),
+        // Status has no reply details for an unknown outcome, or for a code that verified the
+        // number.
+        None => {
+            outcomes.contains(&"UnknownFinal") && !refused || row.decision == Decision::Accepted
+        }
+    }
 }
 
 fn can_be_read(phone: &str, truth: &Truth<'_>) -> bool {
@@ -124,7 +148,7 @@ fn contradiction(said: &Said<'_>, truth: &Truth<'_>) -> Option<String> {
             _ => wrong(),
         },
         "Adopted" if truth.verified => None,
-        // A definite answer that a living process heard is not unknown.
+        // A definite answer that a living process received is not unknown.
         "UnknownFinal" => match row {
             Some(row) if definite(row) && (truth.heard)(row) => wrong(),
             _ => None,
@@ -136,7 +160,7 @@ fn contradiction(said: &Said<'_>, truth: &Truth<'_>) -> Option<String> {
     }
 }
 
-/// Executed, and the reply said how.
+/// Executed, and the reply reported the result.
 fn definite(row: &Entry) -> bool {
     let executed = matches!(row.decision, Decision::Accepted | Decision::Refused);
     executed && replied(row)

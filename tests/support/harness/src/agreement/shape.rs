@@ -1,18 +1,20 @@
-//! What a settled status looks like, whatever happened: conditions, generation, numbers, mask.
-//! PURE.
+//! The shape of any settled status: conditions, generation, numbers, mask. PURE.
 
 use serde_json::Value;
 
 use super::{history, is_finished, phone_of};
 use crate::world::{condition, reason};
 
-pub(super) fn faults(object: &Value) -> Vec<String> {
+/// `alone`: no other resource submitted a code for the number. `spelt`: the other numbers that
+/// replies showed in its place.
+pub(super) fn faults(object: &Value, alone: bool, spelt: &[&str]) -> Vec<String> {
     let status = &object["status"];
     let mut found = kstatus(status);
     found.extend(stamps(object));
-    found.extend(numbers(status));
+    found.extend(numbers(status, alone));
     let shown = status["phoneNumber"].as_str();
-    if shown.is_some_and(|shown| shown != masked(phone_of(object))) {
+    let mut may_be = spelt.iter().copied().chain([phone_of(object)]);
+    if shown.is_some_and(|shown| may_be.all(|number| shown != masked(number))) {
         found.push("phoneNumber is not the masked number".to_owned());
     }
     found
@@ -26,14 +28,14 @@ fn kstatus(status: &Value) -> Vec<String> {
             ["False", "False", "True", "True"]
         }
         "OutcomeUnknown" if is_finished(status) => ["False", "False", "True", "True"],
-        // No read says anything: reads go on.
+        // No read answers, so reads go on.
         "OutcomeUnknown" if condition(status, "Stalled") == "True" => {
             ["False", "False", "True", "False"]
         }
-        "InvalidCode" | "CodeExpired" | "DuplicatePhoneNumber" => {
+        "InvalidCode" | "CodeExpired" | "CodeUnknown" | "DuplicatePhoneNumber" => {
             ["False", "False", "True", "False"]
         }
-        "SecretNotFound" | "KeyNotFound" => ["False", "True", "False", "False"],
+        "SecretNotFound" | "SecretForbidden" | "KeyNotFound" => ["False", "True", "False", "False"],
         "Suspended" => ["False", "False", "False", "False"],
         other => return vec![format!("not settled: {other}")],
     };
@@ -49,7 +51,7 @@ fn kstatus(status: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Generation, reason and requestedAt are those of now.
+/// Generation, reason and requestedAt are current.
 fn stamps(object: &Value) -> Vec<String> {
     let (meta, status) = (&object["metadata"], &object["status"]);
     let mut found = Vec::new();
@@ -83,7 +85,7 @@ fn stamps(object: &Value) -> Vec<String> {
 }
 
 /// History counts down to 1 without a gap; the attempt is its newest or the one after it.
-fn numbers(status: &Value) -> Vec<String> {
+fn numbers(status: &Value, alone: bool) -> Vec<String> {
     let numbers: Vec<i64> = history(status)
         .iter()
         .map(|entry| entry["number"].as_i64().unwrap_or_default())
@@ -110,20 +112,21 @@ fn numbers(status: &Value) -> Vec<String> {
     let released = ["Throttled", "NotSent", "Blocked"]
         .iter()
         .any(|outcome| attempt["outcome"] == *outcome);
-    // A code that was taken over from a resource that is gone comes on top of a release.
+    // A code that was inherited from another status is counted in addition to a release.
     let number = attempt["number"].as_i64().unwrap_or_default();
     if number != right && !(released && number < right) {
         found.push(format!("attempt {number} after {spent} spent codes"));
     }
     let limit = status["attemptLimit"].as_i64().unwrap_or_default();
     let exhausted = reason(status) == "AttemptsExhausted";
-    if exhausted && spent < limit || spent > limit {
+    // The other resources of the namespace spend codes of the same limit.
+    if exhausted && alone && spent < limit || spent > limit {
         found.push(format!("{spent} codes spent of {limit}"));
     }
     found
 }
 
-/// The last four digits hidden, as the manual of the field says.
+/// The last four digits hidden, as the field's documentation says.
 fn masked(phone: &str) -> String {
     let open = phone.len().saturating_sub(4);
     let digits = phone.chars().enumerate();

@@ -80,6 +80,16 @@ fn stalled(reason: &str, outcome: &str, code: Option<&str>) -> Value {
 }
 
 fn found(object: &Value, ledger: &[Value], verified: bool, heard: bool) -> Vec<String> {
+    found_of(object, ledger, verified, heard, &|_| true)
+}
+
+fn found_of(
+    object: &Value,
+    ledger: &[Value],
+    verified: bool,
+    heard: bool,
+    own: &dyn Fn(&Entry) -> bool,
+) -> Vec<String> {
     let ledger: Vec<Entry> = ledger
         .iter()
         .map(|row| serde_json::from_value(row.clone()).unwrap())
@@ -89,7 +99,7 @@ fn found(object: &Value, ledger: &[Value], verified: bool, heard: bool) -> Vec<S
         id: Some("id-1"),
         verified,
         heard: &|_| heard,
-        own: &|_| true,
+        own,
     };
     disagreements(object, &truth)
 }
@@ -254,10 +264,21 @@ fn a_refusal_that_nobody_heard_cannot_be_told() {
         &found(&rejected, &[replaced], false, true),
         "Refused in status",
     );
-    // A refusal names no number: another one in its place changes nothing.
+    // The reply belongs to its request, so another number in it changes nothing.
     let mut other = call(1, "refused", code);
     other["faults"] = json!([{"id": 1, "fault": {"kind": "otherPhone", "phone": "49"}}]);
     assert_eq!(found(&rejected, &[other], false, true), [""; 0]);
+}
+
+/// A reply that spells the number otherwise is an acceptance, and status shows that spelling.
+#[test]
+fn another_spelling_of_the_number_is_shown_as_the_reply_has_it() {
+    let (mut object, mut ledger) = verified();
+    object["status"]["phoneNumber"] = json!("491511234****");
+    one_says(&found(&object, &ledger, true, true), "phoneNumber");
+    ledger[0]["faults"] =
+        json!([{"id": 1, "fault": {"kind": "otherPhone", "phone": "4915112345678"}}]);
+    assert_eq!(found(&object, &ledger, true, true), [""; 0]);
 }
 
 #[test]
@@ -268,6 +289,49 @@ fn lost_and_false_successes_are_found() {
     one_says(&found(&unknown, &[lost], true, false), "outcome lost");
     let (object, ledger) = verified();
     one_says(&found(&object, &ledger, false, true), "false success");
+}
+
+/// Another resource of the number submitted the code that is in the Secret.
+#[test]
+fn what_another_resource_submitted_is_told_as_it_was() {
+    let code = "VerifyCode.Mismatch";
+    let mut object = stalled("CodeRejected", "Refused", Some(code));
+    let status = object["status"].as_object_mut().unwrap();
+    status.remove("attempt");
+    status.remove("history");
+    let refused = [call(1, "refused", code)];
+    let found = |object: &Value, ledger: &[Value], verified: bool| {
+        found_of(object, ledger, verified, true, &|_| false)
+    };
+    assert_eq!(found(&object, &refused, false), [""; 0]);
+    one_says(&found(&object, &[], false), "CodeRejected after");
+    let lost = [call(1, "rejected", "Throttling.User")];
+    one_says(&found(&object, &lost, false), "CodeRejected after");
+    object["status"]["requestId"] = json!("request-2");
+    one_says(&found(&object, &refused, false), "requestId is not that");
+    // Its success belongs to it alone.
+    object["status"]["errorCode"] = Value::Null;
+    object["status"]["requestId"] = Value::Null;
+    let accepted = [call(1, "accepted", "OK")];
+    assert_eq!(found(&object, &accepted, true), [""; 0]);
+}
+
+#[test]
+fn an_earlier_code_that_was_put_back_is_told_as_it_was() {
+    let code = "VerifyCode.Mismatch";
+    let mut object = stalled("CodeRejected", "Refused", Some(code));
+    let mut newest = spent(2, "Refused", Some(code));
+    newest["number"] = json!(2);
+    let earlier = spent(1, "Refused", Some(code));
+    object["status"]["history"] = json!([newest, earlier]);
+    object["status"]["attempt"] = attempt(2, 2, "Refused");
+    let ledger = [call(1, "refused", code), call(2, "refused", code)];
+    assert_eq!(found(&object, &ledger, false, true), [""; 0]);
+    object["status"]["requestId"] = json!("request-3");
+    one_says(
+        &found(&object, &ledger, false, true),
+        "requestId is not that",
+    );
 }
 
 #[test]

@@ -9,11 +9,11 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 pub(super) struct Encoded {
     /// The encoding.
     pub name: &'static str,
-    /// The bytes to look for.
+    /// The bytes to search for.
     pub bytes: Vec<u8>,
-    /// As it is: chance has to be told from a find.
+    /// The plain form: it can occur by chance.
     pub is_plain: bool,
-    /// A list, to be looked for in a text without white space.
+    /// A list, which is searched for in a text without white space.
     pub squeezed: bool,
 }
 
@@ -130,8 +130,8 @@ fn lower_escapes(text: &str) -> String {
         .collect()
 }
 
-/// Standard and URL-safe, at each of the three places that a text may have in groups of three
-/// bytes; characters that depend on the neighbours as well are left out.
+/// Standard and URL-safe, at each of the three positions of a text in groups of three bytes;
+/// characters that also depend on neighbouring bytes are left out.
 fn base64(secret: &[u8]) -> Vec<Encoded> {
     let mut all = Vec::new();
     for place in 0..3 {

@@ -1,5 +1,5 @@
-//! The search finds what it is for: each secret planted in each encoding, in a text of each kind
-//! that is searched. The encodings are made here by other means than those of the search.
+//! Tests that the search finds each secret in each encoding, in each kind of text. The tests make
+//! the encodings by other means than the search does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -38,7 +38,7 @@ fn some_percent(text: &str) -> String {
         .fold(encoded, |text, (from, to)| text.replace(from, to))
 }
 
-/// Name and form of everything that is planted for a secret.
+/// Name and form of each planted text for a secret.
 fn planted(secret: &str) -> Vec<(&'static str, String)> {
     let bytes = secret.as_bytes();
     let quoted = serde_json::to_string(secret).unwrap();

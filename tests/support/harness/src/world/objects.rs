@@ -5,14 +5,14 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::World;
 use crate::error::{Error, Result};
 
-/// Between two looks at the API server.
+/// Time between two polls of the API server.
 const POLL: Duration = Duration::from_millis(40);
 
 /// A PhoneMigration to create.
@@ -60,6 +60,54 @@ impl World {
         self.migrations_in(&self.namespace)
     }
 
+    /// The API of this world's CodeLedgers.
+    pub fn ledger_api(&self) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("phonemigration.dev", "v1alpha1", "CodeLedger");
+        let resource = ApiResource::from_gvk_with_plural(&kind, "codeledgers");
+        Api::namespaced_with(self.plane.admin.clone(), &self.ledger_namespace, &resource)
+    }
+
+    /// Makes a CodeLedger without an entry.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn make_ledger(&self, name: &str, spec: Value) -> Result<()> {
+        let object = json!({"apiVersion": "phonemigration.dev/v1alpha1", "kind": "CodeLedger",
+            "metadata": {"name": name}, "spec": spec});
+        let object: DynamicObject =
+            serde_json::from_value(object).map_err(Error::at("CodeLedger"))?;
+        let made = self
+            .ledger_api()
+            .create(&PostParams::default(), &object)
+            .await;
+        made.map(|_| ()).map_err(Error::at("CodeLedger"))
+    }
+
+    /// Changes only the version of a CodeLedger.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn touch_ledger(&self, name: &str, n: usize) -> Result<()> {
+        let label = json!({"metadata": {"labels": {"n": n.to_string()}}});
+        let touched = self
+            .ledger_api()
+            .patch(name, &PatchParams::default(), &Patch::Merge(&label))
+            .await;
+        touched.map(|_| ()).map_err(Error::at("CodeLedger"))
+    }
+
+    /// Every CodeLedger of this world.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn ledgers(&self) -> Result<Vec<Value>> {
+        let list = self.ledger_api().list(&ListParams::default()).await;
+        let items = list.map_err(Error::at("CodeLedgers"))?.items.into_iter();
+        items
+            .map(|object| serde_json::to_value(object).map_err(Error::at("CodeLedger")))
+            .collect()
+    }
+
     /// Creates or replaces the Secret of a migration.
     ///
     /// # Errors
@@ -86,7 +134,7 @@ impl World {
         self.note(format!("put Secret {name}"));
         let secrets: Api<Secret> = Api::namespaced(self.plane.admin.clone(), namespace);
         let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
-        // Keys that are no longer named must go.
+        // Keys that the new Secret does not name must go.
         let _ = secrets.delete(name, &DeleteParams::default()).await;
         let secret: Secret = serde_json::from_value(manifest).map_err(Error::at("Secret"))?;
         secrets
@@ -96,8 +144,8 @@ impl World {
             .map_err(Error::at(format!("Secret {name}")))
     }
 
-    /// Whatever stands in a Secret is searched for in the end, whether or not it was sent; but a
-    /// time is no secret, and one character over and over occurs by chance.
+    /// The final check searches for every value of a Secret, whether or not it was sent. A time is
+    /// not a secret, and one repeated character occurs by chance.
     fn remember(&self, data: &Value) {
         let values = data.as_object().into_iter().flatten();
         let secret = values
@@ -114,7 +162,7 @@ impl World {
         known.extend(secret.map(str::to_owned));
     }
 
-    /// What was put into Secrets.
+    /// The values that were put into Secrets.
     pub(crate) fn secret_values(&self) -> BTreeSet<String> {
         let known = self
             .secret_values
@@ -194,7 +242,7 @@ impl World {
             .map_err(Error::at(format!("PhoneMigration {name}")))
     }
 
-    /// Number, Secret and PhoneMigration at once: what becomes verified if nothing goes wrong.
+    /// Creates number, Secret and PhoneMigration, which become verified if nothing fails.
     ///
     /// # Errors
     /// When the API server refuses one of them.
@@ -225,7 +273,7 @@ impl World {
             .map_err(Error::at(name))
     }
 
-    /// Merges `patch` into the status, as somebody with rights to it.
+    /// Merges `patch` into the status, as another client with rights to it.
     ///
     /// # Errors
     /// When the API server refuses it.
@@ -241,7 +289,7 @@ impl World {
             .map_err(Error::at(name))
     }
 
-    /// Sets the annotation that makes the operator look at once.
+    /// Sets the annotation that makes the operator reconcile at once.
     ///
     /// # Errors
     /// When the API server refuses it.
@@ -269,16 +317,31 @@ impl World {
     /// Waits until the PhoneMigration satisfies `holds`, and returns it.
     ///
     /// # Errors
-    /// When it does not within `within`; with what it was last.
+    /// When it does not within `within`; with its last state.
     pub async fn until(
         &self,
         name: &str,
         within: Duration,
         holds: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
+        self.until_in(&self.namespace, name, within, holds).await
+    }
+
+    /// The same in any namespace.
+    ///
+    /// # Errors
+    /// As [`Self::until`].
+    pub async fn until_in(
+        &self,
+        namespace: &str,
+        name: &str,
+        within: Duration,
+        holds: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        let api = self.migrations_in(namespace);
         let deadline = tokio::time::Instant::now() + within;
         loop {
-            let object = self.get(name).await?;
+            let object = api.get(name).await.map_err(Error::at(name))?;
             let status = object.data.get("status").cloned().unwrap_or_default();
             if holds(&status) {
                 return Ok(status);

@@ -1,4 +1,4 @@
-//! Each promise planted broken.
+//! Each promise, broken on purpose.
 #![allow(clippy::unwrap_used)]
 use harness::cams_simulator::{Delivery, READ_STATUS};
 use serde_json::json;
@@ -114,7 +114,8 @@ fn proof_shows_no_whole_code() {
     lost.delivery = Delivery::Reset;
     let mut evidence = claimed(vec![lost]);
     let spec = json!({"phoneNumber": "8613800000007"});
-    evidence.objects = vec![json!({"metadata": {"name": "m7"}, "spec": spec, "status": {}})];
+    let metadata = json!({"name": "m7", "uid": NOBODY});
+    evidence.objects = vec![json!({"metadata": metadata, "spec": spec, "status": {}})];
     let (violations, _) = judge(&evidence, 0.0);
     assert!(
         violations

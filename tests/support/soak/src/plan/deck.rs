@@ -1,4 +1,4 @@
-//! The deck that faults are drawn from: what there is, how often, how long. PURE.
+//! The deck that faults are drawn from: their kinds, numbers and lengths. PURE.
 
 use fastrand::Rng;
 use harness::cams_simulator::Stage;
@@ -80,7 +80,7 @@ fn cloud(rng: &mut Rng) -> Vec<Fault> {
     let mut clock = |from: i64, to: i64| CloudFault::Clock {
         offset: rng.i64(from..=to) * if rng.bool() { 1 } else { -1 },
     };
-    // Within what the signatures' validity bears; refused by the cloud; refused by ourselves.
+    // Within the signatures' validity; refused by the cloud; refused by the operator itself.
     let clocks = [
         clock(2_000, 7_000),
         clock(25_000, 50_000),

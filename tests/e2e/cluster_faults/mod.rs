@@ -1,0 +1,185 @@
+//! Lasting faults of the API server, and resources that cannot be parsed: everything else goes on,
+//! and nothing loops hot.
+//!
+//! The bound, for a crowd of twenty resources while nothing can succeed: [`MOST`] requests per
+//! second on average, [`BURST`] in the worst second (each resource tries once, then backs off by
+//! itself from 5 s to 5 min).
+
+mod away;
+mod crowd;
+mod flow;
+mod older;
+mod panics;
+mod pruned;
+mod restored;
+mod slow;
+mod unparsable;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use harness::cams_simulator::{Entry, Fault, FaultRule, Held, Stage, VERIFIED};
+use harness::control_plane::{ControlPlane, Options};
+use harness::expect::{NEVER_FINAL, PATIENCE};
+use harness::{AuditEntry, Operator, World, install};
+use jiff::Timestamp;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::OPERATOR;
+
+/// Requests per second on average while nothing can succeed.
+const MOST: f64 = 5.0;
+/// Requests in the worst second of such a time.
+const BURST: usize = 40;
+
+/// How many control planes may run at a time: each takes 300 MB.
+static PLANES: Semaphore = Semaphore::const_new(2);
+
+/// A world on a control plane that a case may damage.
+struct Apart {
+    world: World,
+    _dir: TempDir,
+    _permit: SemaphorePermit<'static>,
+}
+
+async fn apart(name: &str) -> Apart {
+    let permit = PLANES.acquire().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let control = ControlPlane::start(dir.path(), Options::default())
+        .await
+        .unwrap();
+    let plane = Arc::new(install(control).await.unwrap());
+    let world = World::on(plane, OPERATOR, name).await.unwrap();
+    Apart {
+        world,
+        _dir: dir,
+        _permit: permit,
+    }
+}
+
+fn phone(n: usize) -> String {
+    format!("86138{n:08}")
+}
+
+fn code(n: usize) -> String {
+    format!("7391{n:04}")
+}
+
+fn name(n: usize) -> String {
+    format!("m{n}")
+}
+
+/// Submissions of a number that were received.
+fn calls(world: &World, n: usize) -> Vec<Entry> {
+    let mut entries = world.sim.ledger();
+    entries.retain(|e| e.action == VERIFIED && e.phone == Some(phone(n)));
+    entries
+}
+
+async fn verified(world: &World, n: usize) -> Value {
+    let there = |status: &Value| harness::reason(status) == "Verified" && status["id"].is_string();
+    let status = world.until(&name(n), PATIENCE, there).await.unwrap();
+    assert_eq!(status["id"], format!("id-{}", phone(n)), "{status}");
+    assert_eq!(calls(world, n).len(), 1, "submissions of {}", name(n));
+    status
+}
+
+/// Creates the resource without its Secret.
+async fn waiting(world: &World, n: usize) {
+    world.number(&phone(n), &code(n), &format!("id-{}", phone(n)));
+    world
+        .create(&harness::Migration::new(name(n), phone(n)))
+        .await
+        .unwrap();
+    world
+        .until_reason(&name(n), "SecretNotFound")
+        .await
+        .unwrap();
+}
+
+/// Creates the Secret, and asks the operator to reconcile.
+async fn bring_code(world: &World, n: usize) {
+    world.code(&name(n), &code(n)).await.unwrap();
+    world.request(&name(n), "brought").await.unwrap();
+}
+
+async fn ready(world: &World, n: usize) {
+    world
+        .ready_migration(&name(n), &phone(n), &code(n))
+        .await
+        .unwrap();
+}
+
+/// An operator with a crowd: some are done, some wait for their Secrets, and some have calls in
+/// flight, executed and held there. Returns the held ones.
+async fn crowd(
+    world: &World,
+    done: Range<usize>,
+    late: Range<usize>,
+    under_way: Range<usize>,
+) -> (Operator, Vec<u64>) {
+    for n in under_way.clone() {
+        let call = FaultRule::new(Fault::gate(Stage::Executed));
+        let call = call.action(VERIFIED).phone(phone(n)).once();
+        world.sim.add_fault(call).unwrap();
+    }
+    let operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in done.clone().chain(under_way.clone()) {
+        ready(world, n).await;
+    }
+    for n in late {
+        waiting(world, n).await;
+    }
+    for n in done {
+        verified(world, n).await;
+    }
+    let mut calls = Vec::new();
+    for n in under_way {
+        calls.push(held(world, n).await.id);
+    }
+    (operator, calls)
+}
+
+/// The held request of a number.
+async fn held(world: &World, n: usize) -> Held {
+    let ours = |held: &Held| held.phone == Some(phone(n));
+    world.sim.wait_held_where(PATIENCE, ours).await.unwrap()
+}
+
+/// The operator's requests of any namespace that were received in a span of time.
+fn requests_between(world: &World, from: Timestamp, until: Timestamp) -> Vec<AuditEntry> {
+    let user = world.plane.operator_user();
+    let wanted = |e: &AuditEntry| e.user == user && (from..until).contains(&e.timestamp);
+    world.plane.control.audit_entries(wanted).unwrap()
+}
+
+/// Asserts the bound; prints the figures.
+fn assert_not_hot(what: &str, times: &[Timestamp], over: Duration) {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let worst = (0..sorted.len())
+        .map(|i| {
+            sorted[i..]
+                .iter()
+                .take_while(|t| t.duration_since(sorted[i]).as_millis() < 1000)
+                .count()
+        })
+        .max()
+        .unwrap_or(0);
+    let average = sorted.len() as f64 / over.as_secs_f64();
+    println!(
+        "{what}: {} in {over:?}, {average:.2} per second, {worst} in the worst",
+        sorted.len()
+    );
+    assert!(average < MOST, "{what}: {average} per second");
+    assert!(worst <= BURST, "{what}: {worst} in a second");
+}
+
+/// Asserts that `/livez` answers during a fault.
+async fn assert_alive(operator: &mut Operator) {
+    let reply = operator.http("/livez").await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+}

@@ -1,0 +1,252 @@
+//! Faults that stop a whole account: each cause spends no code, causes no churn, and heals by
+//! itself.
+
+use std::time::Duration;
+
+use harness::cams_simulator::{
+    AccessKey, AccountSettings, Entry, Fault, FaultRule, READ_STATUS, Stage, VERIFIED,
+};
+use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World, condition};
+
+use super::{
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
+};
+
+fn received(world: &World, action: &str) -> usize {
+    world
+        .sim
+        .ledger()
+        .iter()
+        .filter(|e| e.action == action)
+        .count()
+}
+
+async fn ready_without_look(world: &World, name: &str, n: usize) {
+    world.number(&phone(n), &code(n), &format!("id-{}", phone(n)));
+    world.code(name, &code(n)).await.unwrap();
+    world.create(&Migration::new(name, phone(n))).await.unwrap();
+}
+
+/// 20 resources, and a service that echoes the string it signed: key id, code and all.
+#[tokio::test]
+async fn c33_wrong_credentials_hold_the_account_and_leak_nothing() {
+    let world = World::new(OPERATOR, "c33").await.unwrap();
+    world
+        .sim
+        .add_key(AccessKey::new(ACCESS_KEY_ID, "AnotherSecretOfTheSameKey"));
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 0..20 {
+        ready_without_look(&world, &format!("m-{n}"), n).await;
+    }
+    let held = || received(&world, READ_STATUS) >= 1;
+    until("the hold is probed", held).await;
+    // The refused and the not refused resources.
+    let mut refused = 0;
+    for n in 0..20 {
+        let told = |s: &serde_json::Value| {
+            let said = s["conditions"][0]["message"].as_str().unwrap_or_default();
+            said.contains("refuses the operator's credentials")
+                || said.contains("no credentials that CAMS takes")
+        };
+        let status = world
+            .until(&format!("m-{n}"), PATIENCE, told)
+            .await
+            .unwrap();
+        if harness::reason(&status) == "CredentialsInvalid" {
+            assert_eq!(condition(&status, "Reconciling"), "True", "{status}");
+            assert_eq!(condition(&status, "Finished"), "False", "{status}");
+            refused += 1;
+        } else {
+            assert_eq!(harness::reason(&status), "Queued", "{status}");
+        }
+    }
+    assert!(refused >= 1);
+    let submitted = received(&world, VERIFIED);
+    assert!(
+        submitted <= 3,
+        "{submitted} submissions with refused credentials"
+    );
+    let probed = received(&world, READ_STATUS);
+    // Those in flight when the first one was refused, and the probes.
+    assert!(probed <= 10, "{probed} reads, not one for each resource");
+    world
+        .sim
+        .add_key(AccessKey::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
+    for n in 0..20 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(status["attempt"]["number"], 1, "{status}");
+        assert_eq!(world.executed(&phone(n)), 1);
+    }
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn c34_a_clock_20_minutes_off_holds_the_account_and_spends_nothing() {
+    let world = World::new(OPERATOR, "c34").await.unwrap();
+    world.sim.set_clock_offset(20 * 60_000);
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("look", &phone(1), &code(1))
+        .await
+        .unwrap();
+    ready_without_look(&world, "send", 2).await;
+    let status = reason(&world, "look", "ClockSkew").await;
+    assert_eq!(condition(&status, "Reconciling"), "True", "{status}");
+    let probed = || received(&world, READ_STATUS) >= 2;
+    until("the hold is probed", probed).await;
+    assert!(
+        received(&world, VERIFIED) <= 1,
+        "sent although the clocks differ"
+    );
+    let reads = received(&world, READ_STATUS);
+    assert!(reads <= 3, "{reads} reads in the first seconds: a loop");
+    world.sim.set_clock_offset(0);
+    for (name, n) in [("look", 1), ("send", 2)] {
+        let status = reason(&world, name, "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(status["attempt"]["number"], 1, "{status}");
+        assert_eq!(world.executed(&phone(n)), 1);
+    }
+    world.finish().await.unwrap();
+}
+
+/// The reply itself shows the clock skew: the operator sends nothing more until a read shows a
+/// right clock.
+#[tokio::test]
+async fn c34_an_expired_timestamp_of_one_call_is_not_an_attempt() {
+    let world = World::new(OPERATOR, "c34-call").await.unwrap();
+    let skew = Fault::ClockOffset { ms: 20 * 60_000 };
+    world.sim.add_fault(next_call(&phone(1), skew)).unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("skew", &phone(1), &code(1))
+        .await
+        .unwrap();
+    let status = reason(&world, "skew", "ClockSkew").await;
+    assert_eq!(status["attempt"]["outcome"], "Blocked", "{status}");
+    let status = reason(&world, "skew", "Verified").await;
+    assert_verified(&status, &phone(1));
+    assert_eq!(status["attempt"]["number"], 1, "{status}");
+    assert_eq!(
+        (world.calls(&phone(1)).len(), world.executed(&phone(1))),
+        (2, 1)
+    );
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn three_lost_replies_in_a_row_spare_the_next_code() {
+    let world = World::new(OPERATOR, "outage").await.unwrap();
+    let dead = |fault, action: &str| FaultRule::new(fault).action(action);
+    world
+        .sim
+        .add_fault(dead(Fault::close(Stage::Executed), VERIFIED).times(3))
+        .unwrap();
+    world
+        .sim
+        .add_fault(dead(Fault::close(Stage::Received), READ_STATUS))
+        .unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 1..=3 {
+        let name = format!("m-{n}");
+        ready_without_look(&world, &name, n).await;
+        reason(&world, &name, "OutcomeUnknown").await;
+    }
+    ready_without_look(&world, "m-4", 4).await;
+    let waits = |s: &serde_json::Value| {
+        let said = s["conditions"][0]["message"].as_str().unwrap_or_default();
+        harness::reason(s) == "Queued" && said.contains("cannot be reached")
+    };
+    world.until("m-4", PATIENCE, waits).await.unwrap();
+    // Its probe is a read.
+    let probed = || !world.reads(&phone(4)).is_empty();
+    until("the hold is probed", probed).await;
+    assert!(world.calls(&phone(4)).is_empty(), "sent into an outage");
+    world.sim.clear_faults();
+    for n in 1..=4 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(world.calls(&phone(n)).len(), 1);
+    }
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_that_may_not_submit_is_probed_by_one_attempt_at_a_time() {
+    let world = World::new(OPERATOR, "denied").await.unwrap();
+    let deny = |account: &mut AccountSettings| {
+        let denial = AccountSettings::ram_denial();
+        account.denied.insert(VERIFIED.to_owned(), denial);
+    };
+    let settings = &world.sim;
+    settings
+        .change_settings(|s| deny(s.accounts.entry(ACCESS_KEY_ID.into()).or_default()))
+        .unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 0..10 {
+        ready_without_look(&world, &format!("m-{n}"), n).await;
+    }
+    let denied = || received(&world, VERIFIED);
+    until("the account was refused", || denied() >= 1).await;
+    let first = world.sim.ledger()[0].arrived_us;
+    // The first probe is due after 5 s.
+    until("the hold is probed", || {
+        world.sim.now_us() > first + 7_000_000
+    })
+    .await;
+    assert!(
+        (2..=5).contains(&denied()),
+        "{} refused submissions",
+        denied()
+    );
+    settings.change_settings(|s| s.accounts.clear()).unwrap();
+    for n in 0..10 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(status["attempt"]["number"], 1, "{status}");
+        assert_eq!(world.executed(&phone(n)), 1);
+    }
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn c22_a_throttle_spends_nothing_and_is_waited_out() {
+    let world = World::new(OPERATOR, "throttle").await.unwrap();
+    let refusal = harness::cams_simulator::Refusal::new(400, "Throttling.User", "slow down");
+    let phase = Fault::Throttle {
+        ms: 6_000,
+        refusal: refusal.retry_after_ms(2_000),
+    };
+    world
+        .sim
+        .add_fault(FaultRule::new(phase).action(VERIFIED))
+        .unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 1..=5 {
+        world
+            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
+            .await
+            .unwrap();
+    }
+    for n in 1..=5 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(status["attempt"]["number"], 1, "{status}");
+        assert_eq!(world.executed(&phone(n)), 1);
+    }
+    let throttled = |e: &&Entry| e.reply_code.as_deref() == Some("Throttling.User");
+    let ledger = world.sim.ledger();
+    let throttled: Vec<u64> = ledger
+        .iter()
+        .filter(throttled)
+        .map(|e| e.arrived_us)
+        .collect();
+    assert!((1..=8).contains(&throttled.len()), "{throttled:?}");
+    let first = throttled[0];
+    let asked = Duration::from_millis(2_000).as_micros() as u64;
+    // Calls in flight when the first throttle came back cannot react to it.
+    let early = |at: &&u64| **at > first + 500_000 && **at < first + asked;
+    assert_eq!(throttled.iter().filter(early).count(), 0, "{throttled:?}");
+    world.finish().await.unwrap();
+}

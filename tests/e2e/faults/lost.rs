@@ -1,0 +1,154 @@
+//! Replies that never come, or that are not the API's: the number is observed, and the code is
+//! never sent again.
+
+use harness::World;
+use harness::cams_simulator::{Answer, Entry, Fault, FaultRule, READ_STATUS, Stage};
+use harness::{Migration, condition};
+
+use super::{
+    OPERATOR, SOON_FINAL, assert_final_unknown, assert_verified, code, finished, next_call, phone,
+    reason,
+};
+
+/// Two numbers meet the same fault: one after its execution, one instead of it. The first must
+/// be found by a read, the second must end final; neither is sent again.
+async fn observed(world: &World, executed_then: Option<Fault>, instead: Option<Fault>) {
+    let (a, b) = (phone(1), phone(2));
+    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    if let Some(fault) = executed_then {
+        world.sim.add_fault(next_call(&a, fault)).unwrap();
+        world.ready_migration("ran", &a, &code(1)).await.unwrap();
+        let lost = reason(world, "ran", "OutcomeUnknown").await;
+        assert_eq!(condition(&lost, "Reconciling"), "True", "{lost}");
+        let status = reason(world, "ran", "Verified").await;
+        assert_verified(&status, &a);
+        assert_eq!(status["attempt"]["outcome"], "Adopted", "{status}");
+        assert_eq!((world.calls(&a).len(), world.executed(&a)), (1, 1));
+    }
+    if let Some(fault) = instead {
+        world.sim.add_fault(next_call(&b, fault)).unwrap();
+        world.ready_migration("not", &b, &code(2)).await.unwrap();
+        let status = finished(world, "not").await;
+        assert_final_unknown(&status);
+        assert_eq!((world.calls(&b).len(), world.executed(&b)), (1, 0));
+    }
+    world.finish().await.unwrap();
+}
+
+async fn foreign_body(name: &str, answer: Answer) {
+    let world = World::new(OPERATOR, name).await.unwrap();
+    let at = |stage| Some(Fault::answer(stage, answer.clone()));
+    observed(&world, at(Stage::Executed), at(Stage::Counted)).await;
+}
+
+#[tokio::test]
+async fn c14_executed_and_closed_without_reply_is_observed() {
+    let world = World::new(OPERATOR, "c14").await.unwrap();
+    observed(&world, Some(Fault::close(Stage::Executed)), None).await;
+}
+
+#[tokio::test]
+async fn c14_executed_and_half_a_reply_is_observed() {
+    let world = World::new(OPERATOR, "c14-half").await.unwrap();
+    observed(&world, Some(Fault::half_reply()), None).await;
+}
+
+#[tokio::test]
+async fn c15_reset_before_a_byte_was_read_is_never_sent_twice() {
+    let world = World::new(OPERATOR, "c15").await.unwrap();
+    let number = phone(1);
+    // The first connection is the pre-read's, the second one the submission's.
+    let reset = FaultRule::new(Fault::reset(Stage::Accepted)).times(2);
+    world.sim.add_fault(reset).unwrap();
+    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    world.number(&number, &code(1), &format!("id-{number}"));
+    world.code("reset", &code(1)).await.unwrap();
+    let migration = Migration::new("reset", &number);
+    world.create(&migration).await.unwrap();
+    let status = finished(&world, "reset").await;
+    // "Provably unsent" is allowed to go on; anything else must end unknown.
+    match harness::reason(&status) {
+        "Verified" => assert_eq!(world.executed(&number), 1),
+        _ => {
+            assert_final_unknown(&status);
+            assert_eq!(world.executed(&number), 0);
+        }
+    }
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn c15_reset_after_it_was_received_ends_unknown() {
+    let world = World::new(OPERATOR, "c15-received").await.unwrap();
+    observed(&world, None, Some(Fault::reset(Stage::Received))).await;
+}
+
+#[tokio::test]
+async fn c16_html_with_200_is_observed() {
+    foreign_body("c16-html", Answer::Html { status: 200 }).await;
+}
+
+#[tokio::test]
+async fn c16_nothing_with_200_is_observed() {
+    foreign_body("c16-empty", Answer::Empty { status: 200 }).await;
+}
+
+#[tokio::test]
+async fn c16_half_a_json_is_observed() {
+    foreign_body("c16-half", Answer::TruncatedJson).await;
+}
+
+#[tokio::test]
+async fn c16_an_empty_object_is_observed() {
+    foreign_body("c16-object", Answer::EmptyObject).await;
+}
+
+#[tokio::test]
+async fn c16_html_with_502_is_observed() {
+    foreign_body("c16-502", Answer::Html { status: 502 }).await;
+}
+
+#[tokio::test]
+async fn c16_an_endless_reply_is_observed() {
+    foreign_body("c16-huge", Answer::Huge { bytes: 1 << 20 }).await;
+}
+
+#[tokio::test]
+async fn c17_nonce_used_without_execution_ends_unknown() {
+    let world = World::new(OPERATOR, "c17").await.unwrap();
+    observed(&world, None, Some(Fault::nonce_used(Stage::Counted))).await;
+}
+
+#[tokio::test]
+async fn c18_nonce_used_after_execution_is_observed() {
+    let world = World::new(OPERATOR, "c18").await.unwrap();
+    observed(&world, Some(Fault::nonce_used(Stage::Executed)), None).await;
+}
+
+#[tokio::test]
+async fn an_internal_error_is_observed() {
+    let world = World::new(OPERATOR, "internal").await.unwrap();
+    let at = |stage| Some(Fault::internal_error(stage));
+    observed(&world, at(Stage::Executed), at(Stage::Counted)).await;
+}
+
+#[tokio::test]
+async fn c35_a_redirect_is_not_followed() {
+    let world = World::new(OPERATOR, "c35").await.unwrap();
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/", elsewhere.local_addr().unwrap());
+    let redirect = Fault::answer(Stage::Received, Answer::Redirect { url });
+    // Reads as well: they carry a signature.
+    let read = FaultRule::new(redirect.clone()).action(READ_STATUS).once();
+    world.sim.add_fault(read).unwrap();
+    observed(&world, None, Some(redirect)).await;
+    // Not even a connection, let alone a byte.
+    assert!(
+        elsewhere.accept().is_err(),
+        "somebody followed the redirect"
+    );
+    let redirected = |e: &&Entry| e.reply_status == Some(307);
+    let ledger = world.sim.ledger();
+    assert_eq!(ledger.iter().filter(redirected).count(), 2);
+}

@@ -1,0 +1,129 @@
+//! The process dies: everything that it had only in memory is lost.
+
+use std::time::Duration;
+
+use harness::cams_simulator::{Fault, Number, Release, Stage};
+use harness::{Migration, World, requests_of};
+use serde_json::json;
+
+use super::{
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
+};
+
+#[tokio::test]
+async fn a_provisional_unknown_is_not_re_armed_by_a_code_or_a_token() {
+    let world = World::new(OPERATOR, "provisional").await.unwrap();
+    let number = phone(1);
+    let lost = next_call(&number, Fault::close(Stage::Counted));
+    world.sim.add_fault(lost).unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.ready_migration("p", &number, &code(1)).await.unwrap();
+    reason(&world, "p", "OutcomeUnknown").await;
+    world.code("p", &code(2)).await.unwrap();
+    world
+        .patch("p", json!({"spec": {"retryToken": "now"}}))
+        .await
+        .unwrap();
+    let status = super::look_again(&world, "p", "now").await;
+    assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
+    let read_twice = || world.reads(&number).len() >= 3;
+    until("reads go on", read_twice).await;
+    assert_eq!(world.calls(&number).len(), 1);
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_verified_resource_costs_nothing_after_a_restart() {
+    let world = World::new(OPERATOR, "quiet").await.unwrap();
+    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 1..=3 {
+        let name = format!("old-{n}");
+        world
+            .ready_migration(&name, &phone(n), &code(n))
+            .await
+            .unwrap();
+    }
+    for n in 1..=3 {
+        reason(&world, &format!("old-{n}"), "Verified").await;
+    }
+    assert_eq!(operator.stop().await.unwrap(), Some(0));
+    let (ledger, before) = (world.sim.ledger().len(), world.requests().unwrap().len());
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    // The newest is reconciled last; when it is verified, the old ones were reconciled.
+    world
+        .ready_migration("new", &phone(9), &code(9))
+        .await
+        .unwrap();
+    reason(&world, "new", "Verified").await;
+    let about_old = |e: &&harness::cams_simulator::Entry| e.phone != Some(phone(9));
+    let ledger_now = world.sim.ledger();
+    assert_eq!(ledger_now[ledger..].iter().filter(about_old).count(), 0);
+    let requests = world.requests().unwrap();
+    for n in 1..=3 {
+        let about = requests_of(&requests[before..], &format!("old-{n}")).len();
+        assert_eq!(about, 0, "requests about a verified resource");
+    }
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_resource_restored_without_its_status_is_adopted_without_a_call() {
+    let world = World::new(OPERATOR, "restored").await.unwrap();
+    let number = phone(1);
+    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.ready_migration("r", &number, &code(1)).await.unwrap();
+    reason(&world, "r", "Verified").await;
+    operator.kill().await.unwrap();
+    world.delete("r").await.unwrap();
+    world.create(&Migration::new("r", &number)).await.unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let status = reason(&world, "r", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(world.calls(&number).len(), 1);
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_recreated_resource_is_adopted_by_the_same_process() {
+    let world = World::new(OPERATOR, "recreated").await.unwrap();
+    let number = phone(1);
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.ready_migration("r", &number, &code(1)).await.unwrap();
+    reason(&world, "r", "Verified").await;
+    world.delete("r").await.unwrap();
+    world.create(&Migration::new("r", &number)).await.unwrap();
+    let status = reason(&world, "r", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(world.calls(&number).len(), 1);
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_signal_stops_at_once_and_the_attempt_is_observed() {
+    let world = World::new(OPERATOR, "twice").await.unwrap();
+    let number = phone(1);
+    world
+        .sim
+        .add_number(Number::new(&number, code(1), format!("id-{number}")));
+    world
+        .sim
+        .add_fault(next_call(&number, Fault::gate(Stage::Counted)))
+        .unwrap();
+    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("twice", &number, &code(1))
+        .await
+        .unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    operator.terminate().await.unwrap();
+    super::terminate::until_not_ready(&mut operator).await;
+    operator.terminate().await.unwrap();
+    let exit = operator.ended(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(exit, Some(0));
+    assert!(world.sim.release(held.id, Release::Continue));
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let status = reason(&world, "twice", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(world.executed(&number), 1);
+    world.finish().await.unwrap();
+}

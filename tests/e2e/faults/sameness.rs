@@ -1,0 +1,214 @@
+//! Whether a code was already spent: people and tools rewrite, relabel, restore, recreate.
+
+use harness::cams_simulator::{Fault, Release, Stage};
+use harness::{Migration, World};
+use serde_json::json;
+
+use super::{
+    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, code, finished, look_again,
+    next_call, phone, reason, told,
+};
+
+/// A resource whose code `code(2)` was refused; the right one is `code(1)`.
+async fn refused(world: &World, name: &str) -> String {
+    let number = phone(1);
+    world.number(&number, &code(1), &format!("id-{number}"));
+    world.code(name, &code(2)).await.unwrap();
+    world.create(&Migration::new(name, &number)).await.unwrap();
+    let status = reason(world, name, "CodeRejected").await;
+    assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
+    assert_eq!(world.executed(&number), 1);
+    number
+}
+
+#[tokio::test]
+async fn c27_a_new_code_after_a_refusal_is_submitted() {
+    let world = World::new(OPERATOR, "c27").await.unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let number = refused(&world, "r").await;
+    world.code("r", &code(1)).await.unwrap();
+    let status = reason(&world, "r", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(status["attempt"]["number"], 2, "{status}");
+    assert_eq!(status["history"][0]["outcome"], "Refused", "{status}");
+    assert_eq!(world.executed(&number), 2);
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn c28_a_refused_code_is_not_sent_again_whatever_happens_to_its_secret() {
+    let world = World::new(OPERATOR, "c28").await.unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let number = refused(&world, "r").await;
+    // Rewritten: another uid, another resourceVersion, the same code.
+    world.code("r", &code(2)).await.unwrap();
+    let status = look_again(&world, "r", "rewritten").await;
+    assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
+    // A label changes: another resourceVersion.
+    let labels = json!({"metadata": {"labels": {"team": "blue"}}});
+    world.patch_secret("r-code", labels).await.unwrap();
+    look_again(&world, "r", "labelled").await;
+    // retryToken allows another code, never this one.
+    world
+        .patch("r", json!({"spec": {"retryToken": "again"}}))
+        .await
+        .unwrap();
+    let seen = |s: &serde_json::Value| s["lastHandledRetryToken"] == "again";
+    world.until("r", PATIENCE, seen).await.unwrap();
+    assert_eq!(world.calls(&number).len(), 1);
+    // Another code is refused, then the first is put back.
+    world.code("r", &code(3)).await.unwrap();
+    let two = |s: &serde_json::Value| s["history"].as_array().is_some_and(|h| h.len() == 2);
+    world.until("r", PATIENCE, two).await.unwrap();
+    assert_eq!(world.calls(&number).len(), 2);
+    world.code("r", &code(2)).await.unwrap();
+    let status = look_again(&world, "r", "put back").await;
+    assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
+    assert_eq!(world.calls(&number).len(), 2);
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn c28_a_refused_code_is_not_sent_again_after_a_restart() {
+    let world = World::new(OPERATOR, "c28-restart").await.unwrap();
+    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let number = refused(&world, "r").await;
+    assert_eq!(operator.stop().await.unwrap(), Some(0));
+    world.code("r", &code(2)).await.unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let status = look_again(&world, "r", "restarted").await;
+    assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
+    assert_eq!(world.calls(&number).len(), 1);
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn c28_a_recreated_resource_takes_over_what_its_code_led_to() {
+    let world = World::new(OPERATOR, "c28-recreated").await.unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let number = refused(&world, "r").await;
+    let first = world.calls(&number)[0].clone();
+    world.delete("r").await.unwrap();
+    world.create(&Migration::new("r", &number)).await.unwrap();
+    let status = reason(&world, "r", "CodeRejected").await;
+    assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
+    assert_eq!(status["requestId"], first.request_id, "{status}");
+    assert!(status["attempt"].is_null(), "not its own: {status}");
+    assert_eq!(world.calls(&number).len(), 1);
+    // A different code goes on.
+    world.code("r", &code(1)).await.unwrap();
+    let status = reason(&world, "r", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(world.calls(&number).len(), 2);
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn c29_a_secret_deleted_during_the_call_changes_nothing() {
+    let world = World::new(OPERATOR, "c29").await.unwrap();
+    let number = phone(1);
+    world
+        .sim
+        .add_fault(next_call(&number, Fault::gate(Stage::Received)))
+        .unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("c29", &number, &code(1))
+        .await
+        .unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    world
+        .plane
+        .control
+        .kubectl_ok(["-n", &world.namespace, "delete", "secret", "c29-code"])
+        .await
+        .unwrap();
+    assert!(world.sim.release(held.id, Release::Continue));
+    let status = reason(&world, "c29", "Verified").await;
+    assert_verified(&status, &number);
+    assert_eq!(world.executed(&number), 1);
+    world.finish().await.unwrap();
+}
+
+/// Deletes the resource while its call is held, and creates it again at once.
+async fn recreated_in_flight(world: &World, right: &str, wanted: &str) -> serde_json::Value {
+    let number = phone(1);
+    world
+        .sim
+        .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
+        .unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.number(&number, right, &format!("id-{number}"));
+    world.code("c30", &code(1)).await.unwrap();
+    world.create(&Migration::new("c30", &number)).await.unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    world.delete("c30").await.unwrap();
+    world.create(&Migration::new("c30", &number)).await.unwrap();
+    let status = reason(world, "c30", "Queued").await;
+    assert!(status["attempt"].is_null(), "{status}");
+    assert!(world.sim.release(held.id, Release::Continue));
+    let status = reason(world, "c30", wanted).await;
+    assert_eq!(world.calls(&number).len(), 1);
+    let event = told(world, "OutcomeWithoutResource").await;
+    let call = &world.calls(&number)[0];
+    assert!(event.note.as_deref().unwrap().contains(&call.request_id));
+    let line = world.logs().concat();
+    assert!(line.contains("Outcome of an attempt whose resource is gone"));
+    world.finish().await.unwrap();
+    status
+}
+
+#[tokio::test]
+async fn c30_recreated_in_flight_an_accepted_code_is_not_sent_again() {
+    let world = World::new(OPERATOR, "c30-accepted").await.unwrap();
+    let status = recreated_in_flight(&world, &code(1), "Verified").await;
+    assert_verified(&status, &phone(1));
+}
+
+#[tokio::test]
+async fn c30_recreated_in_flight_a_refused_code_is_not_sent_again() {
+    let world = World::new(OPERATOR, "c30-refused").await.unwrap();
+    let status = recreated_in_flight(&world, &code(9), "CodeRejected").await;
+    assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
+}
+
+/// Deletes the resource while its outcome is unknown, and creates it again at once.
+async fn recreated_while_unknown(world: &World, fault: Fault) -> serde_json::Value {
+    let number = phone(1);
+    world.sim.add_fault(next_call(&number, fault)).unwrap();
+    world.ready_migration("u", &number, &code(1)).await.unwrap();
+    reason(world, "u", "OutcomeUnknown").await;
+    world.delete("u").await.unwrap();
+    world.create(&Migration::new("u", &number)).await.unwrap();
+    reason(world, "u", "Queued").await;
+    let status = finished(world, "u").await;
+    assert_eq!(world.calls(&number).len(), 1);
+    status
+}
+
+#[tokio::test]
+async fn c30_recreated_while_unknown_an_executed_code_is_adopted() {
+    let world = World::new(OPERATOR, "c30-unknown").await.unwrap();
+    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let status = recreated_while_unknown(&world, Fault::close(Stage::Executed)).await;
+    assert_verified(&status, &phone(1));
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn c30_recreated_while_unknown_a_code_stays_spent_and_a_different_one_goes_on() {
+    let world = World::new(OPERATOR, "c30-final").await.unwrap();
+    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let status = recreated_while_unknown(&world, Fault::close(Stage::Counted)).await;
+    assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
+    assert_eq!(harness::condition(&status, "Finished"), "True", "{status}");
+    world.sim.set_code(&phone(1), &code(2));
+    world.code("u", &code(2)).await.unwrap();
+    let status = reason(&world, "u", "Verified").await;
+    assert_verified(&status, &phone(1));
+    assert_eq!(
+        (world.calls(&phone(1)).len(), world.executed(&phone(1))),
+        (2, 1)
+    );
+    world.finish().await.unwrap();
+}

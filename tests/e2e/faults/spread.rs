@@ -1,0 +1,130 @@
+//! Many resources, and more than one process.
+
+use harness::cams_simulator::{Fault, Release, Stage};
+use harness::{Migration, World, requests_of};
+
+use super::{
+    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_final_unknown, assert_verified, code,
+    finished, next_call, phone, reason,
+};
+
+/// No lease: only the claims keep the two processes apart.
+#[tokio::test]
+async fn two_operators_send_each_code_once() {
+    let world = World::new(OPERATOR, "two").await.unwrap();
+    let _first = world.operator(NEVER_FINAL).await.unwrap();
+    let _second = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 0..20 {
+        world
+            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
+            .await
+            .unwrap();
+    }
+    for n in 0..20 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(world.executed(&phone(n)), 1);
+    }
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_resource_costs_no_more_than_its_budget_of_requests() {
+    let world = World::new(OPERATOR, "budget").await.unwrap();
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    // The first one waits for the silent window after the start.
+    world
+        .ready_migration("first", &phone(1), &code(1))
+        .await
+        .unwrap();
+    reason(&world, "first", "Verified").await;
+    world
+        .ready_migration("second", &phone(2), &code(2))
+        .await
+        .unwrap();
+    reason(&world, "second", "Verified").await;
+    let figures = world.finish().await.unwrap();
+    for name in ["first", "second"] {
+        let queued = shown_queued(&figures.requests, name);
+        within(&figures.requests, name, 9 + queued, 4 + queued);
+    }
+}
+
+/// How many status writes show it as queued: a busy machine is late.
+fn shown_queued(all: &[harness::AuditEntry], name: &str) -> usize {
+    let queued = |r: &&&harness::AuditEntry| {
+        let body = r.request_object.as_ref();
+        body.is_some_and(|body| body["status"]["reason"] == "Queued")
+    };
+    requests_of(all, name).iter().filter(queued).count()
+}
+
+fn within(all: &[harness::AuditEntry], name: &str, requests: usize, writes: usize) {
+    let about = requests_of(all, name);
+    let shown: Vec<String> = about
+        .iter()
+        .map(|r| format!("{} {}/{} {}", r.verb, r.resource, r.subresource, r.code))
+        .collect();
+    let written = about.iter().filter(|r| r.verb != "get").count();
+    assert!(about.len() <= requests, "{name}: {shown:#?}");
+    assert!(written <= writes, "{name}: {shown:#?}");
+}
+
+#[tokio::test]
+async fn thirty_accepted_codes_keep_their_budget_of_requests() {
+    let world = World::new(OPERATOR, "thirty").await.unwrap();
+    world.sim.set_processing(100);
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    for n in 0..30 {
+        world
+            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
+            .await
+            .unwrap();
+    }
+    for n in 0..30 {
+        let status = reason(&world, &format!("m-{n}"), "Verified").await;
+        assert_verified(&status, &phone(n));
+        assert_eq!(world.executed(&phone(n)), 1);
+    }
+    let figures = world.finish().await.unwrap();
+    // A busy machine may be late and meet a throttle, which costs another claim.
+    let once: Vec<usize> = (0..30)
+        .filter(|n| world.calls(&phone(*n)).len() == 1)
+        .collect();
+    assert!(once.len() >= 20, "{once:?}");
+    // It may also lose a turn and evaluate twice: the test bounds the total cost, and each write.
+    // Nine requests belong to the call itself; a resource that is shown in the queue needs one
+    // more.
+    let mut all = 0;
+    for n in &once {
+        let name = format!("m-{n}");
+        all += requests_of(&figures.requests, &name).len();
+        within(&figures.requests, &name, 18, 5);
+    }
+    assert!(all <= 10 * once.len(), "{all} requests for {}", once.len());
+}
+
+/// The other process gave the attempt up before this one got its refusal: the refusal says more.
+#[tokio::test]
+async fn a_late_refusal_replaces_a_final_unknown() {
+    let world = World::new(OPERATOR, "late").await.unwrap();
+    let number = phone(1);
+    let call = next_call(&number, Fault::gate(Stage::Executed));
+    world.sim.add_fault(call).unwrap();
+    let _first = world.operator(SOON_FINAL).await.unwrap();
+    let _second = world.operator(SOON_FINAL).await.unwrap();
+    world.number(&number, &code(9), &format!("id-{number}"));
+    world.code("late", &code(1)).await.unwrap();
+    world
+        .create(&Migration::new("late", &number))
+        .await
+        .unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    assert_final_unknown(&finished(&world, "late").await);
+    assert!(world.sim.release(held.id, Release::Continue));
+    let status = reason(&world, "late", "CodeRejected").await;
+    assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
+    assert_eq!(status["history"].as_array().unwrap().len(), 1, "{status}");
+    assert_eq!(world.calls(&number).len(), 1);
+    world.finish().await.unwrap();
+}

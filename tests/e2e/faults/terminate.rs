@@ -1,0 +1,116 @@
+//! SIGTERM: nothing new is sent, running calls are recorded, unsent claims are released.
+
+use std::time::Duration;
+
+use harness::cams_simulator::{Fault, Release, Stage};
+use harness::{Operator, Then, World, claim_of};
+
+use super::{
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
+};
+
+/// Waits until `/readyz` no longer answers 200: the process has received the signal.
+pub async fn until_not_ready(operator: &mut Operator) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let reply = operator.http("/readyz").await;
+        if !reply.is_ok_and(|reply| reply.starts_with("HTTP/1.1 200")) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "still ready");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_running_call_is_recorded_before_the_exit() {
+    let world = World::new(OPERATOR, "drain").await.unwrap();
+    let number = phone(1);
+    world
+        .sim
+        .add_fault(next_call(&number, Fault::gate(Stage::Counted)))
+        .unwrap();
+    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("drain", &number, &code(1))
+        .await
+        .unwrap();
+    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    operator.terminate().await.unwrap();
+    until_not_ready(&mut operator).await;
+    // Created after the signal: not for this process.
+    world
+        .ready_migration("later", &phone(2), &code(2))
+        .await
+        .unwrap();
+    assert!(world.sim.release(held.id, Release::Continue));
+    let exit = operator.ended(Duration::from_secs(15)).await.unwrap();
+    assert_eq!(exit, Some(0));
+    let status = world.get("drain").await.unwrap().data["status"].clone();
+    assert_verified(&status, &number);
+    assert_eq!(world.executed(&number), 1);
+    assert!(world.calls(&phone(2)).is_empty());
+    world.finish().await.unwrap();
+}
+
+/// The API server has stored the claim, and the process has not got the reply when it is told to
+/// stop.
+#[tokio::test]
+async fn a_claim_that_was_not_sent_is_released_and_nothing_is_burnt() {
+    let world = World::new(OPERATOR, "released").await.unwrap();
+    let proxy = world.proxy().await.unwrap();
+    let number = phone(1);
+    let claimed = proxy.rule(claim_of("r").once(), Then::HoldReply);
+    let mut operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
+    let made = world.ready_migration("r", &number, &code(1)).await;
+    made.unwrap();
+    claimed.hit().await.unwrap();
+    operator.terminate().await.unwrap();
+    until_not_ready(&mut operator).await;
+    claimed.release();
+    let exit = operator.ended(Duration::from_secs(20)).await.unwrap();
+    assert_eq!(exit, Some(0));
+    let status = world.get("r").await.unwrap().data["status"].clone();
+    assert_eq!(status["attempt"]["outcome"], "NotSent", "{status}");
+    let entry = world.ledgers().await.unwrap()[0]["entries"][0].clone();
+    assert_eq!(entry["outcome"], "NotSent", "left open: {entry}");
+    assert!(world.calls(&number).is_empty());
+    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let status = reason(&world, "r", "Verified").await;
+    assert_verified(&status, &number);
+    assert_ne!(status["attempt"]["id"], entry["attemptId"], "{status}");
+    assert_eq!(status["attempt"]["number"], 1, "{status}");
+    assert_eq!(world.calls(&number).len(), 1);
+    world.finish().await.unwrap();
+}
+
+/// A zombie alone: it is stopped right after its claim, and its signature is too old when it wakes
+/// up.
+#[tokio::test]
+async fn c08_a_process_that_was_stopped_after_its_claim_does_not_send_late() {
+    let world = World::new(OPERATOR, "zombie").await.unwrap();
+    let proxy = world.proxy().await.unwrap();
+    let number = phone(1);
+    let operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
+    let stop = operator.process().unwrap().stopped_after();
+    let stop = proxy.rule(claim_of("z").once(), stop);
+    let made = world.ready_migration("z", &number, &code(1)).await;
+    made.unwrap();
+    let claim = stop.hit().await.unwrap();
+    let old = claim.body["entries"][0]["attemptId"].clone();
+    let slept = tokio::time::Instant::now() + Duration::from_secs(11);
+    until("the signature is old", || {
+        tokio::time::Instant::now() > slept
+    })
+    .await;
+    assert!(world.calls(&number).is_empty());
+    operator.signal("CONT").await.unwrap();
+    let status = reason(&world, "z", "Verified").await;
+    assert_verified(&status, &number);
+    assert_ne!(status["attempt"]["id"], old, "{status}");
+    let calls = world.calls(&number);
+    assert_eq!(calls.len(), 1);
+    let sent = calls[0].nonce.as_deref();
+    assert_eq!(sent, status["attempt"]["id"].as_str(), "the old signature");
+    world.finish().await.unwrap();
+}

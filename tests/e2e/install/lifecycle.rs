@@ -1,0 +1,135 @@
+//! Install, upgrade, rollback, uninstall and install again, on a real API server.
+
+use serde_json::Value;
+
+use super::helm::{NAME, chart, path};
+use super::release::Site;
+
+const KEY: &str = "phone-migration-operator-fingerprint-key";
+
+async fn key(site: &Site) -> String {
+    let secret = site.get("secret", KEY).await.unwrap();
+    secret["data"]["key"].as_str().unwrap().to_owned()
+}
+
+async fn replicas(site: &Site) -> Value {
+    site.get("deployment", NAME).await.unwrap()["spec"]["replicas"].clone()
+}
+
+/// One tenant's number stays verified, and its code stays known as spent, over all of it.
+#[tokio::test]
+async fn upgrade_rollback_and_uninstall_lose_nothing() {
+    let site = Site::new().await;
+    site.install(&chart(), &[]).await;
+    let made = key(&site).await;
+    let world = site.world("tenant-a").await;
+    let mut operator = site.operator(&world).await;
+    world
+        .ready_migration("store-1", "8613800000001", "12345678")
+        .await
+        .unwrap();
+    let verified = world.until_reason("store-1", "Verified").await.unwrap();
+    assert!(
+        verified["attempt"]["codeFingerprint"].is_string(),
+        "{verified}"
+    );
+    assert_eq!(operator.stop().await.unwrap(), Some(0));
+
+    site.upgrade(&["--set", "replicaCount=2", "--set", "cams.qps=5"])
+        .await;
+    assert_eq!(replicas(&site).await, 2);
+    assert!(site.get("poddisruptionbudget", NAME).await.is_some());
+    assert_eq!(key(&site).await, made, "an upgrade made another key");
+    let mut operator = site.operator(&world).await;
+    world
+        .ready_migration("store-2", "8613800000002", "22345678")
+        .await
+        .unwrap();
+    let other = world.until_reason("store-2", "Verified").await.unwrap();
+    // One key: the first word of a fingerprint identifies it.
+    let key_id = |status: &Value| {
+        let fingerprint = status["attempt"]["codeFingerprint"].as_str().unwrap();
+        fingerprint.split_once(':').unwrap().0.to_owned()
+    };
+    assert_eq!(key_id(&verified), key_id(&other));
+    assert_eq!(operator.stop().await.unwrap(), Some(0));
+
+    site.helm
+        .ok(&["rollback", NAME, "1", "--namespace", NAME])
+        .await;
+    assert_eq!(replicas(&site).await, 1);
+    assert!(site.get("poddisruptionbudget", NAME).await.is_none());
+    assert_eq!(key(&site).await, made, "a rollback made another key");
+
+    site.helm
+        .ok(&["uninstall", NAME, "--namespace", NAME])
+        .await;
+    for kind in [
+        "deployment",
+        "serviceaccount",
+        "clusterrole",
+        "clusterrolebinding",
+    ] {
+        assert!(site.get(kind, NAME).await.is_none(), "{kind}");
+    }
+    let kept = world.get("store-1").await.unwrap();
+    assert_eq!(kept.data["status"], verified);
+    assert_eq!(key(&site).await, made, "the uninstall took the key");
+
+    // A release of the same name takes over the kept objects.
+    let chart = chart();
+    site.helm
+        .ok(&["install", NAME, path(&chart), "--namespace", NAME])
+        .await;
+    assert_eq!(key(&site).await, made, "the new release made another key");
+    world.finish().await.unwrap();
+}
+
+/// With crds.keep=false the definitions go with the release, as the notes warn.
+#[tokio::test]
+async fn the_crds_go_only_when_it_was_said_so() {
+    let site = Site::new().await;
+    site.install(&chart(), &["--set", "crds.keep=false"]).await;
+    let crds = [
+        "codeledgers.phonemigration.dev",
+        "phonemigrations.phonemigration.dev",
+    ];
+    for crd in crds {
+        assert!(site.get("crd", crd).await.is_some(), "{crd}");
+    }
+    site.helm
+        .ok(&["uninstall", NAME, "--namespace", NAME, "--wait"])
+        .await;
+    for crd in crds {
+        assert!(site.get("crd", crd).await.is_none(), "{crd}");
+    }
+}
+
+/// An existing key is mounted, and the chart makes none.
+#[tokio::test]
+async fn a_release_works_with_the_key_that_exists() {
+    let site = Site::new().await;
+    site.control
+        .kubectl_ok(["create", "namespace", NAME])
+        .await
+        .unwrap();
+    let key = format!("--from-literal=key={}", "0123456789abcdef".repeat(4));
+    let args = ["-n", NAME, "create", "secret", "generic", "own-key", &key];
+    site.control.kubectl_ok(args).await.unwrap();
+    site.install(
+        &chart(),
+        &["--set", "fingerprintKey.existingSecret=own-key"],
+    )
+    .await;
+    assert!(site.get("secret", KEY).await.is_none());
+    let world = site.world("tenant-a").await;
+    let mut operator = site.operator(&world).await;
+    world
+        .ready_migration("store-1", "8613800000001", "12345678")
+        .await
+        .unwrap();
+    world.until_reason("store-1", "Verified").await.unwrap();
+    let metrics = operator.http("/metrics").await.unwrap();
+    assert!(metrics.contains("leader_election_master_status{name=\"phone-migration-operator\"} 1"));
+    world.finish().await.unwrap();
+}

@@ -1,0 +1,180 @@
+//! A panic in the work on a resource stops only that piece of work; a panic in a core task ends the
+//! process. And the process listens on one port.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use harness::{Migration, World};
+
+use super::{OPERATOR, SOON_FINAL, artefacts, child, finished, reason, until};
+
+const CODE: &str = "46680001";
+
+fn phone(n: usize) -> String {
+    format!("8613881{n:06}")
+}
+
+fn panics(world: &World) -> usize {
+    world
+        .logs()
+        .concat()
+        .matches("\"Panicked; the message is withheld")
+        .count()
+}
+
+#[tokio::test]
+async fn t23_a_panic_stops_one_resource_and_not_the_others() {
+    if child::ran() {
+        return;
+    }
+    let world = World::new(OPERATOR, "panics").await.unwrap();
+    let test = "leaks::panics::t23_a_panic_stops_one_resource_and_not_the_others";
+    // By file, so that the environment holds no key.
+    let folder = world.temporary_credentials().unwrap();
+    let folder = folder.to_string_lossy().into_owned();
+    let given = ["--credentials-dir", folder.as_str()];
+    let flags: Vec<&str> = SOON_FINAL.iter().copied().chain(given).collect();
+    let mut operator = child::start(&world, test, &flags).await;
+    let [visit, before, after, _] = child::AT.map(|(_, name)| name);
+    // Without a Secret: the reconcile itself writes.
+    world
+        .create(&Migration::new(visit, phone(0)))
+        .await
+        .unwrap();
+    world
+        .ready_migration(before, &phone(1), CODE)
+        .await
+        .unwrap();
+    world.ready_migration(after, &phone(2), CODE).await.unwrap();
+    until("three panics", || panics(&world) >= 3).await;
+    for n in 10..15 {
+        world
+            .ready_migration(&format!("calm-{n}"), &phone(n), CODE)
+            .await
+            .unwrap();
+    }
+    for n in 10..15 {
+        reason(&world, &format!("calm-{n}"), "Verified").await;
+    }
+    // Each panicked at one line; its open claim is observed, and never sent again.
+    let status = reason(&world, after, "Verified").await;
+    assert_eq!(status["attempt"]["outcome"], "Adopted", "{status}");
+    let status = finished(&world, before).await;
+    assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
+    let sent = world.sim.ledger();
+    assert!(
+        !sent
+            .iter()
+            .any(|e| e.code.is_some() && e.phone == Some(phone(1)))
+    );
+    reason(&world, visit, "SecretNotFound").await;
+    for path in ["/livez", "/readyz"] {
+        let reply = operator.http(path).await.unwrap();
+        assert!(reply.starts_with("HTTP/1.1 200"), "{path}: {reply}");
+    }
+    let metrics = operator.http("/metrics").await.unwrap();
+    assert!(
+        !metrics
+            .contains("controller_runtime_reconcile_panics_total{controller=\"phonemigration\"} 0"),
+        "{metrics}"
+    );
+    // The panic's message is nowhere.
+    world.finish().await.unwrap();
+    let search = world.canaries().search().unwrap();
+    search
+        .none_in(&artefacts::of_process(&mut operator).await)
+        .unwrap();
+}
+
+#[tokio::test]
+async fn t23_a_panic_of_a_core_task_ends_the_process() {
+    if child::ran() {
+        return;
+    }
+    let world = World::new(OPERATOR, "core-panics").await.unwrap();
+    let test = "leaks::panics::t23_a_panic_of_a_core_task_ends_the_process";
+    // In the namespace whose Lease the shipped rights cover.
+    let elects = [
+        "--leader-elect",
+        "true",
+        "--lease-namespace",
+        "phone-migration-operator",
+    ];
+    let mut operator = child::spawn(&world, test, &elects);
+    let code = operator.ended(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(code, Some(1));
+    let log = operator.log();
+    assert!(
+        log.contains("A core task ended by itself (it panicked)"),
+        "{log}"
+    );
+    world.finish().await.unwrap();
+}
+
+/// Sockets in a table of the kernel whose state is one of these, by inode, with their ports.
+fn sockets(pid: u32, table: &str, states: &[&str]) -> Vec<(String, u16)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+    let mut found = Vec::new();
+    for line in text.lines().skip(1) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if states.contains(&words[3]) {
+            let port = words[1].rsplit(':').next().unwrap();
+            found.push((words[9].to_owned(), u16::from_str_radix(port, 16).unwrap()));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn t25_the_process_listens_on_one_port_only() {
+    if child::ran() {
+        return;
+    }
+    let world = World::new(OPERATOR, "ports").await.unwrap();
+    let test = "leaks::panics::t25_the_process_listens_on_one_port_only";
+    let mut operator = child::start(&world, test, SOON_FINAL).await;
+    // Every part of the operator has run by now.
+    world.ready_migration("m", &phone(20), CODE).await.unwrap();
+    reason(&world, "m", "Verified").await;
+    let pid = operator.pid().unwrap();
+    let mut own = BTreeSet::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
+        let target = std::fs::read_link(entry.unwrap().path()).unwrap_or_default();
+        let target = target.to_string_lossy().into_owned();
+        let inode = target
+            .strip_prefix("socket:[")
+            .and_then(|t| t.strip_suffix(']'));
+        own.extend(inode.map(str::to_owned));
+    }
+    assert!(own.len() > 1, "{own:?}");
+    let mut ports = Vec::new();
+    // Listening; bound, for UDP.
+    for (table, states) in [
+        ("tcp", ["0A"]),
+        ("tcp6", ["0A"]),
+        ("udp", ["07"]),
+        ("udp6", ["07"]),
+    ] {
+        let found = sockets(pid, table, &states);
+        ports.extend(found.into_iter().filter(|(inode, _)| own.contains(inode)));
+    }
+    assert_eq!(ports.len(), 1, "{ports:?}");
+    let address = operator.address().unwrap();
+    assert!(
+        address.ends_with(&format!(":{}", ports[0].1)),
+        "{address}: {ports:?}"
+    );
+    // And its port serves only probes and metrics.
+    for path in [
+        "/debug/pprof/",
+        "/debug",
+        "/config",
+        "/configz",
+        "/",
+        "/metrics/..",
+    ] {
+        let reply = operator.http(path).await.unwrap();
+        assert!(reply.starts_with("HTTP/1.1 404"), "{path}: {reply}");
+    }
+    world.finish().await.unwrap();
+}

@@ -1,0 +1,280 @@
+//! A resource names a Secret of its own namespace only: no account, no endpoint, and no object that
+//! the operator may not read.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use harness::{AuditEntry, Migration, World};
+use http::{Request, Response};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DynamicObject, ListParams, PostParams, WatchParams};
+use kube::client::Body;
+use phone_migration_operator::api::crd::{VerifyCodeSecretRef, crd_yaml};
+use phone_migration_operator::cluster::Cluster;
+use serde_json::{Value, json};
+
+use super::{OPERATOR, SOON_FINAL, reason};
+
+fn phone(n: usize) -> String {
+    format!("8613861{n:06}")
+}
+
+/// Paths of all fields below a schema.
+fn fields(schema: &Value, path: &str, into: &mut BTreeSet<String>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        fields(field, &path, into);
+        into.insert(path);
+    }
+}
+
+/// A new field must not hold a code, credentials, an endpoint or a namespace.
+#[test]
+fn t06_t09_t10_the_spec_has_these_fields_only() {
+    let crd: Value = serde_yaml_ng::from_str(&crd_yaml().unwrap()).unwrap();
+    let spec = crd
+        .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
+        .unwrap();
+    let mut found = BTreeSet::new();
+    fields(spec, "spec", &mut found);
+    let expected = [
+        "spec.custSpaceId",
+        "spec.phoneNumber",
+        "spec.retryToken",
+        "spec.suspend",
+        "spec.verifyCodeSecretRef",
+        "spec.verifyCodeSecretRef.expiresAtKey",
+        "spec.verifyCodeSecretRef.key",
+        "spec.verifyCodeSecretRef.name",
+    ];
+    assert_eq!(found, expected.map(str::to_owned).into());
+}
+
+#[tokio::test]
+async fn t07_the_operators_token_cannot_list_or_watch_secrets() {
+    let world = World::new(OPERATOR, "rights").await.unwrap();
+    world.code("m", "46990001").await.unwrap();
+    let client = world
+        .plane
+        .control
+        .client(world.plane.operator_token())
+        .await
+        .unwrap();
+    let forbidden = |error: kube::Error| match error {
+        kube::Error::Api(status) => assert_eq!(status.code, 403, "{status:?}"),
+        other => panic!("{other:?}"),
+    };
+    let own: Api<Secret> = Api::namespaced(client.clone(), &world.namespace);
+    let all: Api<Secret> = Api::all(client);
+    forbidden(own.list(&ListParams::default()).await.err().unwrap());
+    forbidden(all.list(&ListParams::default()).await.err().unwrap());
+    let watch = own.watch(&WatchParams::default(), "0").await;
+    forbidden(watch.err().expect("a watch was opened"));
+    let new = Secret::default();
+    forbidden(
+        own.create(&PostParams::default(), &new)
+            .await
+            .err()
+            .unwrap(),
+    );
+    forbidden(
+        own.delete("m-code", &Default::default())
+            .await
+            .err()
+            .unwrap(),
+    );
+    // A read by name is allowed.
+    assert!(own.get("m-code").await.is_ok());
+}
+
+#[tokio::test]
+async fn t08_a_secret_of_another_namespace_is_out_of_reach() {
+    let world = World::new(OPERATOR, "tenant-b").await.unwrap();
+    let other = format!("{}-of-a", world.namespace);
+    world.namespace(&other).await.unwrap();
+    world
+        .secret_in(&other, "store-code", json!({"code": "46990002"}))
+        .await
+        .unwrap();
+    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    world.number(&phone(1), "46990002", "id-1");
+    // The spec has no such field; a strict client gets an error, another one loses the field.
+    let foreign = json!({"verifyCodeSecretRef": {"name": "store-code", "namespace": other}});
+    let object = world
+        .create(&Migration::new("store", phone(1)).spec(foreign))
+        .await
+        .unwrap();
+    assert!(object.data["spec"]["verifyCodeSecretRef"]["namespace"].is_null());
+    reason(&world, "store", "SecretNotFound").await;
+    assert!(world.sim.ledger().is_empty());
+    let user = world.plane.operator_user();
+    let there = |e: &AuditEntry| e.user == user && e.namespace == other;
+    let asked = world.plane.control.audit_entries(there).unwrap();
+    assert_eq!(asked.len(), 0, "it looked into the other namespace");
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn t08_names_that_are_paths_are_refused_at_admission() {
+    let world = World::new(OPERATOR, "paths").await.unwrap();
+    let api = world.migrations();
+    for (n, name) in [
+        "a/b",
+        "/",
+        "..",
+        ".",
+        "../secrets",
+        "..%2f..%2fsecrets",
+        "a%2fb",
+        "a?x=1",
+        "a#b",
+        "a b",
+        "a\\b",
+        ".hidden",
+        "a/",
+        "a\n",
+        "a;b",
+        "%2e%2e",
+        "a..b",
+        "kube-system/x",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let body = json!({
+            "apiVersion": "phonemigration.dev/v1alpha1", "kind": "PhoneMigration",
+            "metadata": {"name": format!("bad-{n}")},
+            "spec": {"custSpaceId": "1", "phoneNumber": phone(20 + n),
+                     "verifyCodeSecretRef": {"name": name}},
+        });
+        let object: DynamicObject = serde_json::from_value(body).unwrap();
+        let refused = api.create(&PostParams::default(), &object).await;
+        let words = refused
+            .err()
+            .unwrap_or_else(|| panic!("{name:?} was accepted"))
+            .to_string();
+        assert!(
+            words.contains("spec.verifyCodeSecretRef.name"),
+            "{name:?}: {words}"
+        );
+    }
+}
+
+/// Even without the schema's check, no name leaves the path of the namespace's Secrets.
+#[tokio::test]
+async fn t08_a_path_is_never_built_from_an_unchecked_name() {
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let record = Arc::clone(&asked);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        record.lock().unwrap().push(request.uri().to_string());
+        let reply = Response::builder().status(404).body(Body::empty());
+        std::future::ready(Ok::<_, std::convert::Infallible>(reply.unwrap()))
+    });
+    let cluster = Cluster::new(kube::Client::new(service, "tenant-a"), "test".into());
+    for name in [
+        "..",
+        "../secrets/x",
+        "a/b",
+        "/",
+        "a%2fb",
+        "%2e%2e",
+        "a?limit=1",
+        "a#b",
+        ".",
+        "../../nodes",
+        "..%2f..%2f",
+        "",
+    ] {
+        let reference = VerifyCodeSecretRef {
+            name: name.into(),
+            key: "code".into(),
+            expires_at_key: "expiresAt".into(),
+        };
+        let _ = cluster.secret("tenant-a", &reference).await;
+        let folder = "/api/v1/namespaces/tenant-a/secrets/";
+        for uri in asked.lock().unwrap().drain(..) {
+            let rest = uri.strip_prefix(folder);
+            let rest = rest.unwrap_or_else(|| panic!("{name:?} asks for {uri}"));
+            let plain = rest
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+            assert!(
+                plain && !rest.is_empty() && !rest.starts_with('.'),
+                "{name:?} asks for {uri}"
+            );
+        }
+    }
+    let good = VerifyCodeSecretRef {
+        name: "store-42".into(),
+        key: "code".into(),
+        expires_at_key: "expiresAt".into(),
+    };
+    let _ = cluster.secret("tenant-a", &good).await;
+    assert_eq!(
+        *asked.lock().unwrap(),
+        ["/api/v1/namespaces/tenant-a/secrets/store-42"]
+    );
+}
+
+/// A user who can write PhoneMigrations but not read Secrets refers to every existing Secret.
+#[tokio::test]
+async fn t08_what_is_no_code_is_never_sent_or_described() {
+    let world = World::new(OPERATOR, "deputy").await.unwrap();
+    let values = [
+        ("password", "S3cr3t-Database-Passw0rd!"),
+        ("number", "123456789012"),
+        (
+            "pem",
+            "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIGNhbmFyeQ==\n-----END PRIVATE KEY-----\n",
+        ),
+        ("json", "{\"code\":\"46990003\"}"),
+        ("digits-and-more", "46990004;drop"),
+    ];
+    for (n, (name, value)) in values.iter().enumerate() {
+        world
+            .secret(&format!("{name}-code"), json!({"code": value}))
+            .await
+            .unwrap();
+        world
+            .create(&Migration::new(*name, phone(60 + n)))
+            .await
+            .unwrap();
+    }
+    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let mut messages = BTreeSet::new();
+    for (name, _) in values {
+        let status = reason(&world, name, "InvalidCode").await;
+        messages.insert(status["conditions"][0]["message"].to_string());
+    }
+    // One text for all: it reveals not even length or kind.
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert!(world.sim.ledger().is_empty(), "something was sent");
+    world.finish().await.unwrap();
+}
+
+/// The schema bounds every text, so that its rules have a price: the largest legal resource is
+/// updated, rules included, well within a second.
+#[tokio::test]
+async fn t16_the_largest_legal_resource_is_checked_quickly() {
+    let world = World::new(OPERATOR, "cel-cost").await.unwrap();
+    let spec = json!({
+        "custSpaceId": format!("cams-{}", "a".repeat(59)),
+        "verifyCodeSecretRef": {
+            "name": "s".repeat(253), "key": "k".repeat(253), "expiresAtKey": "e".repeat(253),
+        },
+    });
+    let largest = Migration::new("m", "861386100000099").spec(spec);
+    world.create(&largest).await.unwrap();
+    let began = tokio::time::Instant::now();
+    const UPDATES: u32 = 20;
+    for n in 0..UPDATES {
+        let token = format!("{n:0>128}");
+        world
+            .patch("m", json!({"spec": {"retryToken": token}}))
+            .await
+            .unwrap();
+    }
+    let each = began.elapsed() / UPDATES;
+    assert!(each < Duration::from_secs(1), "{each:?}");
+}

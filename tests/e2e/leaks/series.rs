@@ -1,0 +1,70 @@
+//! Many resources only raise the values of the metrics; they add no series.
+
+use std::collections::BTreeSet;
+
+use harness::{Migration, Operator, World};
+
+use super::{OPERATOR, SOON_FINAL, artefacts, reason};
+
+/// Names and labels of all series, except one: the metric of the API server's answers has a series
+/// for each HTTP status, and the first 404 adds one.
+async fn series(operator: &mut Operator) -> BTreeSet<String> {
+    let text = operator.http("/metrics").await.unwrap();
+    let body = text.split_once("\r\n\r\n").unwrap().1;
+    let skipped = ["#", "rest_client_requests_total{"];
+    let samples = body
+        .lines()
+        .filter(|line| !skipped.iter().any(|start| line.starts_with(start)));
+    samples
+        .filter_map(|line| line.rsplit_once(' '))
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+async fn many(name: &str, count: usize) {
+    let world = World::new(OPERATOR, name).await.unwrap();
+    let phone = |n: usize| format!("8613851{n:06}");
+    let mut operator = world.operator(SOON_FINAL).await.unwrap();
+    world
+        .ready_migration("first", &phone(0), "46450001")
+        .await
+        .unwrap();
+    reason(&world, "first", "Verified").await;
+    let before = series(&mut operator).await;
+    assert!(before.len() > 50, "{before:?}");
+    for n in 1..=count {
+        let name = format!("tenant-{n}-store");
+        world
+            .create(&Migration::new(&name, phone(n)))
+            .await
+            .unwrap();
+    }
+    for n in 1..=count {
+        reason(&world, &format!("tenant-{n}-store"), "SecretNotFound").await;
+    }
+    let waits = format!("phonemigration_objects{{reason=\"SecretNotFound\"}} {count}");
+    let deadline = tokio::time::Instant::now() + super::PATIENCE;
+    while !operator.http("/metrics").await.unwrap().contains(&waits) {
+        assert!(tokio::time::Instant::now() < deadline, "never: {waits}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(series(&mut operator).await, before);
+    world.finish().await.unwrap();
+    let mut canaries = world.canaries();
+    canaries.add("a namespace", &world.namespace);
+    let search = canaries.search().unwrap();
+    search
+        .none_in(&artefacts::of_process(&mut operator).await[3..])
+        .unwrap();
+}
+
+#[tokio::test]
+async fn t13_three_hundred_resources_add_no_series() {
+    many("tenants-of-metrics", 300).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn t13_five_thousand_resources_add_no_series() {
+    many("tenants-of-metrics-more", 5_000).await;
+}

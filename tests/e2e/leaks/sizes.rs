@@ -1,0 +1,124 @@
+//! Amounts: of bytes that others send, and of codes that others can make the operator spend.
+
+use harness::cams_simulator::{Answer, Fault, FaultRule, Stage, VERIFIED};
+use harness::{Migration, World};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, PostParams};
+use serde_json::json;
+
+use super::{NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, finished, reason};
+
+fn phone(n: usize) -> String {
+    format!("8613841{n:06}")
+}
+
+/// Largest growth of the resident memory, in KiB.
+const MOST: u64 = 20 * 1024;
+
+#[tokio::test]
+async fn t18_huge_secrets_and_replies_do_not_stay_in_memory() {
+    let world = World::new(OPERATOR, "sizes").await.unwrap();
+    let operator = world.operator(NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("first", &phone(0), "46340001")
+        .await
+        .unwrap();
+    reason(&world, "first", "Verified").await;
+    let before = operator.resident_kib().unwrap();
+    let secrets: Api<Secret> = Api::namespaced(world.plane.admin.clone(), &world.namespace);
+    for n in 1..=10 {
+        let name = format!("huge-{n}");
+        let mut secret = Secret::default();
+        secret.metadata.name = Some(format!("{name}-code"));
+        // As large as the API server allows, in addition to the key that the operator reads.
+        let value = |text: Vec<u8>| ByteString(text);
+        secret.data = Some(
+            [
+                ("code".to_owned(), value(vec![b'7'; 500 << 10])),
+                ("other".to_owned(), value(vec![b'8'; 500 << 10])),
+            ]
+            .into(),
+        );
+        secrets
+            .create(&PostParams::default(), &secret)
+            .await
+            .unwrap();
+        world
+            .create(&Migration::new(&name, phone(n)))
+            .await
+            .unwrap();
+    }
+    let huge = Fault::answer(Stage::Executed, Answer::Huge { bytes: 50 << 20 });
+    for n in 20..23 {
+        let rule = FaultRule::new(huge.clone())
+            .action(VERIFIED)
+            .phone(phone(n));
+        world.sim.add_fault(rule.once()).unwrap();
+        let name = format!("reply-{n}");
+        world
+            .ready_migration(&name, &phone(n), "46340002")
+            .await
+            .unwrap();
+    }
+    for n in 1..=10 {
+        reason(&world, &format!("huge-{n}"), "InvalidCode").await;
+    }
+    for n in 20..23 {
+        reason(&world, &format!("reply-{n}"), "Verified").await;
+    }
+    let after = operator.resident_kib().unwrap();
+    println!("resident: {before} KiB, then {after} KiB");
+    assert!(after < before + MOST, "from {before} KiB to {after} KiB");
+    world.finish().await.unwrap();
+}
+
+/// A user edits every field that they may edit, with a new guess each time.
+#[tokio::test]
+async fn t20_no_loop_of_edits_spends_more_codes_than_the_limit() {
+    let world = World::new(OPERATOR, "edits").await.unwrap();
+    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let number = phone(50);
+    world.number(&number, "46349999", "id-1");
+    world.code("m", "46340100").await.unwrap();
+    world.create(&Migration::new("m", &number)).await.unwrap();
+    let calls = || {
+        let of = |e: &harness::cams_simulator::Entry| e.action == VERIFIED;
+        world.sim.ledger().into_iter().filter(of).count()
+    };
+    for n in 1..12 {
+        finished(&world, "m").await;
+        let code = json!({"stringData": {"code": format!("4634{:04}", 100 + n)}});
+        world.patch_secret("m-code", code).await.unwrap();
+        let labels = json!({"metadata": {"labels": {"n": n.to_string()}}});
+        world.patch("m", labels).await.unwrap();
+        for suspend in [true, false] {
+            world
+                .patch("m", json!({"spec": {"suspend": suspend}}))
+                .await
+                .unwrap();
+        }
+        let token = format!("edit-{n}");
+        world.request("m", &token).await.unwrap();
+        let seen = |s: &serde_json::Value| s["lastHandledReconcileAt"] == *token;
+        world.until("m", PATIENCE, seen).await.unwrap();
+    }
+    let status = reason(&world, "m", "AttemptsExhausted").await;
+    assert_eq!(calls(), 5, "{status}");
+    // Each changed token is a user's permission to go on: five more at a time, twenty in all.
+    for n in 0..24 {
+        let code = json!({"stringData": {"code": format!("4634{:04}", 200 + n)}});
+        world.patch_secret("m-code", code).await.unwrap();
+        let token = format!("token-{n}");
+        world
+            .patch("m", json!({"spec": {"retryToken": token}}))
+            .await
+            .unwrap();
+        let seen = |s: &serde_json::Value| {
+            s["lastHandledRetryToken"] == *token && harness::condition(s, "Finished") == "True"
+        };
+        world.until("m", PATIENCE, seen).await.unwrap();
+    }
+    assert_eq!(calls(), 20);
+    world.finish().await.unwrap();
+}

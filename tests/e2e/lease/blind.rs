@@ -1,0 +1,50 @@
+//! A standby that has not seen the leader's last writes takes over.
+
+use harness::{FrameThen, Migration, Then, When, reason};
+
+use super::{AT_ONCE, elector, finish, flags, leads, run, until_leads, world};
+
+const PHONE: &str = "8613800002101";
+const WRONG: &str = "99881234";
+const RIGHT: &str = "40711234";
+
+/// Its watch shows nothing since before the claim, and its list of ledgers does not come: the live
+/// reads before a claim find the refused code.
+#[test]
+fn a_standby_whose_watch_is_blind_takes_over_and_sends_nothing_again() {
+    run(async {
+        let world = world("lease-blind").await;
+        let proxy = world.proxy().await.unwrap();
+        world.number(PHONE, RIGHT, "id-blind");
+        world.create(&Migration::new("m", PHONE)).await.unwrap();
+        let mut a = elector(&world, "a").await;
+        until_leads(&mut a, AT_ONCE).await;
+        world.until_reason("m", "SecretNotFound").await.unwrap();
+        let blind = proxy.frame_rule(When::watch("phonemigrations"), FrameThen::Drop);
+        let unlisted = proxy.rule(When::list("codeledgers"), Then::Hold);
+        let standby = flags(&world, "b");
+        let mut b = world.operator_via(&proxy, &standby).await.unwrap();
+        assert!(!leads(&mut b).await);
+        world.code("m", WRONG).await.unwrap();
+        world.request("m", "the code is there").await.unwrap();
+        let before = world.until_reason("m", "CodeRejected").await.unwrap();
+        assert_eq!(world.calls(PHONE).len(), 1);
+        let live = proxy.rule(When::get("codeledgers"), Then::after(|_| {}));
+        assert_eq!(a.stop().await.unwrap(), Some(0));
+        until_leads(&mut b, AT_ONCE).await;
+        live.hit().await.unwrap();
+        // It sees again; the next reconcile overrides any plan from its old view.
+        drop((blind, unlisted));
+        world.request("m", "look").await.unwrap();
+        let looked = |status: &serde_json::Value| status["lastHandledReconcileAt"] == "look";
+        let status = world.until("m", AT_ONCE, looked).await.unwrap();
+        assert_eq!(reason(&status), "CodeRejected", "{status}");
+        assert_eq!(status["attempt"], before["attempt"], "{status}");
+        assert_eq!(world.calls(PHONE).len(), 1);
+        world.code("m", RIGHT).await.unwrap();
+        world.request("m", "the right code").await.unwrap();
+        world.until_reason("m", "Verified").await.unwrap();
+        assert_eq!(world.calls(PHONE).len(), 2);
+        finish(&world).await;
+    });
+}

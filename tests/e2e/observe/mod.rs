@@ -1,0 +1,14 @@
+//! The operator's telemetry: metrics, alerts, dashboard, logs, traces and its own check. Judged by
+//! real tools: promtool and a Prometheus server that scraped a real run.
+
+mod alerts;
+mod check;
+mod collector;
+mod dashboard;
+mod logs;
+mod metrics;
+mod morning;
+mod queue;
+mod scrape;
+mod tools;
+mod traces;

@@ -1,0 +1,102 @@
+//! A run of the operator with a little of every kind of event.
+
+use std::time::Duration;
+
+use harness::cams_simulator::{Fault, FaultRule, Refusal, Stage, VERIFIED};
+use harness::{Migration, Operator, World};
+use serde_json::{Value, json};
+
+pub(crate) use crate::OPERATOR;
+
+pub const GOOD: &str = "8613800002001";
+pub const BAD: &str = "8613800002002";
+pub const LOST: &str = "8613800002003";
+pub const SLOW: &str = "8613800002004";
+pub const CODE: &str = "40718265";
+/// Longest wait for each state.
+const PATIENCE: Duration = Duration::from_secs(50);
+
+/// Verified, refused, throttled and then verified, lost for good, and waiting.
+pub async fn prepare(world: &World) {
+    world.ready_migration("good", GOOD, CODE).await.unwrap();
+    world.number(BAD, CODE, "id-2");
+    world.code("bad", "99887766").await.unwrap();
+    world.create(&Migration::new("bad", BAD)).await.unwrap();
+    let lost = FaultRule::new(Fault::close(Stage::Received)).action(VERIFIED);
+    world.sim.add_fault(lost.phone(LOST).once()).unwrap();
+    world.number(LOST, CODE, "id-3");
+    world.code("lost", CODE).await.unwrap();
+    world.create(&Migration::new("lost", LOST)).await.unwrap();
+    let refusal = Refusal::new(
+        400,
+        "Throttling.User",
+        "Request was denied due to user flow control.",
+    );
+    let throttled = FaultRule::new(Fault::api(Stage::Counted, refusal)).action(VERIFIED);
+    world.sim.add_fault(throttled.phone(SLOW).once()).unwrap();
+    world.ready_migration("slow", SLOW, CODE).await.unwrap();
+    world
+        .create(&Migration::new("late", "8613800002005"))
+        .await
+        .unwrap();
+}
+
+/// Flags for this world's own election: tests run in parallel, and must not wait for another test's
+/// Lease.
+pub async fn elect(world: &World) -> [String; 2] {
+    let namespace = &world.namespace;
+    let named = json!({"name": "leader-election", "namespace": namespace});
+    let rbac = "rbac.authorization.k8s.io";
+    let role = json!({
+        "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": named,
+        "rules": [{
+            "apiGroups": ["coordination.k8s.io"],
+            "resources": ["leases"],
+            "verbs": ["get", "create", "update"],
+        }],
+    });
+    let binding = json!({
+        "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": named,
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "leader-election"},
+        "subjects": [{"apiGroup": rbac, "kind": "User", "name": world.plane.operator_user()}],
+    });
+    let manifests = format!("{role}\n---\n{binding}");
+    world.plane.control.apply(&manifests).await.unwrap();
+    [
+        "--leader-elect=true".to_owned(),
+        format!("--lease-namespace={namespace}"),
+    ]
+}
+
+/// Starts the operator on it and waits until every resource has its end.
+pub async fn play(world: &World, extra: &[&str]) -> Operator {
+    prepare(world).await;
+    let mut args = vec!["--signature-validity", "3s"];
+    args.extend(extra);
+    let operator = world.operator(&args).await.unwrap();
+    settled(world).await;
+    operator
+}
+
+/// Waits until every resource has its end.
+pub async fn settled(world: &World) {
+    for (name, reason) in [
+        ("good", "Verified"),
+        ("bad", "CodeRejected"),
+        ("slow", "Verified"),
+        ("late", "SecretNotFound"),
+        ("lost", "OutcomeUnknown"),
+    ] {
+        let there = |status: &Value| harness::reason(status) == reason;
+        world.until(name, PATIENCE, there).await.unwrap();
+    }
+    let final_ = |status: &Value| harness::condition(status, "Finished") == "True";
+    world.until("lost", PATIENCE, final_).await.unwrap();
+}
+
+/// The body of a scrape.
+pub async fn scrape(operator: &mut Operator) -> String {
+    let reply = operator.http("/metrics").await.unwrap();
+    let (_, body) = reply.split_once("\r\n\r\n").unwrap();
+    body.to_owned()
+}

@@ -1,0 +1,113 @@
+//! `status`, `explain`, `retry` and `generate` against real resources.
+
+use kube::api::{Patch, PatchParams};
+
+use super::*;
+use crate::OPERATOR;
+
+#[tokio::test]
+async fn a_wait_ends_with_what_came_of_the_batch() {
+    let world = World::new(OPERATOR, "desk-wait").await.unwrap();
+    let desk = Desk::of(&world).await;
+    waiting(&world, "good", "8613800005401", "407182").await;
+    waiting(&world, "late", "8613800005402", "407182").await;
+    let _operator = world.operator(&[]).await.unwrap();
+    assert_eq!(desk.run("code good", "407182").await.code, 0);
+    world.until_reason("late", "SecretNotFound").await.unwrap();
+    let said = desk.run("status --wait -o csv", "").await;
+    assert_eq!(said.code, 3, "one has no code: {said:?}");
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{said:?}");
+    assert!(
+        lines[1].contains(",good,861380000****,Verified,id-8613800005401,"),
+        "{said:?}"
+    );
+    assert!(
+        lines[2].contains(",late,861380000****,SecretNotFound,,"),
+        "{said:?}"
+    );
+    assert_eq!(desk.run("code late", "407182").await.code, 0);
+    let said = desk.run("status --wait", "").await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("100 % done"), "{said:?}");
+    assert!(!said.out.contains('\u{1b}'), "{said:?}");
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_explanation_names_what_is_missing() {
+    let world = World::new(OPERATOR, "desk-why").await.unwrap();
+    let desk = Desk::of(&world).await;
+    waiting(&world, "store-1", "8613800005403", "407182").await;
+    let _operator = world.operator(&[]).await.unwrap();
+    world
+        .until_reason("store-1", "SecretNotFound")
+        .await
+        .unwrap();
+    let said = desk.run("explain store-1", "").await;
+    assert_eq!(said.code, 0, "{said:?}");
+    for part in [
+        "store-1 (861380000****): SecretNotFound",
+        "cannot be told: no right to get leases",
+        "store-1-code does not exist",
+        "Do: kubectl phmig code store-1",
+    ] {
+        assert!(said.out.contains(part), "{part}: {}", said.out);
+    }
+    assert_eq!(desk.run("code store-1", "407182").await.code, 0);
+    let said = desk.run("explain store-1", "").await;
+    said.hides(["407182"]);
+    assert!(said.out.contains("has a code, written"), "{}", said.out);
+    world.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_retry_is_answered_unless_git_owns_the_field() {
+    let world = World::new(OPERATOR, "desk-retry").await.unwrap();
+    let desk = Desk::of(&world).await;
+    waiting(&world, "store-2", "8613800005404", "407182").await;
+    let _operator = world.operator(&[]).await.unwrap();
+    assert_eq!(desk.run("code store-2", "999999").await.code, 2);
+    let said = desk.run("retry store-2", "").await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("(1 of 5 codes spent)"), "{said:?}");
+
+    let manifest = json!({"apiVersion": "phonemigration.dev/v1alpha1", "kind": "PhoneMigration",
+        "metadata": {"name": "store-2"}, "spec": {"retryToken": "from-git"}});
+    let flux = PatchParams::apply("kustomize-controller").force();
+    let api = world.migrations();
+    api.patch("store-2", &flux, &Patch::Apply(&manifest))
+        .await
+        .unwrap();
+    let said = desk.run("retry store-2", "").await;
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.err.contains("kustomize-controller (Flux)"), "{said:?}");
+    assert!(said.err.contains("    retryToken: \""), "{said:?}");
+    let object = world.get("store-2").await.unwrap();
+    assert_eq!(object.data["spec"]["retryToken"], "from-git");
+    world.finish().await.unwrap();
+}
+
+/// The API server accepts the written manifests.
+#[tokio::test]
+async fn generated_manifests_are_admitted() {
+    let world = World::new(OPERATOR, "desk-make").await.unwrap();
+    let desk = Desk::of(&world).await;
+    let table = format!(
+        "name,namespace,custSpaceId,phoneNumber,labels\n\
+         a,{0},29348393884,8613800005405,wave=3\ntrue,{0},cams-1,8613800005406,\n",
+        world.namespace
+    );
+    let out = world.dir().join("generated");
+    let args = format!("generate -f - --out {}", out.display());
+    let said = desk.run(&args, &table).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    let folder = out.join(&world.namespace);
+    let applied = ["apply", "-k", &folder.to_string_lossy()];
+    world.plane.control.kubectl_ok(&applied).await.unwrap();
+    let names: Vec<Value> = world.list().await.unwrap();
+    assert_eq!(names.len(), 2);
+    let said = desk.run(&format!("{args} --check"), &table).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    world.finish().await.unwrap();
+}

@@ -1,0 +1,92 @@
+//! The operator signs in as its ServiceAccount: real tokens of the API server, checked by a
+//! simulated STS against the API server's keys.
+
+mod away;
+mod chain;
+mod instance;
+mod judges;
+mod words;
+
+use std::time::Duration;
+
+use harness::World;
+use harness::cams_simulator::{AccessKey, Entry, WITH_OIDC};
+use serde_json::Value;
+
+use crate::OPERATOR;
+
+/// Longest wait on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Nothing ends by itself while a case runs.
+const RRSA: &[&str] = &["--credentials=oidc", "--signature-validity=10m"];
+
+fn phone(n: usize) -> String {
+    format!("8613900{n:06}")
+}
+
+fn code(n: usize) -> String {
+    format!("{:08}", 71_000_000 + n)
+}
+
+async fn migration(world: &World, n: usize) {
+    world.number(&phone(n), &code(n), &format!("id-{}", phone(n)));
+    let name = format!("m-{n}");
+    world.code(&name, &code(n)).await.unwrap();
+    let migration = harness::Migration::new(name, phone(n));
+    world.create(&migration).await.unwrap();
+}
+
+async fn verified(world: &World, n: usize) -> Value {
+    let is_verified = |status: &Value| harness::reason(status) == "Verified";
+    let status = world.until(&format!("m-{n}"), PATIENCE, is_verified).await;
+    let status = status.unwrap();
+    assert_eq!(world.executed(&phone(n)), 1);
+    status
+}
+
+fn asked(world: &World, action: &str) -> Vec<Entry> {
+    let ledger = world.sim.ledger().into_iter();
+    ledger.filter(|entry| entry.action == action).collect()
+}
+
+fn given(world: &World) -> Vec<AccessKey> {
+    world.sim.given_keys()
+}
+
+#[tokio::test]
+async fn a_serviceaccount_signs_in_and_its_key_can_do_two_things_only() {
+    let world = World::new(OPERATOR, "rrsa").await.unwrap();
+    world.rrsa(world.role()).await.unwrap();
+    let mut operator = world.operator(RRSA).await.unwrap();
+    migration(&world, 1).await;
+    verified(&world, 1).await;
+
+    let sts = asked(&world, WITH_OIDC);
+    assert_eq!(sts.len(), 1, "one exchange");
+    // The URL does not identify the operator, and nothing is signed.
+    assert_eq!((&sts[0].key_id, &sts[0].signature), (&None, &None));
+    let [key] = &given(&world)[..] else {
+        panic!("one key");
+    };
+    let mut allowed = key.allowed.clone().unwrap();
+    allowed.sort();
+    assert_eq!(
+        allowed,
+        [
+            "cams:ChatappMigrationVerified",
+            "cams:GetPhoneNumberVerificationStatus"
+        ],
+        "less than the role may"
+    );
+    let log = world.logs().concat();
+    let chosen = format!("RAM role {} (token file ", harness::ROLE);
+    assert!(log.contains(&chosen), "{log}");
+    assert!(
+        log.contains("assumed-role/phmig/phone-migration-operator"),
+        "{log}"
+    );
+    let metrics = operator.http("/metrics").await.unwrap();
+    let made = r#"phonemigration_sts_requests_total{account="default",action="AssumeRoleWithOIDC",code="OK"} 1"#;
+    assert!(metrics.contains(made), "{metrics}");
+    world.finish().await.unwrap();
+}

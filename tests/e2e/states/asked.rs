@@ -1,0 +1,135 @@
+//! A user's requests: each requestedAt and each new retryToken makes one status read, and the
+//! operator acknowledges it when it has read the Secret for it.
+
+use std::time::Duration;
+
+use harness::cams_simulator::Number;
+use harness::{FaultProxy, Migration, Operator, Then, When, World, reason};
+use serde_json::{Value, json};
+
+use super::expect::*;
+
+const PHONE: &str = "8613800001401";
+const CODE: &str = "40718265";
+const WRONG: &str = "99887766";
+
+/// A resource whose code was refused, and an operator behind a proxy.
+async fn refused(name: &str) -> (World, FaultProxy, Operator) {
+    let world = World::new(OPERATOR, name).await.unwrap();
+    world.number(PHONE, CODE, "id-1");
+    world.code("m", WRONG).await.unwrap();
+    let proxy = world.proxy().await.unwrap();
+    let operator = world.operator_via(&proxy, &[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let rejected = stalled("CodeRejected", true, "request a new code");
+    until(&world, "m", rejected).await;
+    (world, proxy, operator)
+}
+
+/// Suspends it; the operator does not read the Secret of a suspended resource.
+async fn suspends(world: &World) {
+    let spec = json!({"spec": {"suspend": true}});
+    world.patch("m", spec).await.unwrap();
+    let before = reads(world, PHONE).len();
+    looked(world, "m").await;
+    until_sim("its read", Duration::from_secs(20), || {
+        reads(world, PHONE).len() > before
+    })
+    .await;
+}
+
+/// A user resumes it, and asks for a reconcile, at once.
+async fn resumes_and_asks(world: &World) {
+    let annotations = json!({"phonemigration.dev/requestedAt": "now"});
+    let both = json!({"spec": {"suspend": false}, "metadata": {"annotations": annotations}});
+    world.patch("m", both).await.unwrap();
+}
+
+/// A user finished the migration in the console.
+fn verified_outside(world: &World) {
+    world
+        .sim
+        .add_number(Number::new(PHONE, CODE, "id-1").verified());
+}
+
+#[tokio::test]
+async fn a_number_verified_in_the_console_is_adopted_when_a_person_asks() {
+    let (world, _proxy, _operator) = refused("outside").await;
+    let before = reads(&world, PHONE).len();
+    // Each value makes one read, whatever the state, and none after it.
+    for n in 1..=3 {
+        looked(&world, "m").await;
+        let made = || reads(&world, PHONE).len() == before + n;
+        until_sim("one read", Duration::from_secs(20), made).await;
+    }
+    let token = json!({"spec": {"retryToken": "look"}});
+    world.patch("m", token).await.unwrap();
+    let made = || reads(&world, PHONE).len() == before + 4;
+    until_sim("one read", Duration::from_secs(20), made).await;
+    verified_outside(&world);
+    world.request("m", "finished in the console").await.unwrap();
+    let status = until(&world, "m", verified("adopted")).await;
+    assert_eq!(status["id"], "id-1", "{status}");
+    assert_eq!(reads(&world, PHONE).len(), before + 5);
+    assert_eq!(calls(&world, PHONE).len(), 1);
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn where_a_new_code_may_go_the_read_before_it_is_the_one_that_was_asked_for() {
+    let (world, _proxy, _operator) = refused("pre-read").await;
+    suspends(&world).await;
+    put_code(&world, "m", CODE).await;
+    let before = reads(&world, PHONE).len();
+    verified_outside(&world);
+    resumes_and_asks(&world).await;
+    let status = until(&world, "m", verified("")).await;
+    assert_eq!(status["id"], "id-1", "{status}");
+    assert_eq!(reads(&world, PHONE).len(), before + 1);
+    assert_eq!(calls(&world, PHONE).len(), 1, "the new code was not spent");
+    finish(&world).await;
+}
+
+/// A code that never existed, and a resource that never had an attempt.
+#[tokio::test]
+async fn a_resource_that_waits_for_its_code_is_read_for_when_a_person_asks() {
+    let world = World::new(OPERATOR, "outside-waiting").await.unwrap();
+    world.number(PHONE, CODE, "id-1");
+    let _operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    until(&world, "m", progress("SecretNotFound", "create it")).await;
+    assert!(reads(&world, PHONE).is_empty(), "nobody asked");
+    verified_outside(&world);
+    world.request("m", "now").await.unwrap();
+    until(&world, "m", verified("already verified; no code was spent")).await;
+    assert_eq!(reads(&world, PHONE).len(), 1);
+    assert!(calls(&world, PHONE).is_empty());
+    finish(&world).await;
+}
+
+/// A waiting user sees the annotation in status, and then trusts `Finished`: it must be about the
+/// new code.
+#[tokio::test]
+async fn a_request_is_acknowledged_when_its_secret_was_read_and_not_before() {
+    let (world, proxy, _operator) = refused("acknowledged").await;
+    suspends(&world).await;
+    put_code(&world, "m", CODE).await;
+    let held = proxy.rule(When::get("secrets").name("m-code"), Then::Hold);
+    resumes_and_asks(&world).await;
+    until_sim("a look at the Secret", Duration::from_secs(20), || {
+        held.hits() > 0
+    })
+    .await;
+    let status = world.get("m").await.unwrap().data["status"].clone();
+    assert_ne!(status["lastHandledReconcileAt"], "now", "{status}");
+    held.remove();
+    let seen = |status: &Value| status["lastHandledReconcileAt"] == "now";
+    let status = world
+        .until("m", Duration::from_secs(30), seen)
+        .await
+        .unwrap();
+    // Queued, or done: never the outcome of the old code.
+    assert_ne!(reason(&status), "CodeRejected", "{status}");
+    until(&world, "m", verified("CAMS accepted the code")).await;
+    finish(&world).await;
+}

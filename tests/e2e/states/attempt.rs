@@ -1,0 +1,378 @@
+//! States of an attempt: from the queue to success, refusal and exhaustion.
+
+use std::time::Duration;
+
+use harness::cams_simulator::{Fault, FaultRule, Number, Release, Stage, VERIFIED};
+use harness::{Migration, World};
+use serde_json::json;
+
+use super::expect::*;
+
+const PHONE: &str = "8613800000201";
+const RIGHT: &str = "40718265";
+const WRONG: &str = "99887766";
+
+async fn world(name: &str) -> World {
+    let world = World::new(OPERATOR, name).await.unwrap();
+    world.number(PHONE, RIGHT, "id-1");
+    world
+}
+
+#[tokio::test]
+async fn resources_over_the_quota_are_shown_queued_and_all_end_verified() {
+    let world = World::new(OPERATOR, "queued").await.unwrap();
+    let names: Vec<String> = (0..30).map(|n| format!("m-{n:02}")).collect();
+    let phone = |n: usize| format!("86138000003{n:02}");
+    for (n, name) in names.iter().enumerate() {
+        let code = format!("5555{n:04}");
+        world.ready_migration(name, &phone(n), &code).await.unwrap();
+    }
+    let _operator = world.operator(&[]).await.unwrap();
+    for name in &names {
+        until(&world, name, verified("CAMS accepted")).await;
+    }
+    let figures = finish(&world).await;
+    let queued = |name: &&String| written_reasons(&figures, name).contains(&"Queued".to_owned());
+    let shown = names.iter().filter(queued).count();
+    println!("{shown} of 30 were shown Queued");
+    assert!(shown >= 5, "{shown}");
+    let message = figures
+        .requests
+        .iter()
+        .filter_map(|r| r.request_object.as_ref());
+    let messages: std::collections::BTreeSet<String> = message
+        .filter(|body| body["status"]["reason"] == "Queued")
+        .map(|body| super::expect::message(&body["status"]))
+        .collect();
+    assert_eq!(messages.len(), 1, "stable: {messages:?}");
+    assert!(messages.iter().all(|m| m.contains("quota")), "{messages:?}");
+}
+
+#[tokio::test]
+async fn an_open_attempt_stands_in_the_ledger_and_in_no_status_until_its_answer() {
+    let world = world("open").await;
+    let gate = FaultRule::new(Fault::gate(Stage::Received)).action(VERIFIED);
+    world.sim.add_fault(gate.once()).unwrap();
+    world.code("m", RIGHT).await.unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
+    let [ledger] = &world.ledgers().await.unwrap()[..] else {
+        panic!("one number has one ledger");
+    };
+    assert_eq!(ledger["spec"]["phoneNumber"], PHONE);
+    assert_eq!(ledger["summary"]["open"], true, "{ledger}");
+    let [entry] = &ledger["entries"].as_array().unwrap()[..] else {
+        panic!("one attempt: {ledger}");
+    };
+    assert!(entry["outcome"].is_null(), "{entry}");
+    assert_eq!(entry["migration"]["name"], "m");
+    assert_eq!(
+        entry["attemptId"].as_str(),
+        calls(&world, PHONE)[0].nonce.as_deref()
+    );
+    let object = serde_json::to_value(world.get("m").await.unwrap()).unwrap();
+    assert!(object["status"]["attempt"].is_null(), "{object:#}");
+    assert_eq!(kstatus(&object), "InProgress");
+    assert!(world.sim.release(held.id, Release::Continue));
+    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    assert_eq!(status["attempt"]["id"], entry["attemptId"]);
+    let ledger = &world.ledgers().await.unwrap()[0];
+    assert_eq!(ledger["entries"][0]["outcome"], "Accepted", "{ledger}");
+    assert_eq!(ledger["summary"]["open"], false, "{ledger}");
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn a_right_code_ends_verified_with_id_masked_number_and_request_id() {
+    let world = world("verified").await;
+    world.code("m", RIGHT).await.unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    assert_eq!(status["id"], "id-1");
+    assert_eq!(status["attempt"]["outcome"], "Accepted");
+    assert!(
+        status["requestId"].is_string() && status["verifiedAt"].is_string(),
+        "{status}"
+    );
+    assert!(status["errorCode"].is_null(), "{status}");
+    let number = status["phoneNumber"].as_str().unwrap();
+    assert!(
+        number.ends_with("****") && PHONE.starts_with(number.trim_end_matches('*')),
+        "{number}"
+    );
+    // For good: neither another code nor a retryToken changes this.
+    put_code(&world, "m", WRONG).await;
+    world
+        .patch("m", json!({"spec": {"retryToken": "again"}}))
+        .await
+        .unwrap();
+    looked(&world, "m").await;
+    until(&world, "m", verified("CAMS accepted the code")).await;
+    assert_eq!(calls(&world, PHONE).len(), 1);
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn a_number_that_is_already_verified_is_adopted_without_spending_the_code() {
+    let world = world("adopted").await;
+    world
+        .sim
+        .add_number(Number::new(PHONE, RIGHT, "id-9").verified());
+    world.code("m", RIGHT).await.unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let status = until(&world, "m", verified("already verified; no code was spent")).await;
+    assert_eq!(status["id"], "id-9");
+    assert!(calls(&world, PHONE).is_empty());
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn without_the_look_the_call_is_made_and_a_refusal_that_hides_success_is_not_shown() {
+    let world = world("no-look").await;
+    world
+        .sim
+        .add_number(Number::new(PHONE, RIGHT, "id-9").verified());
+    world.code("m", RIGHT).await.unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    world.unreadable(PHONE, 1).unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let status = until(
+        &world,
+        "m",
+        verified("the verification may be an earlier one"),
+    )
+    .await;
+    assert_eq!(status["id"], "id-9");
+    assert_eq!(calls(&world, PHONE).len(), 1);
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn a_refused_code_stalls_until_a_different_one_is_there() {
+    let world = world("rejected").await;
+    world.code("m", WRONG).await.unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let rejected = stalled(
+        "CodeRejected",
+        true,
+        "request a new code and put it into the Secret",
+    );
+    let status = until(&world, "m", rejected).await;
+    assert_eq!(status["errorCode"], "VerifyCode.Mismatch");
+    assert_eq!(status["errorMessage"], "The verification code is wrong.");
+    assert!(status["requestId"].is_string());
+    assert_eq!(status["history"].as_array().unwrap().len(), 1);
+    assert_eq!(status["history"][0]["errorCode"], "VerifyCode.Mismatch");
+    // The same code again: a label, the value written again, the Secret recreated, a restart.
+    let label = json!({"metadata": {"labels": {"touched": "yes"}}});
+    world.patch_secret("m-code", label).await.unwrap();
+    looked(&world, "m").await;
+    world.code("m", &format!("{WRONG}\n")).await.unwrap();
+    looked(&world, "m").await;
+    until(&world, "m", rejected).await;
+    assert_eq!(calls(&world, PHONE).len(), 1);
+    new_code(&world, "m", RIGHT).await;
+    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    assert_eq!(status["attempt"]["number"], 2);
+    assert!(
+        status["errorCode"].is_null() && status["errorMessage"].is_null(),
+        "{status}"
+    );
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn a_retry_token_never_sends_the_same_code_again() {
+    let world = world("retry-same").await;
+    world.code("m", WRONG).await.unwrap();
+    let mut operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let rejected = stalled("CodeRejected", true, "request a new code");
+    until(&world, "m", rejected).await;
+    let retry = |token: &'static str| {
+        let world = &world;
+        async move {
+            let spec = json!({"spec": {"retryToken": token}});
+            world.patch("m", spec).await.unwrap();
+            looked(world, "m").await;
+            let status = until(world, "m", rejected).await;
+            assert_eq!(status["lastHandledRetryToken"], token);
+        }
+    };
+    retry("one").await;
+    // Neither a process without memory nor an old value that was put back changes that.
+    operator.stop().await.unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    world.code("m", WRONG).await.unwrap();
+    retry("two").await;
+    assert_eq!(calls(&world, PHONE).len(), 1);
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn a_refused_request_stalls_with_advice_of_its_own() {
+    let world = world("request-rejected").await;
+    world
+        .sim
+        .add_number(Number::new(PHONE, RIGHT, "id-1").in_space("111"));
+    world.code("m", WRONG).await.unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let status = until(
+        &world,
+        "m",
+        stalled("RequestRejected", true, "check custSpaceId, phoneNumber"),
+    )
+    .await;
+    assert_eq!(status["errorCode"], "Authentication.NoAuth");
+    assert_eq!(status["attempt"]["outcome"], "RequestRefused");
+    world.number(PHONE, RIGHT, "id-1");
+    looked(&world, "m").await;
+    assert_eq!(
+        calls(&world, PHONE).len(),
+        1,
+        "the same code is not sent again"
+    );
+    new_code(&world, "m", RIGHT).await;
+    until(&world, "m", verified("CAMS accepted the code")).await;
+    finish(&world).await;
+}
+
+/// custSpaceId is immutable, so a wrong one needs another resource: the message names this way out.
+#[tokio::test]
+async fn after_a_refused_request_another_resource_with_the_right_space_goes_on() {
+    let world = World::new(OPERATOR, "right-space").await.unwrap();
+    let in_space = |space: &str| json!({"custSpaceId": space});
+    world
+        .sim
+        .add_number(Number::new(PHONE, RIGHT, "id-1").in_space("111"));
+    world.code("wrong", WRONG).await.unwrap();
+    world.code("right", RIGHT).await.unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    let wrong = Migration::new("wrong", PHONE).spec(in_space("222"));
+    world.create(&wrong).await.unwrap();
+    let says = "a wrong one needs another PhoneMigration, with a new code";
+    until(&world, "wrong", stalled("RequestRejected", true, says)).await;
+    let right = Migration::new("right", PHONE).spec(in_space("111"));
+    world.create(&right).await.unwrap();
+    until(&world, "right", verified("CAMS accepted the code")).await;
+    assert_eq!(calls(&world, PHONE).len(), 2);
+    finish(&world).await;
+}
+
+/// Five refused codes.
+async fn exhaust(world: &World) {
+    world.code("m", "10000001").await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    for n in 1..=5 {
+        if n > 1 {
+            new_code(world, "m", &format!("1000000{n}")).await;
+        }
+        let spent = |status: &serde_json::Value| status["history"][0]["number"] == n;
+        world
+            .until("m", Duration::from_secs(20), spent)
+            .await
+            .unwrap();
+    }
+}
+
+const EXHAUSTED: &str = "put a new code into the Secret, then change spec.retryToken";
+
+#[tokio::test]
+async fn five_refused_codes_exhaust_and_a_changed_retry_token_allows_more() {
+    let world = world("exhausted").await;
+    let _operator = world.operator(&[]).await.unwrap();
+    exhaust(&world).await;
+    let status = until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
+    assert_eq!(status["attemptLimit"], 5);
+    put_code(&world, "m", RIGHT).await;
+    looked(&world, "m").await;
+    until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
+    assert_eq!(calls(&world, PHONE).len(), 5, "the sixth code is not sent");
+    world
+        .patch("m", json!({"spec": {"retryToken": "go on"}}))
+        .await
+        .unwrap();
+    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    assert_eq!(status["attemptLimit"], 10);
+    assert_eq!(status["attempt"]["number"], 6);
+    assert_eq!(calls(&world, PHONE).len(), 6);
+    finish(&world).await;
+}
+
+/// A changed token is a user's decision; a long queue must not lose it.
+#[tokio::test]
+async fn a_retry_token_is_not_lost_while_the_resource_waits_in_the_queue() {
+    let world = world("retry-queued").await;
+    let _operator = world.operator(&[]).await.unwrap();
+    exhaust(&world).await;
+    until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
+    // Another resource is throttled, which pauses the account for four seconds.
+    throttle_other(&world, "8613800000202", 4000).await;
+    put_code(&world, "m", RIGHT).await;
+    world
+        .patch("m", json!({"spec": {"retryToken": "go on"}}))
+        .await
+        .unwrap();
+    until(&world, "m", progress("Queued", "quota")).await;
+    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    assert_eq!(status["attemptLimit"], 10);
+    until(&world, "other", verified("CAMS accepted the code")).await;
+    finish(&world).await;
+}
+
+/// Under another fingerprint key the operator cannot tell whether a changed Secret holds a new
+/// code: the user states that with a retryToken.
+#[tokio::test]
+async fn a_code_whose_sameness_cannot_be_told_waits_for_a_retry_token() {
+    let world = world("sameness").await;
+    world.code("m", WRONG).await.unwrap();
+    let mut operator = world
+        .operator(&["--fingerprint-key-file", &world.other_key(1).unwrap()])
+        .await
+        .unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    until(
+        &world,
+        "m",
+        stalled("CodeRejected", true, "request a new code"),
+    )
+    .await;
+    operator.stop().await.unwrap();
+    // An unchanged Secret holds the same code, whatever the key.
+    let mut operator = world
+        .operator(&["--fingerprint-key-file", &world.other_key(2).unwrap()])
+        .await
+        .unwrap();
+    looked(&world, "m").await;
+    until(
+        &world,
+        "m",
+        stalled("CodeRejected", true, "request a new code"),
+    )
+    .await;
+    operator.stop().await.unwrap();
+    put_code(&world, "m", RIGHT).await;
+    let _operator = world
+        .operator(&["--fingerprint-key-file", &world.other_key(3).unwrap()])
+        .await
+        .unwrap();
+    looked(&world, "m").await;
+    until(
+        &world,
+        "m",
+        stalled("CodeRejected", true, "change spec.retryToken to submit it"),
+    )
+    .await;
+    assert_eq!(calls(&world, PHONE).len(), 1);
+    world
+        .patch("m", json!({"spec": {"retryToken": "it is new"}}))
+        .await
+        .unwrap();
+    until(&world, "m", verified("CAMS accepted the code")).await;
+    finish(&world).await;
+}

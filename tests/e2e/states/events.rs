@@ -1,0 +1,202 @@
+//! Events: one per change, none for an unchanged state, and every documented reason.
+
+use std::time::Duration;
+
+use harness::cams_simulator::{
+    AccessKey, Fault, FaultRule, Number, READ_STATUS, Refusal, Release, Stage, VERIFIED,
+};
+use harness::expect::until_events;
+use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World};
+use serde_json::json;
+
+use super::expect::*;
+
+const GOOD: &str = "8613800001301";
+const BAD: &str = "8613800001302";
+const CODE: &str = "40718265";
+
+#[tokio::test]
+async fn there_is_one_event_per_change_and_none_for_a_state_that_stays() {
+    let world = World::new(OPERATOR, "events").await.unwrap();
+    world.number(GOOD, CODE, "id-1");
+    let _operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", GOOD)).await.unwrap();
+    until(&world, "m", progress("SecretNotFound", "create it")).await;
+    for _ in 0..3 {
+        looked(&world, "m").await;
+    }
+    world.code("m", "none").await.unwrap();
+    looked(&world, "m").await;
+    new_code(&world, "m", "99887766").await;
+    until(
+        &world,
+        "m",
+        stalled("CodeRejected", true, "request a new code"),
+    )
+    .await;
+    looked(&world, "m").await;
+    new_code(&world, "m", CODE).await;
+    until(&world, "m", verified("CAMS accepted the code")).await;
+    looked(&world, "m").await;
+    world.code("twin", "11223344").await.unwrap();
+    world.create(&Migration::new("twin", GOOD)).await.unwrap();
+    until(
+        &world,
+        "twin",
+        stalled("DuplicatePhoneNumber", false, "delete one of the two"),
+    )
+    .await;
+    looked(&world, "twin").await;
+    let wanted = ["SecretNotFound", "InvalidCode", "CodeRejected", "Verified"];
+    until_events(&world, "m", &wanted).await;
+    until_events(&world, "twin", &["DuplicatePhoneNumber"]).await;
+    finish(&world).await;
+}
+
+/// The name of an Event contains its resource's name, and the API server allows 253 characters.
+#[tokio::test]
+async fn a_resource_with_the_longest_name_has_its_events() {
+    let world = World::new(OPERATOR, "long-name-events").await.unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    let names = ["a", "b"].map(|end| format!("{}{end}", "n".repeat(252)));
+    for (name, phone) in names.iter().zip([GOOD, BAD]) {
+        let secret = json!({"verifyCodeSecretRef": {"name": "s"}});
+        let migration = Migration::new(name, phone).spec(secret);
+        world.create(&migration).await.unwrap();
+    }
+    for name in &names {
+        until_events(&world, name, &["SecretNotFound"]).await;
+    }
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_and_its_end_are_events() {
+    let world = World::new(OPERATOR, "unknown-events").await.unwrap();
+    world.number(GOOD, CODE, "id-1");
+    world.number(BAD, CODE, "id-2");
+    let lost = |phone: &str, stage| {
+        let rule = FaultRule::new(Fault::close(stage)).action(VERIFIED);
+        world.sim.add_fault(rule.phone(phone).once()).unwrap();
+    };
+    lost(GOOD, Stage::Executed);
+    lost(BAD, Stage::Received);
+    for (name, phone) in [("kept", GOOD), ("gone", BAD)] {
+        world.code(name, CODE).await.unwrap();
+        world.create(&Migration::new(name, phone)).await.unwrap();
+    }
+    let _operator = world
+        .operator(&["--signature-validity", "3s"])
+        .await
+        .unwrap();
+    until(&world, "kept", verified("adopted")).await;
+    until(
+        &world,
+        "gone",
+        stalled("OutcomeUnknown", true, "Request a new code"),
+    )
+    .await;
+    until_events(&world, "kept", &["OutcomeUnknown", "Verified"]).await;
+    // One state twice, provisional and final: the second is not a repetition of the first.
+    until_events(&world, "gone", &["OutcomeUnknown", "OutcomeUnknown"]).await;
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn what_holds_the_account_back_is_an_event_of_the_resource_that_met_it() {
+    let world = World::new(OPERATOR, "hold-events").await.unwrap();
+    let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(1000);
+    let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
+    world.sim.add_fault(rule.once()).unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    world
+        .ready_migration("throttled", GOOD, CODE)
+        .await
+        .unwrap();
+    until(&world, "throttled", verified("CAMS accepted the code")).await;
+    until_events(&world, "throttled", &["Throttled", "Verified"]).await;
+    world
+        .sim
+        .add_key(AccessKey::new(ACCESS_KEY_ID, "another-secret"));
+    world.ready_migration("held", BAD, CODE).await.unwrap();
+    until(
+        &world,
+        "held",
+        progress("CredentialsInvalid", "Correct the AccessKey"),
+    )
+    .await;
+    world
+        .sim
+        .add_key(AccessKey::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
+    until(&world, "held", verified("CAMS accepted the code")).await;
+    until_events(&world, "held", &["CredentialsInvalid", "Verified"]).await;
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn suspension_a_refused_request_and_a_recognised_code_are_events() {
+    let world = World::new(OPERATOR, "other-events").await.unwrap();
+    world
+        .sim
+        .add_number(Number::new(GOOD, CODE, "id-1").in_space("111"));
+    world.code("m", CODE).await.unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    let spec = json!({"suspend": true});
+    world
+        .create(&Migration::new("m", GOOD).spec(spec))
+        .await
+        .unwrap();
+    until(&world, "m", suspended()).await;
+    world
+        .patch("m", json!({"spec": {"suspend": false}}))
+        .await
+        .unwrap();
+    let refused = stalled("RequestRejected", true, "check custSpaceId, phoneNumber");
+    until(&world, "m", refused).await;
+    // The space refuses the pre-read as well.
+    until_events(
+        &world,
+        "m",
+        &["Suspended", "StatusUnreadable", "RequestRejected"],
+    )
+    .await;
+    world.delete("m").await.unwrap();
+    world.create(&Migration::new("m", GOOD)).await.unwrap();
+    until(&world, "m", refused).await;
+    let wanted = [
+        "Suspended",
+        "StatusUnreadable",
+        "RequestRejected",
+        "RequestRejected",
+    ];
+    until_events(&world, "m", &wanted).await;
+    assert_eq!(calls(&world, GOOD).len(), 1);
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn the_outcome_of_a_resource_that_was_deleted_meanwhile_is_an_event() {
+    let world = World::new(OPERATOR, "orphan").await.unwrap();
+    let gate = FaultRule::new(Fault::gate(Stage::Executed)).action(VERIFIED);
+    world.sim.add_fault(gate.once()).unwrap();
+    let _operator = world.operator(&[]).await.unwrap();
+    world.ready_migration("m", GOOD, CODE).await.unwrap();
+    let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
+    world.delete("m").await.unwrap();
+    assert!(world.sim.release(held.id, Release::Continue));
+    until_events(&world, "m", &["OutcomeWithoutResource"]).await;
+    let notes: Vec<_> = world
+        .events()
+        .await
+        .unwrap()
+        .into_iter()
+        .filter_map(|e| e.note)
+        .collect();
+    assert!(notes[0].contains(&format!("Id id-{GOOD}")), "{notes:?}");
+    assert_eq!(
+        reads(&world, GOOD).len(),
+        1,
+        "{READ_STATUS} before the attempt only"
+    );
+    finish(&world).await;
+}

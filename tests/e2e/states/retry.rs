@@ -1,0 +1,154 @@
+//! The life of a user's `spec.retryToken`, and the traces of a released attempt.
+
+use harness::Migration;
+use harness::World;
+use serde_json::json;
+
+use super::expect::*;
+
+const PHONE: &str = "8613800000901";
+const RIGHT: &str = "40718265";
+const WRONG: &str = "99887766";
+
+async fn world(name: &str) -> World {
+    let world = World::new(OPERATOR, name).await.unwrap();
+    world.number(PHONE, RIGHT, "id-1");
+    world.code("m", WRONG).await.unwrap();
+    world
+}
+
+/// The token let the code through; a throttle gives it back unspent. If the operator demanded
+/// another token, a throttle would be terminal.
+#[tokio::test]
+async fn a_throttle_does_not_use_up_a_retry_token() {
+    let world = world("token-throttled").await;
+    let mut operator = world
+        .operator(&["--fingerprint-key-file", &world.other_key(1).unwrap()])
+        .await
+        .unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    until(
+        &world,
+        "m",
+        stalled("CodeRejected", true, "request a new code"),
+    )
+    .await;
+    operator.stop().await.unwrap();
+    put_code(&world, "m", RIGHT).await;
+    let _operator = world
+        .operator(&["--fingerprint-key-file", &world.other_key(2).unwrap()])
+        .await
+        .unwrap();
+    looked(&world, "m").await;
+    until(
+        &world,
+        "m",
+        stalled("CodeRejected", true, "change spec.retryToken"),
+    )
+    .await;
+    throttle_next(&world, 2000);
+    world
+        .patch("m", json!({"spec": {"retryToken": "new"}}))
+        .await
+        .unwrap();
+    until(&world, "m", progress("Throttled", "the code was not spent")).await;
+    until(&world, "m", verified("CAMS accepted the code")).await;
+    assert_eq!(calls(&world, PHONE).len(), 3);
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn a_spent_code_put_back_shows_its_own_error_again() {
+    let world = world("put-back").await;
+    let _operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let rejected = stalled(
+        "CodeRejected",
+        true,
+        "CAMS refused the code (VerifyCode.Mismatch)",
+    );
+    let before = until(&world, "m", rejected).await;
+    throttle_next(&world, 30_000);
+    new_code(&world, "m", RIGHT).await;
+    let status = until(&world, "m", progress("Throttled", "the code was not spent")).await;
+    assert_eq!(status["errorCode"], "Throttling.User");
+    new_code(&world, "m", WRONG).await;
+    let after = until(&world, "m", rejected).await;
+    assert_eq!(after["errorCode"], "VerifyCode.Mismatch");
+    assert_eq!(after["requestId"], before["requestId"]);
+    assert_eq!(after["history"], before["history"]);
+    assert_eq!(calls(&world, PHONE).len(), 2);
+    finish(&world).await;
+}
+
+#[tokio::test]
+async fn a_resource_made_anew_shows_at_once_what_its_code_led_to() {
+    let world = world("recreated").await;
+    let _operator = world.operator(&[]).await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    until(
+        &world,
+        "m",
+        stalled("CodeRejected", true, "request a new code"),
+    )
+    .await;
+    let reads_before = reads(&world, PHONE).len();
+    world.delete("m").await.unwrap();
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let status = until(
+        &world,
+        "m",
+        stalled("CodeRejected", true, "by another PhoneMigration"),
+    )
+    .await;
+    assert_eq!(status["errorCode"], "VerifyCode.Mismatch");
+    // It is the outcome of another resource's attempt.
+    assert!(
+        status["attempt"].is_null() && status["history"].is_null(),
+        "{status}"
+    );
+    assert_eq!(reads(&world, PHONE).len(), reads_before, "nothing is asked");
+    looked(&world, "m").await;
+    assert_eq!(calls(&world, PHONE).len(), 1, "the code is not spent again");
+    new_code(&world, "m", RIGHT).await;
+    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    assert_eq!(status["attempt"]["number"], 1, "its own first");
+    finish(&world).await;
+}
+
+/// A status after twenty refused codes.
+fn twenty_refused() -> serde_json::Value {
+    let at = "2026-01-01T00:00:00Z";
+    let entry = |n: i32| {
+        json!({"number": n, "attemptId": format!("{n:032}"), "codeFingerprint": format!("0badc0de:{n:032}"),
+               "outcome": "Refused", "errorCode": "VerifyCode.Mismatch", "finishedAt": at})
+    };
+    let history: Vec<_> = (1..=20).rev().map(entry).collect();
+    let secret = json!({"uid": "u", "resourceVersion": "1"});
+    let attempt = json!({"number": 20, "id": format!("{:032}", 20), "signedAt": at, "secret": secret,
+                         "codeFingerprint": format!("0badc0de:{:032}", 20), "outcome": "Refused", "finishedAt": at});
+    json!({"observedGeneration": 1, "reason": "AttemptsExhausted", "attemptLimit": 20,
+           "lastHandledRetryToken": "", "history": history, "attempt": attempt})
+}
+
+#[tokio::test]
+async fn after_twenty_codes_no_token_allows_more() {
+    let world = world("twenty").await;
+    put_code(&world, "m", RIGHT).await;
+    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.patch_status("m", twenty_refused()).await.unwrap();
+    let forged = world.patch_status("m", json!({"attemptLimit": 1000})).await;
+    assert!(forged.is_err_and(|error| error.to_string().contains("attemptLimit")));
+    let _operator = world.operator(&[]).await.unwrap();
+    for token in ["one", "two"] {
+        world
+            .patch("m", json!({"spec": {"retryToken": token}}))
+            .await
+            .unwrap();
+        looked(&world, "m").await;
+        let says = "20 codes were spent, and no more are allowed for this number";
+        until(&world, "m", stalled("AttemptsExhausted", true, says)).await;
+    }
+    assert!(calls(&world, PHONE).is_empty());
+    finish(&world).await;
+}

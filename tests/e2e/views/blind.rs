@@ -1,0 +1,152 @@
+//! Changes that the operator does not see, and replies that it must not believe.
+
+use std::time::Duration;
+
+use harness::fault_proxy::Answer;
+use harness::{FrameThen, Migration, Operator, Then, When, World, shown_of};
+use serde_json::json;
+
+use super::{
+    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified_by_one_call, code, phone, reason, secret_of,
+    until,
+};
+
+/// A page of a proxy in front of the API server.
+fn page() -> Then {
+    Then::Answer(Answer::new(404).body(json!("404 page not found")))
+}
+
+/// No change of the resource requests any of them again, which would hide the fault.
+#[tokio::test]
+async fn a_404_that_names_no_object_is_not_believed() {
+    let world = World::new(OPERATOR, "v-404").await.unwrap();
+    let proxy = world.proxy().await.unwrap();
+    let pages = [
+        ("secret", secret_of("secret")),
+        ("live", When::get("phonemigrations").name("live")),
+        ("show", shown_of("show")),
+    ];
+    let rules = pages.map(|(name, when)| (name, proxy.rule(when.once(), page())));
+    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
+    for (n, (name, _)) in rules.iter().enumerate() {
+        let right = code(n);
+        world.number(&phone(n), &right, &format!("id-{}", phone(n)));
+        // A read cannot find the refused one either.
+        let given = if *name == "show" { code(9) } else { right };
+        world.code(name, &given).await.unwrap();
+        world
+            .create(&Migration::new(*name, phone(n)))
+            .await
+            .unwrap();
+    }
+    for (n, (name, rule)) in rules.iter().enumerate() {
+        let wanted = if *name == "show" {
+            "CodeRejected"
+        } else {
+            "Verified"
+        };
+        let status = reason(&world, name, wanted).await;
+        assert_eq!(rule.hits(), 1, "{name}");
+        let calls = world.calls(&phone(n));
+        assert_eq!(calls.len(), 1, "{name}: {status}");
+    }
+    world.finish().await.unwrap();
+}
+
+/// Resources of the namespaces that may be watched do not wait for those that may not.
+#[tokio::test]
+async fn a_forbidden_namespace_makes_only_itself_wait() {
+    let world = World::new(OPERATOR, "v-403").await.unwrap();
+    let other = format!("{}-other", world.namespace);
+    world.namespace(&other).await.unwrap();
+    let proxy = world.proxy().await.unwrap();
+    let of_other = When::list("phonemigrations").namespace(&other);
+    let forbidden = proxy.rule(of_other, Then::answer(403));
+    let both = format!("{},{other}", world.namespace);
+    let flags = [NEVER_FINAL, &["--watch-namespaces", &both]].concat();
+    let mut operator = world.operator_via(&proxy, &flags).await.unwrap();
+    let (here, there) = (phone(1), phone(2));
+    world
+        .ready_migration("here", &here, &code(1))
+        .await
+        .unwrap();
+    let status = reason(&world, "here", "Verified").await;
+    assert_verified_by_one_call(&world, &status, &here);
+    let waits = Migration::new("there", &there);
+    world.create_in(&other, &waits).await.unwrap();
+    let says = async |operator: &mut Operator, state: &str| {
+        let metrics = operator.http("/metrics").await.unwrap();
+        let series = format!("phonemigration_watches{{state=\"{state}\"}} 1\n");
+        assert!(metrics.contains(&series), "{series} not in {metrics}");
+    };
+    says(&mut operator, "forbidden").await;
+    says(&mut operator, "watching").await;
+    let line = operator.log();
+    let mut lines = line
+        .lines()
+        .filter(|line| line.contains("may not be listed (403)"));
+    assert!(lines.any(|line| line.contains(&other)), "{line}");
+    forbidden.remove();
+    let seen = async || {
+        let object = world.migrations_in(&other).get("there").await.unwrap();
+        harness::reason(&object.data["status"]) == "SecretNotFound"
+    };
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !seen().await {
+        assert!(tokio::time::Instant::now() < deadline, "not seen");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    world.finish().await.unwrap();
+}
+
+/// A watch that dies in silence: the connection is open, and no frame comes any more.
+#[tokio::test]
+#[ignore = "a dead watch is renewed after a minute"]
+async fn a_dead_watch_hides_a_new_resource_for_little_more_than_a_minute() {
+    let world = World::new(OPERATOR, "v-dead").await.unwrap();
+    let proxy = world.proxy().await.unwrap();
+    let number = phone(1);
+    let frames = When::watch("phonemigrations").name("late").once();
+    let dead = proxy.frame_rule(frames, FrameThen::Hold);
+    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
+    world
+        .ready_migration("late", &number, &code(1))
+        .await
+        .unwrap();
+    dead.hit().await.unwrap();
+    let began = tokio::time::Instant::now();
+    let verified = |status: &serde_json::Value| harness::reason(status) == "Verified";
+    let within = Duration::from_secs(90);
+    let status = world.until("late", within, verified).await.unwrap();
+    println!("seen and verified after {:?}", began.elapsed());
+    assert_verified_by_one_call(&world, &status, &number);
+    world.finish().await.unwrap();
+}
+
+/// A peer that accepts and never answers: a list that hangs is given up and repeated.
+#[tokio::test]
+#[ignore = "a list has fifteen seconds"]
+async fn a_list_that_hangs_does_not_stop_discovery() {
+    let world = World::new(OPERATOR, "v-hangs").await.unwrap();
+    let proxy = world.proxy().await.unwrap();
+    let number = phone(1);
+    world
+        .ready_migration("there", &number, &code(1))
+        .await
+        .unwrap();
+    // The first is the request for the revision, the second the list.
+    let hangs = proxy.rule(When::list("phonemigrations").nth(2).once(), Then::Hold);
+    let launch = world.launch_via(&proxy.url(), NEVER_FINAL).unwrap();
+    let mut operator = Operator::spawn(&launch).unwrap();
+    hangs.hit().await.unwrap();
+    operator.ready().await.unwrap();
+    let lists = || {
+        let requests = proxy.requests();
+        let list = |r: &&harness::fault_proxy::Request| r.target.verb.to_string() == "list";
+        requests.iter().filter(list).count()
+    };
+    until("it is listed again", || lists() > 2).await;
+    let status = reason(&world, "there", "Verified").await;
+    assert_verified_by_one_call(&world, &status, &number);
+    world.finish().await.unwrap();
+}

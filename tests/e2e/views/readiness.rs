@@ -1,0 +1,34 @@
+//! When a process reports that it is ready.
+
+use harness::{Migration, Operator, Then, When, World};
+
+use super::{NEVER_FINAL, OPERATOR, PATIENCE, reason};
+
+/// With several namespaces a process is ready when it has listed all of them, and names the one
+/// that it waits for.
+#[tokio::test]
+async fn readiness_waits_for_the_list_of_every_namespace() {
+    let world = World::new(OPERATOR, "ready").await.unwrap();
+    let other = format!("{}-other", world.namespace);
+    world.namespace(&other).await.unwrap();
+    let proxy = world.proxy().await.unwrap();
+    let list = proxy.rule(When::list("phonemigrations").namespace(&other), Then::Hold);
+    let both = format!("{},{other}", world.namespace);
+    let flags = [NEVER_FINAL, &["--watch-namespaces", &both]].concat();
+    let launch = world.launch_via(&proxy.url(), &flags).unwrap();
+    let mut operator = Operator::spawn(&launch).unwrap();
+    list.hit_within(PATIENCE).await.unwrap();
+    // The other list comes: its watch began; so did a reconcile of its content.
+    world
+        .create(&Migration::new("m", "8613900000001"))
+        .await
+        .unwrap();
+    reason(&world, "m", "SecretNotFound").await;
+    let reply = operator.http("/readyz").await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 503"), "{reply}");
+    let says = format!("PhoneMigrations of namespace {other} are not listed yet\n");
+    assert!(reply.ends_with(&says), "{reply}");
+    list.remove();
+    operator.ready().await.unwrap();
+    world.finish().await.unwrap();
+}

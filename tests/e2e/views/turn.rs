@@ -1,0 +1,46 @@
+//! A turn comes while the API server delays every reconcile.
+
+use harness::fault_proxy::When;
+use harness::{Migration, Then, World};
+
+use serde_json::json;
+
+use super::{NEVER_FINAL, OPERATOR, PATIENCE, code, phone};
+
+const QUEUED: usize = 12;
+/// Each delays the only reconcile to its deadline of 5 s: together longer than a turn lives.
+const SLOW: usize = 4;
+
+/// The turn has expired when the reconcile finally runs: the resource asks for another one.
+#[tokio::test]
+async fn a_turn_that_nobody_came_for_in_time_is_asked_for_again() {
+    let world = World::new(OPERATOR, "turn").await.unwrap();
+    let proxy = world.proxy().await.unwrap();
+    let hold = proxy.rule(When::get("secrets").name("slow-code"), Then::Hold);
+    let flags = ["--max-concurrent-reconciles", "1", "--qps", "1"];
+    let flags = [NEVER_FINAL, &flags].concat();
+    let _operator = world.operator_via(&proxy, &flags).await.unwrap();
+    for n in 0..QUEUED {
+        let name = format!("queued{n}");
+        let made = world.ready_migration(&name, &phone(n), &code(n)).await;
+        made.unwrap();
+    }
+    let seen = |status: &serde_json::Value| !harness::reason(status).is_empty();
+    let last = format!("queued{}", QUEUED - 1);
+    world.until(&last, PATIENCE, seen).await.unwrap();
+    let secret = json!({"verifyCodeSecretRef": {"name": "slow-code"}});
+    for n in 0..SLOW {
+        let migration = Migration::new(format!("slow{n}"), phone(QUEUED + n));
+        world.create(&migration.spec(secret.clone())).await.unwrap();
+    }
+    for _ in 0..SLOW {
+        hold.hit().await.unwrap();
+    }
+    hold.remove();
+    for n in 0..QUEUED {
+        let name = format!("queued{n}");
+        let there = |status: &serde_json::Value| harness::reason(status) == "Verified";
+        world.until(&name, PATIENCE, there).await.unwrap();
+    }
+    world.finish().await.unwrap();
+}

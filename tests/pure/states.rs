@@ -1,0 +1,560 @@
+//! Every fact, with its effect on a status and its Event: reason, conditions, message.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::runtime::events::EventType;
+use phone_migration_operator::api::crd::{PhoneMigration, PhoneMigrationStatus};
+use phone_migration_operator::api::reason::{Kstatus, Outcome, Reason};
+use phone_migration_operator::api::shown_number::ShownNumber;
+use phone_migration_operator::domain::code::CodeDigits;
+use phone_migration_operator::domain::decide::Permit;
+use phone_migration_operator::domain::fact::{
+    Because, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReleaseCause, ReplyDetails,
+    SpentBy, VerifiedBy,
+};
+use phone_migration_operator::domain::ledger::{Ledger, Unusable};
+use phone_migration_operator::domain::status::present::{
+    event, other_number, read_failed, without_resource,
+};
+use phone_migration_operator::domain::status::{Seen, Stamp, apply};
+use proptest::prelude::*;
+
+use super::arbitrary::{a_fact, a_status, cases};
+use super::world::*;
+
+fn told() -> ReplyDetails {
+    ReplyDetails {
+        code: Some("Some.Code".into()),
+        message: Some("words".into()),
+        request_id: Some("REQ-9".into()),
+    }
+}
+
+fn verified(by: VerifiedBy) -> Fact {
+    Fact::Verified {
+        by,
+        id: Some("828".into()),
+        phone_number: Some(ShownNumber {
+            masked: "861380000****".into(),
+            is_other: false,
+        }),
+        request_id: Some("REQ-9".into()),
+    }
+}
+
+fn spent(outcome: Outcome) -> Conclusion {
+    Conclusion {
+        outcome,
+        reply: told(),
+        by: SpentBy::Us,
+        ambiguous: false,
+        exhausted: None,
+    }
+}
+
+/// A fact, its state, the verdict of kstatus, whether it is finished, its Event, and words of its
+/// message.
+struct Row(
+    Fact,
+    Reason,
+    Kstatus,
+    bool,
+    Option<&'static str>,
+    &'static str,
+);
+
+const NONE: &str = "";
+
+/// The operator acts by itself.
+fn goes_on(fact: Fact, reason: Reason, event: &'static str, words: &'static str) -> Row {
+    let event = Some(event).filter(|event| *event != NONE);
+    Row(fact, reason, Kstatus::InProgress, false, event, words)
+}
+
+/// The user must act.
+fn stalled(fact: Fact, reason: Reason, event: &'static str, words: &'static str) -> Row {
+    Row(fact, reason, Kstatus::Failed, false, Some(event), words)
+}
+
+/// Nothing more happens by itself.
+fn ended(fact: Fact, reason: Reason, event: &'static str, words: &'static str) -> Row {
+    Row(fact, reason, Kstatus::Failed, true, Some(event), words)
+}
+
+fn verifies(by: VerifiedBy, words: &'static str) -> Row {
+    let event = Some("Verified");
+    Row(
+        verified(by),
+        Reason::Verified,
+        Kstatus::Current,
+        true,
+        event,
+        words,
+    )
+}
+
+fn otherwise_spelt() -> Row {
+    let fact = Fact::Verified {
+        by: VerifiedBy::Call,
+        id: Some("828".into()),
+        phone_number: Some(ShownNumber {
+            masked: "521551234****".into(),
+            is_other: true,
+        }),
+        request_id: None,
+    };
+    let words = "shows the number otherwise";
+    Row(
+        fact,
+        Reason::Verified,
+        Kstatus::Current,
+        true,
+        Some("Verified"),
+        words,
+    )
+}
+
+fn every_state() -> Vec<Row> {
+    let mut rows = waiting_states();
+    rows.extend(ended_states());
+    rows
+}
+
+fn waiting_states() -> Vec<Row> {
+    use NoCode as N;
+    use QueuedFor as Q;
+    use Reason as R;
+    use ReleaseCause as S;
+    use Unusable as U;
+    let next = Some(later(5));
+    let held = |release_cause| Fact::HeldBack {
+        release_cause,
+        reply: told(),
+        next,
+    };
+    let released = |release_cause| Fact::Released {
+        release_cause,
+        reply: told(),
+        next,
+    };
+    let queued = |why, words| goes_on(Fact::Queued(why), R::Queued, NONE, words);
+    let missing =
+        |why, reason: R, words| goes_on(Fact::NoCode(why), reason, reason.as_str(), words);
+    let useless =
+        |why, reason: R, words| stalled(Fact::NoCode(why), reason, reason.as_str(), words);
+    let duplicate = |other: Option<&str>, words| {
+        let other = other.map(str::to_owned);
+        let reason = R::DuplicatePhoneNumber;
+        stalled(Fact::Duplicate { other }, reason, reason.as_str(), words)
+    };
+    let unusable = |why, words| {
+        let ledger = "b4fe".to_owned();
+        let reason = R::LedgerUnreadable;
+        stalled(
+            Fact::LedgerUnreadable { why, ledger },
+            reason,
+            reason.as_str(),
+            words,
+        )
+    };
+    let (suspended, by) = (Kstatus::Paused, Some("Suspended"));
+    vec![
+        missing(N::SecretNotFound, R::SecretNotFound, "create it"),
+        missing(N::KeyNotFound, R::KeyNotFound, "add it"),
+        missing(
+            N::SecretForbidden,
+            R::SecretForbidden,
+            "right to get secrets",
+        ),
+        useless(
+            N::NotDigits(CodeDigits::default()),
+            R::InvalidCode,
+            "of 6 digits",
+        ),
+        useless(N::ExpiryNotATime, R::InvalidCode, "RFC 3339"),
+        useless(N::Expired, R::CodeExpired, "expired"),
+        queued(Q::Turn, "its turn"),
+        queued(
+            Q::TurnWithin {
+                minutes: 90,
+                before: 500,
+            },
+            "fewer than 500",
+        ),
+        queued(Q::Hold(HoldCause::Credentials), "credentials"),
+        queued(Q::Hold(HoldCause::Clock), "clock of CAMS"),
+        queued(Q::Hold(HoldCause::Account), "the account"),
+        queued(Q::Hold(HoldCause::Transport), "cannot be reached"),
+        queued(Q::Hold(HoldCause::Ledger), "cannot write CodeLedgers"),
+        queued(Q::Hold(HoldCause::Brake), "tries one at a time"),
+        queued(Q::BrakedPair, "check custSpaceId"),
+        queued(
+            Q::OpenAttempt { until: later(60) },
+            "open until 2026-11-23T12:01:00Z",
+        ),
+        duplicate(Some("store-1"), "PhoneMigration store-1"),
+        duplicate(None, "another namespace"),
+        Row(
+            Fact::Suspended,
+            R::Suspended,
+            suspended,
+            false,
+            by,
+            "spec.suspend",
+        ),
+        unusable(U::Unparsable, "does not know"),
+        unusable(U::OtherNumber, "another phone number"),
+        unusable(U::AheadOfTime, "in the future"),
+        unusable(U::EndsTooLate, "too long after"),
+        unusable(U::TwoOpen, "are open"),
+        unusable(U::BeingDeleted, "being deleted"),
+        unusable(U::WriteRefused, "refuses what the operator writes"),
+        stalled(
+            Fact::CodeUnknown(Because::OtherKey),
+            R::CodeUnknown,
+            "CodeUnknown",
+            "change spec.retryToken",
+        ),
+        stalled(
+            Fact::CodeUnknown(Because::Restored),
+            R::CodeUnknown,
+            "CodeUnknown",
+            "restored without its status",
+        ),
+        goes_on(
+            Fact::Disproved,
+            R::Queued,
+            NONE,
+            "CAMS says that the number is not verified",
+        ),
+        goes_on(
+            held(S::Throttled),
+            R::Throttled,
+            "Throttled",
+            "account (Some.Code)",
+        ),
+        goes_on(
+            held(S::Credentials),
+            R::CredentialsInvalid,
+            "CredentialsInvalid",
+            "AccessKey",
+        ),
+        goes_on(held(S::Clock), R::ClockSkew, "ClockSkew", "node's clock"),
+        goes_on(
+            released(S::Account),
+            R::AccountError,
+            "AccountError",
+            "RAM policy",
+        ),
+        goes_on(released(S::NotSent), R::Queued, NONE, "could not be sent"),
+    ]
+}
+
+fn ended_states() -> Vec<Row> {
+    use Reason as R;
+    let limit = |limit| Exhausted::Limit {
+        spent: 5,
+        limit,
+        others: 3,
+    };
+    let number = Exhausted::Number {
+        ledger: "b4fe".into(),
+    };
+    let exhausted = |why, words| {
+        let reason = R::AttemptsExhausted;
+        ended(Fact::Exhausted(why), reason, reason.as_str(), words)
+    };
+    let refused = spent(Outcome::Refused);
+    let other = Conclusion {
+        by: SpentBy::Other(ago(60)),
+        ..refused.clone()
+    };
+    let ambiguous = Conclusion {
+        ambiguous: true,
+        ..refused.clone()
+    };
+    let last = Conclusion {
+        exhausted: Some(limit(5)),
+        ..refused.clone()
+    };
+    let concludes = |of, reason, event, words| ended(Fact::Spent(of), reason, event, words);
+    let (request, unknown) = (spent(Outcome::RequestRefused), spent(Outcome::UnknownFinal));
+    let open = Fact::Unknown {
+        reply: told(),
+        until: later(60),
+    };
+    let overdue = Fact::UnknownOverdue {
+        read_error: "Timeout".into(),
+    };
+    let (rejected, again) = ("CodeRejected", "change spec.retryToken");
+    let by = "submitted at 2026-11-23T11:59:00Z by another";
+    vec![
+        verifies(VerifiedBy::Call, "accepted the code"),
+        verifies(VerifiedBy::ReadBefore, "already verified"),
+        verifies(VerifiedBy::ReadAfter, "adopted"),
+        otherwise_spelt(),
+        goes_on(
+            open,
+            R::OutcomeUnknown,
+            "OutcomeUnknown",
+            "until 2026-11-23T12:01:00Z",
+        ),
+        stalled(
+            overdue,
+            R::OutcomeUnknown,
+            "OutcomeUnknown",
+            "be read (Timeout)",
+        ),
+        concludes(
+            refused,
+            R::CodeRejected,
+            rejected,
+            "refused the code (Some.Code)",
+        ),
+        concludes(
+            request,
+            R::RequestRejected,
+            "RequestRejected",
+            "custSpaceId",
+        ),
+        concludes(
+            unknown,
+            R::OutcomeUnknown,
+            "OutcomeUnknown",
+            "regarded as spent",
+        ),
+        concludes(other, R::CodeRejected, "CodeRejected", by),
+        concludes(ambiguous, R::CodeRejected, rejected, again),
+        concludes(
+            last,
+            R::AttemptsExhausted,
+            "AttemptsExhausted",
+            "5 codes were spent",
+        ),
+        ended(
+            Fact::UsedElsewhere,
+            R::CodeRejected,
+            "CodeRejected",
+            "by chance",
+        ),
+        exhausted(limit(5), again),
+        exhausted(limit(20), "no more are allowed"),
+        exhausted(number, "delete CodeLedger b4fe"),
+    ]
+}
+
+pub fn stamp(seconds: u64) -> Stamp {
+    Stamp {
+        generation: 3,
+        now: later(seconds),
+        seen: Seen {
+            retry_token: "t".into(),
+            requested_at: Some("r".into()),
+            permit: Permit::default(),
+        },
+        is_look: true,
+    }
+}
+
+/// A resource whose code just got this outcome, and the ledger of its number.
+fn just(outcome: Option<Outcome>) -> (PhoneMigration, Ledger) {
+    let world = World::of(None, ledger(vec![entry("a", &code("111111"), outcome)]));
+    (world.object, world.ledger)
+}
+
+fn said(
+    object: &PhoneMigration,
+    fact: &Fact,
+    ledger: &Ledger,
+    seconds: u64,
+) -> PhoneMigrationStatus {
+    let old = object.status.clone().unwrap_or_default();
+    apply(object, fact, ledger, &stamp(seconds)).unwrap_or(old)
+}
+
+#[test]
+fn every_state_has_its_reason_conditions_message_and_event() {
+    for Row(fact, reason, kind, finished, expected, words) in every_state() {
+        let (mut object, ledger) = match &fact {
+            Fact::Spent(conclusion) => just(Some(conclusion.outcome)),
+            _ => just(None),
+        };
+        let new = said(&object, &fact, &ledger, 0);
+        assert_eq!(new.reason(), Some(reason), "{fact:?}");
+        let holds: Vec<_> = new
+            .conditions
+            .iter()
+            .map(|c| (&*c.type_, c.status == "True"))
+            .collect();
+        let shows = [
+            ("Ready", kind == Kstatus::Current),
+            ("Reconciling", kind == Kstatus::InProgress),
+            ("Stalled", kind == Kstatus::Failed),
+            ("Finished", finished),
+        ];
+        assert_eq!(holds, shows, "{fact:?}");
+        for condition in &new.conditions {
+            assert_eq!(
+                (&*condition.reason, condition.observed_generation),
+                (reason.as_str(), Some(3))
+            );
+            assert_eq!(condition.last_transition_time, Time(now()));
+            assert!(condition.message.contains(words), "{}", condition.message);
+            let private = ["REQ-9", "8613", "2026-11-23T12:00:00Z"];
+            assert!(
+                private.iter().all(|word| !condition.message.contains(word)),
+                "{}",
+                condition.message
+            );
+        }
+        assert_eq!(
+            (
+                new.observed_generation,
+                new.last_handled_reconcile_at.as_deref()
+            ),
+            (Some(3), Some("r"))
+        );
+        let old = PhoneMigrationStatus::default();
+        let published = event(&old, &new, &fact).map(|e| e.reason);
+        assert_eq!(published.as_deref(), expected, "{fact:?}");
+        // An hour later nothing has changed: nothing is written, and nothing published.
+        object.status = Some(new.clone());
+        let again = said(&object, &fact, &ledger, 3600);
+        assert_eq!(
+            (&again, event(&new, &again, &fact).map(|e| e.reason)),
+            (&new, None),
+            "{fact:?}"
+        );
+    }
+}
+
+#[test]
+fn a_transition_time_stays_while_the_condition_does() {
+    let (mut object, ledger) = just(None);
+    object.status = Some(said(&object, &Fact::Suspended, &ledger, 0));
+    let queued = said(&object, &Fact::Queued(QueuedFor::Turn), &ledger, 3600);
+    let times: Vec<_> = queued
+        .conditions
+        .iter()
+        .map(|c| c.last_transition_time.0)
+        .collect();
+    assert_eq!(times, [now(), later(3600), now(), now()]);
+}
+
+#[test]
+fn an_error_told_since_does_not_pass_for_why_the_code_was_refused() {
+    let (mut object, ledger) = just(Some(Outcome::Refused));
+    let held = Fact::HeldBack {
+        release_cause: ReleaseCause::Account,
+        reply: told(),
+        next: None,
+    };
+    object.status = Some(said(&object, &held, &ledger, 0));
+    let own = ReplyDetails {
+        code: Some("Error-a".into()),
+        message: None,
+        request_id: Some("REQ-a".into()),
+    };
+    let refused = Fact::Spent(Conclusion {
+        reply: own,
+        ..spent(Outcome::Refused)
+    });
+    let back = said(&object, &refused, &ledger, 0);
+    let said_of = |s: &PhoneMigrationStatus| {
+        (
+            s.error_code.clone(),
+            s.error_message.clone(),
+            s.request_id.clone(),
+        )
+    };
+    assert_eq!(
+        said_of(&back),
+        (Some("Error-a".into()), None, Some("REQ-a".into()))
+    );
+}
+
+#[test]
+fn a_verified_number_stays_verified_whatever_is_said() {
+    for outcome in [None, Some(Outcome::Accepted)] {
+        let (mut object, ledger) = just(outcome);
+        object.status = Some(PhoneMigrationStatus {
+            id: Some("828".into()),
+            ..seen("Verified")
+        });
+        for Row(fact, ..) in every_state() {
+            let written = apply(&object, &fact, &ledger, &stamp(0));
+            let confirms = matches!(fact, Fact::Verified { .. });
+            assert_eq!(written.is_some(), confirms, "{fact:?}");
+            assert!(written.is_none_or(|new| new.reason() == Some(Reason::Verified)));
+        }
+    }
+}
+
+#[test]
+fn an_unknown_outcome_is_followed_to_its_end() {
+    let overdue = |error: &str| Fact::UnknownOverdue {
+        read_error: error.into(),
+    };
+    let unknown = Fact::Unknown {
+        reply: told(),
+        until: later(9),
+    };
+    let steps = [
+        (unknown, None, Some("OutcomeUnknown")),
+        (overdue("Timeout"), None, Some("OutcomeUnknown")),
+        (overdue("NotSent.Dns"), None, None),
+        (
+            Fact::Spent(spent(Outcome::UnknownFinal)),
+            Some(Outcome::UnknownFinal),
+            Some("OutcomeUnknown"),
+        ),
+        (
+            verified(VerifiedBy::ReadAfter),
+            Some(Outcome::Adopted),
+            Some("Verified"),
+        ),
+    ];
+    let (mut object, _) = just(None);
+    for (fact, outcome, expected) in steps {
+        let (_, ledger) = just(outcome);
+        let old = object.status.clone().unwrap_or_default();
+        let new = said(&object, &fact, &ledger, 0);
+        assert_eq!(
+            event(&old, &new, &fact).map(|e| e.reason).as_deref(),
+            expected,
+            "{fact:?}"
+        );
+        object.status = Some(new);
+    }
+}
+
+#[test]
+fn what_has_no_state_of_its_own_is_said_within_bounds() {
+    for event in [
+        without_resource(&"x".repeat(5000)),
+        read_failed(&"é".repeat(5000)),
+        other_number(&ShownNumber {
+            masked: "5".repeat(5000),
+            is_other: true,
+        }),
+    ] {
+        assert!(event.note.unwrap().chars().count() <= 1000);
+        assert!(matches!(event.type_, EventType::Warning));
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(500))]
+
+    #[test]
+    fn every_event_has_the_reason_of_its_state_and_is_short(status in a_status(), fact in a_fact()) {
+        let object = object(Some(status.clone()));
+        let new = said(&object, &fact, &Ledger::default(), 0);
+        if let Some(event) = event(&status, &new, &fact) {
+            prop_assert_eq!(Some(event.reason), new.reason.clone());
+            let actions = ["ReadCode", "SubmitCode", "VerifyPhoneNumber"];
+            prop_assert!(actions.contains(&event.action.as_str()), "{}", event.action);
+            prop_assert!(event.note.unwrap().chars().count() <= 1000);
+            prop_assert!(new != status);
+        }
+    }
+}
