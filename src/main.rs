@@ -39,7 +39,7 @@ fn start() -> Result<bool, Box<dyn std::error::Error>> {
             let endpoint = config.otlp_endpoint.as_deref();
             let traces = endpoint.map(|url| Traces::new(url, runtime.handle().clone()));
             let traces = traces.transpose()?;
-            telemetry::init(
+            let _log = telemetry::init(
                 config.log_format,
                 &std::env::var("RUST_LOG").unwrap_or_default(),
                 traces.as_ref(),

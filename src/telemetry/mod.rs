@@ -22,10 +22,12 @@ use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
+mod log_writer;
 pub mod metrics;
 pub mod server;
 mod traces;
 
+pub use log_writer::{LogGuard, dropped_lines};
 pub use traces::Traces;
 
 /// The target of this crate's library and of its binary.
@@ -45,6 +47,9 @@ pub enum TelemetryError {
     /// The exporter of traces cannot be built.
     #[error("--otlp-endpoint: traces cannot be exported: {0}")]
     Traces(String),
+    /// The thread that writes the log cannot be started.
+    #[error("the thread that writes the log cannot be started: {0}")]
+    Thread(std::io::Error),
     /// A second call in one process.
     #[error("logging was set up twice")]
     Twice,
@@ -150,19 +155,24 @@ where
     Registry::default().with(layer.with_filter(filter))
 }
 
-/// Sends logs to stderr, and spans to `traces`. Call it once per process, before any task.
+/// Sends logs to stderr, and spans to `traces`. Call it once per process, before any task; the
+/// process holds the guard until its end.
 ///
 /// # Errors
-/// When `rust_log` cannot be parsed, or logging was set up before.
+/// When `rust_log` cannot be parsed, the log's thread cannot be started, or logging was set up
+/// before.
 pub fn init(
     format: LogFormat,
     rust_log: &str,
     traces: Option<&Traces>,
-) -> Result<(), TelemetryError> {
+) -> Result<LogGuard, TelemetryError> {
     let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let subscriber = subscriber(format, filter(rust_log)?, ansi, std::io::stderr)
-        .with(traces.map(Traces::layer));
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::Twice)
+    let filter = filter(rust_log)?;
+    let (writer, guard) =
+        log_writer::log_writer(std::io::stderr()).map_err(TelemetryError::Thread)?;
+    let subscriber = subscriber(format, filter, ansi, writer).with(traces.map(Traces::layer));
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::Twice)?;
+    Ok(guard)
 }
 
 /// From now on a panic is reported by its place only: in the log if there is one, else on stderr.

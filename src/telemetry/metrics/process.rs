@@ -1,5 +1,5 @@
-//! Metrics of the process itself, as every Prometheus client library exposes them. Each scrape
-//! reads them.
+//! Metrics of the process itself: those that every Prometheus client library exposes, and the
+//! dropped lines of its log. Each scrape reads them.
 
 use std::fmt;
 use std::fs;
@@ -13,7 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use rustix::process::Resource;
 use rustix::time::ClockId;
 
-use crate::clock;
+use crate::{clock, telemetry};
 
 /// The fields are read once; each scrape reads the values that change.
 #[derive(Debug)]
@@ -77,6 +77,12 @@ impl Collector for Process {
                 Value::Gauge(number(open as u64)),
             )?;
         }
+        one(
+            "phonemigration_log_lines_dropped",
+            "Log lines that the operator dropped because the reader of stderr was too slow.",
+            None,
+            Value::Counter(number(telemetry::dropped_lines())),
+        )?;
         let most = rustix::process::getrlimit(Resource::Nofile).current;
         one(
             "process_max_fds",

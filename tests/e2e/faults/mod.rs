@@ -24,6 +24,7 @@ mod lost;
 mod process;
 mod sameness;
 mod spread;
+mod surroundings;
 mod terminate;
 
 /// Phone number `n` of a case.
