@@ -95,6 +95,9 @@ async fn kustomize_builds_what_the_chart_renders() {
     // Random, so the user makes it: the README explains how.
     let key = format!("Secret {NAME}/{NAME}-fingerprint-key");
     assert!(wanted.remove(&key).is_some(), "{key}");
+    // Of `helm test`.
+    let check = format!("Pod {NAME}/{NAME}-check");
+    assert!(wanted.remove(&check).is_some(), "{check}");
     let mut wanted: BTreeMap<String, Value> = wanted
         .into_iter()
         .map(|(id, object)| (id, without_helm(object)))

@@ -6,6 +6,7 @@
 //! does the kubelet's work for the operator's container (arguments, environment, mounted Secrets).
 
 mod alerts;
+mod check_pod;
 mod conform;
 mod crd_upgrade;
 mod helm;

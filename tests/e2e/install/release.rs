@@ -120,6 +120,14 @@ impl Site {
     async fn launch<'w>(&self, world: &'w World) -> Launch<'w> {
         let deployment = self.get("deployment", NAME).await.unwrap();
         let pod = &deployment["spec"]["template"]["spec"];
+        let mut launch = self.launch_pod(world, pod).await;
+        // By default it is on only inside a cluster.
+        launch.args.push("--leader-elect=true".to_owned());
+        launch
+    }
+
+    /// The same for the container of any pod of the release.
+    pub async fn launch_pod<'w>(&self, world: &'w World, pod: &Value) -> Launch<'w> {
         assert_eq!(pod["serviceAccountName"], NAME);
         let root = world.dir().join("root");
         let mounts = self.mount(pod, &root).await;
@@ -141,8 +149,6 @@ impl Site {
             })
             .collect();
         launch.args.push("--allow-insecure-endpoint".to_owned());
-        // By default it is on only inside a cluster.
-        launch.args.push("--leader-elect=true".to_owned());
         let kept = ["KUBECONFIG", "RUST_LOG"];
         launch.env.retain(|(name, _)| kept.contains(&name.as_str()));
         for variable in pod["containers"][0]["env"].as_array().unwrap() {

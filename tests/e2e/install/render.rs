@@ -94,6 +94,7 @@ async fn each_object_comes_with_its_value() {
         named("ServiceAccount", NAME),
         named("Secret", &format!("{NAME}-fingerprint-key")),
         named("Deployment", NAME),
+        named("Pod", &format!("{NAME}-check")),
     ];
     assert_eq!(of_default, BTreeSet::from(expected));
 
@@ -371,8 +372,21 @@ async fn nothing_gets_out_but_dns_the_api_server_https_and_traces() {
     let helm = Helm::without_cluster().await;
     let objects = helm.ci("full").await;
     let policy = &only(&objects, "NetworkPolicy")["spec"];
-    let labels = &only(&objects, "Deployment")["spec"]["selector"]["matchLabels"];
-    assert_eq!(&policy["podSelector"]["matchLabels"], labels);
+    let selector = &policy["podSelector"];
+    let (instance, name) = ("app.kubernetes.io/instance", "app.kubernetes.io/name");
+    assert_eq!(selector["matchExpressions"][0]["key"], name);
+    let names = selector["matchExpressions"][0]["values"]
+        .as_array()
+        .unwrap();
+    let operators = &only(&objects, "Deployment")["spec"]["template"]["metadata"];
+    for metadata in [operators, &only(&objects, "Pod")["metadata"]] {
+        let labels = &metadata["labels"];
+        assert_eq!(
+            selector["matchLabels"],
+            json!({ instance: labels[instance] })
+        );
+        assert!(names.contains(&labels[name]), "{labels}");
+    }
     assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
     let ingress = policy["ingress"].as_array().unwrap();
     assert_eq!(ingress.len(), 1);

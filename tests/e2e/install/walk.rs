@@ -17,7 +17,7 @@ use super::release::Site;
 const FIRST: [&str; 3] = ["docs/install.md", "README.md", "docs/first-migration.md"];
 const LAST: [&str; 2] = ["docs/upgrade.md", "docs/uninstall.md"];
 /// Commands that are not run here, each by a part of it.
-const NOT_RUN: [(&str, &str); 11] = [
+const NOT_RUN: [(&str, &str); 12] = [
     ("cosign verify ", "no release is published"),
     ("sha256sum --check ", "no release is published"),
     ("kubectl phmig ", "tests/e2e/plugin"),
@@ -25,6 +25,10 @@ const NOT_RUN: [(&str, &str); 11] = [
     (
         "docker build",
         "needs a registry; .ci/image builds the same",
+    ),
+    (
+        "helm test ",
+        "there is no kubelet; tests/e2e/install/check_pod.rs",
     ),
     (" logs ", "there is no kubelet"),
     (" exec deployment/", "there is no kubelet"),
