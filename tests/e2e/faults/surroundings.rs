@@ -19,7 +19,7 @@ const ALMOST_FULL: usize = 60_000;
 
 #[tokio::test]
 async fn a_full_pipe_on_stderr_stops_neither_calls_nor_the_exit() {
-    const NUMBERS: usize = 40;
+    const NUMBERS: usize = 100;
     let world = World::new(OPERATOR, "full-pipe").await.unwrap();
     let launch = world.launch(NEVER_FINAL).unwrap();
     let mut operator = Command::new(launch.binary)

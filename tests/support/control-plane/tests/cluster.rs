@@ -35,7 +35,7 @@ async fn kubectl_makes_and_shows_objects() {
         .await
         .unwrap();
     control_plane
-        .apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: shop, namespace: tenant-a}, data: {open: always}}")
+        .apply("---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: shop, namespace: tenant-a}, data: {open: always}}")
         .await
         .unwrap();
     let shown = control_plane
@@ -77,7 +77,8 @@ async fn kubectl_makes_and_shows_objects() {
     );
 }
 
-const READER: &str = r#"
+// Without the first line, kubectl 1.31 takes a brace for the start of JSON.
+const READER: &str = r#"---
 {apiVersion: v1, kind: Namespace, metadata: {name: tenant-a}}
 ---
 {apiVersion: v1, kind: ServiceAccount, metadata: {name: reader, namespace: tenant-a}}
@@ -210,7 +211,7 @@ async fn the_audit_log_keeps_the_body_of_status_writes_only() {
         ])
         .await
         .unwrap();
-    control_plane.apply("{apiVersion: phonemigration.dev/v1alpha1, kind: PhoneMigration, metadata: {name: store}}").await.unwrap();
+    control_plane.apply("---\n{apiVersion: phonemigration.dev/v1alpha1, kind: PhoneMigration, metadata: {name: store}}").await.unwrap();
     for subresource in [&["--subresource=status"][..], &[]] {
         let patch = [
             "patch",
