@@ -100,8 +100,8 @@ pub struct HandInArgs {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 The code is read from the terminal without echo, or as one line from a pipe; white space and dashes
-are dropped. It goes into the Secret that the resource names, the operator is asked to look at once,
-and the command waits for the outcome of this very code.
+are dropped. The command puts it into the Secret that the resource names, asks the operator to read it at once,
+and waits for the outcome of this very code.
 
 Examples:
   kubectl phmig code store-42 -n tenant-a

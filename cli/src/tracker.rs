@@ -166,7 +166,7 @@ impl Tracker {
         let late = |(key, pending): (Key, Pending)| {
             let message = match pending.is_answered() {
                 true => format!("no outcome yet: {}", pending.shown.message),
-                false => "the operator has not looked at it: is it running?".to_owned(),
+                false => "the operator has not reconciled it: is it running?".to_owned(),
             };
             Ending {
                 advice: format!("kubectl phmig explain {} -n {}", key.name, key.namespace),

@@ -120,17 +120,17 @@ pub struct PhoneMigrationSpec {
     pub phone_number: String,
     /// Secret in the same namespace that holds the one-time code (VerifyCode). It may be
     /// created later: the operator waits for it. After a refusal, put another code into it: a
-    /// code that was spent is never submitted again. The Secret is looked at within a minute
-    /// while it is new, later every 5 minutes; the annotation phonemigration.dev/requestedAt
-    /// with a new value makes the operator look at once.
+    /// code that was spent is never submitted again. The operator reads the Secret within a
+    /// minute while the resource is new, later every 5 minutes; a new value of the annotation
+    /// phonemigration.dev/requestedAt makes it read at once.
     pub verify_code_secret_ref: VerifyCodeSecretRef,
     /// Make no new attempt while true. An attempt that is open is still recorded and observed,
     /// and finished states stay as they are.
     #[serde(default)]
     pub suspend: bool,
-    /// Any change makes the operator look again: it lets a code through of which the operator
-    /// cannot tell whether it was spent before, and raises `status.attemptLimit` once attempts
-    /// are exhausted. A code known to be spent is never submitted again. Put the new code into
+    /// Any change makes the operator reconcile again: it lets a code through of which the
+    /// operator cannot tell whether it was spent before, and raises `status.attemptLimit` once
+    /// attempts are exhausted. A code known to be spent is never submitted again. Put the new code into
     /// the Secret first, then change this.
     #[serde(default)]
     #[schemars(length(max = 128))]

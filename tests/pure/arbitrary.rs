@@ -32,6 +32,8 @@ pub fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases: asked.cases.max(cases),
         failure_persistence: None,
+        // The bound is meant for the default number of cases.
+        max_global_rejects: u32::MAX,
         ..asked
     }
 }

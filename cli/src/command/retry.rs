@@ -46,7 +46,7 @@ pub async fn run(
     tokio::select! {
         answer = answer(&cluster, &key, &token, args.timeout) => {
             let Some(object) = answer? else {
-                console.note("The operator has not looked at it: is it running?");
+                console.note("The operator has not reconciled it: is it running?");
                 return Ok(Exit::Timeout);
             };
             tell(&object, console);

@@ -175,7 +175,7 @@ impl<'a> LeaseClient<'a> {
         let namespace = &self.config.namespace;
         match &error {
             ClusterError::Conflict => tracing::info!(%namespace, lease = NAME,
-                "The Lease changed in the meantime: looking again"),
+                "The Lease changed in the meantime: reading it again"),
             ClusterError::NotFound | ClusterError::Forbidden => tracing::error!(%namespace,
                 lease = NAME, status = error.status(), "The Lease cannot be had, so nothing is \
                 sent: check --lease-namespace and that the operator's Role there allows get, \

@@ -48,12 +48,6 @@ pub fn shown(object: &PhoneMigration, ledger: &Ledger) -> Shown {
             .collect(),
     };
     keep_evidence(&mut shown, object, ledger);
-    // One order whatever the old status shows. Danger: otherwise two entries of one code and one
-    // second, which a restored status can hold, change places with every write, without end.
-    shown.history.sort_by(|a, b| {
-        let newest_first = (b.finished_at.0, b.number).cmp(&(a.finished_at.0, a.number));
-        newest_first.then_with(|| a.attempt_id.cmp(&b.attempt_id))
-    });
     agree(&mut shown);
     shown
 }

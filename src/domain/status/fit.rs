@@ -1,4 +1,5 @@
-//! Cuts a status to every bound of the schema before it is written. PURE.
+//! Cuts a status to every bound of the schema before it is written, and puts its history in order.
+//! PURE.
 //!
 //! If the API server refused an outcome write, the outcome would be lost. So no value from outside
 //! may be longer or larger than the schema allows.
@@ -30,6 +31,14 @@ pub(super) fn fit(status: &mut PhoneMigrationStatus) {
     if let Some(attempt) = &mut status.attempt {
         fit_attempt(attempt);
     }
+    status.history.iter_mut().for_each(fit_spent);
+    // One order whatever the old status shows, and by what is written. Danger: otherwise two entries
+    // of one code and one second, which a restored status can hold, change places with every write,
+    // without end.
+    status.history.sort_by(|a, b| {
+        let newest_first = (b.finished_at.0, b.number).cmp(&(a.finished_at.0, a.number));
+        newest_first.then_with(|| a.attempt_id.cmp(&b.attempt_id))
+    });
     status
         .history
         .truncate(usize::try_from(MAX_ATTEMPTS).unwrap_or(20));
@@ -37,7 +46,6 @@ pub(super) fn fit(status: &mut PhoneMigrationStatus) {
         .handled_retry_tokens
         .retain(|token| is_token_hash(token));
     status.handled_retry_tokens.truncate(MAX_HANDLED_TOKENS);
-    status.history.iter_mut().for_each(fit_spent);
     status.conditions.iter_mut().for_each(fit_condition);
 }
 

@@ -85,7 +85,7 @@ pub fn state(status: &PhoneMigrationStatus, fact: &Fact) -> Option<State> {
         Fact::Disproved => in_progress(
             Reason::Queued,
             "Status said Verified without an Id, and CAMS says that the number is not verified: the \
-             operator looks at it anew"
+             operator starts over"
                 .to_owned(),
         ),
         Fact::Released { release_cause, .. } | Fact::HeldBack { release_cause, .. } => {
@@ -247,7 +247,7 @@ fn unreadable(why: Unusable, ledger: &str) -> String {
     };
     format!(
         "CodeLedger {ledger} in the operator's namespace cannot be used: {why}. Nothing is sent for \
-         this number; an administrator must look at the ledger"
+         this number; an administrator must mend the ledger"
     )
 }
 

@@ -13,7 +13,8 @@ use prometheus_client::registry::{Registry, Unit};
 use rustix::process::Resource;
 use rustix::time::ClockId;
 
-use crate::{clock, telemetry};
+use crate::clock;
+use crate::telemetry::dropped_lines;
 
 /// The fields are read once; each scrape reads the values that change.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl Collector for Process {
             "phonemigration_log_lines_dropped",
             "Log lines that the operator dropped because the reader of stderr was too slow.",
             None,
-            Value::Counter(number(telemetry::dropped_lines())),
+            Value::Counter(number(dropped_lines())),
         )?;
         let most = rustix::process::getrlimit(Resource::Nofile).current;
         one(

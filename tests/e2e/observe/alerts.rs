@@ -4,6 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use harness::World;
+use harness::cams_simulator::Number;
+use harness::expect::reason;
 use phone_migration_operator::cams::Verdict;
 use phone_migration_operator::cams::classify::classify;
 use phone_migration_operator::cams::wire::{ApiBody, Reply};
@@ -11,6 +14,8 @@ use phone_migration_operator::telemetry::metrics::{Exposition, Metrics};
 use serde_json::Value;
 
 use super::metrics::documented;
+use super::morning::OPERATOR;
+use super::prometheus::Prometheus;
 use super::tools::{promtool, tools};
 
 const ALERTS: &str = "deploy/charts/phone-migration-operator/files/alerts.yaml";
@@ -33,6 +38,13 @@ fn rules() -> Vec<Value> {
     let file = yaml(ALERTS);
     let rules = list(&file["groups"]).iter().flat_map(|g| list(&g["rules"]));
     rules.cloned().collect()
+}
+
+/// The expression of one alert.
+fn expression(alert: &str) -> String {
+    let rules = rules();
+    let rule = rules.iter().find(|rule| name(rule) == alert).unwrap();
+    rule["expr"].as_str().unwrap().to_owned()
 }
 
 /// The expressions of the alerts.
@@ -84,6 +96,35 @@ async fn promtool_accepts_the_rules_and_the_unit_tests_pass() {
     let tests = path(TESTS);
     promtool(&tools, &["test", "rules", tests.to_str().unwrap()], "")
         .unwrap_or_else(|said| panic!("{said}"));
+}
+
+/// The condition of an alert ends when a person did what its runbook says. Its `for` is the unit
+/// tests' matter.
+#[tokio::test]
+async fn an_alert_clears_after_its_runbook_was_followed() {
+    let tools = tools().await;
+    let world = World::new(OPERATOR, "runbook").await.unwrap();
+    let mut operator = world.operator(&[]).await.unwrap();
+    let mut prometheus = Prometheus::start(&tools, &mut operator).await;
+    let alert = expression("PhoneMigrationNeedsPerson");
+    prometheus.until_none(&alert).await;
+    let (number, right, wrong) = ("8613800001234", "40718265", "40718266");
+    world
+        .sim
+        .add_number(Number::new(number, right, format!("id-{number}")));
+    let migration = harness::Migration::new("store-42", number);
+    world.create(&migration).await.unwrap();
+    world.code("store-42", wrong).await.unwrap();
+    reason(&world, "store-42", "CodeRejected").await;
+    prometheus.until(&alert).await;
+
+    // "Put a new code into the Secret"; the annotation has it read at once.
+    world.code("store-42", right).await.unwrap();
+    world.request("store-42", "now").await.unwrap();
+    reason(&world, "store-42", "Verified").await;
+    prometheus.until_none(&alert).await;
+    assert_eq!(operator.stop().await.unwrap(), Some(0));
+    world.finish().await.unwrap();
 }
 
 #[test]
