@@ -12,6 +12,7 @@ use phone_migration_operator::app::config::{
     CloudVariables, Command, Config, ConfigError, Environment, LeaderElection, LogFormat, RunArgs,
     parse,
 };
+use phone_migration_operator::app::operator;
 use phone_migration_operator::cams::sts::{AssumeRole, Identity};
 use phone_migration_operator::cams::{SignIn, SignatureVersion};
 use phone_migration_operator::domain::code::CodeDigits;
@@ -362,6 +363,28 @@ fn a_test_setting_needs_the_test_flag() {
     refusal(&["--qps=0"]);
     refusal(&["--signature-validity=14m59s"]);
     refusal(&["--allow-insecure-endpoint=false", "--qps=0"]);
+}
+
+/// The process ends before it calls anything.
+#[tokio::test]
+async fn a_loopback_endpoint_needs_the_test_flag() {
+    for (flag, credentials) in [
+        ("--cams-endpoint", "env"),
+        ("--sts-endpoint", "oidc"),
+        ("--metadata-endpoint", "ecs"),
+    ] {
+        let set = |text: &str| Some(text.to_owned());
+        let mut environment = laptop();
+        environment.cloud.role_arn = set("acs:ram::1:role/x");
+        environment.cloud.oidc_provider_arn = set("acs:ram::1:oidc-provider/x");
+        environment.cloud.oidc_token_file = set("/token");
+        let endpoint = format!("{flag}=http://127.0.0.1:1");
+        let credentials = format!("--credentials={credentials}");
+        let config = config_in(&[&endpoint, &credentials], &environment);
+        let fatal = operator::run(config).await.unwrap_err().to_string();
+        let start = format!("{flag}: a loopback endpoint is for tests");
+        assert!(fatal.starts_with(&start), "{fatal}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use phone_migration_operator::cams::{UnknownCause, Verdict};
 
 use crate::server::{OK, Script, Server, http};
-use crate::{cams, submit};
+use crate::{cams, sign_in, submit};
 
 fn unknown(cause: UnknownCause) -> Verdict {
     Verdict::Unknown(cause)
@@ -165,6 +165,14 @@ async fn proxies_from_the_environment_are_ignored() {
         let call = submit(&cams(&url.replace("http:", "https:"))).await;
         let verdict = call.answer.verdict;
         assert!(matches!(verdict, Verdict::NotSent(_)), "{verdict:?}");
+        // Both get the CAMS server's connection, which closes.
+        assert!(
+            sign_in::sts(&url)
+                .get_caller_identity(&sign_in::first_key())
+                .await
+                .is_err()
+        );
+        assert!(sign_in::metadata(&url).key(None).await.is_err());
         return;
     }
     let ok = Script::Reply(http(200, &[], OK));
@@ -194,6 +202,6 @@ async fn proxies_from_the_environment_are_ignored() {
         output.status.success() && said.contains("1 passed"),
         "{said}"
     );
-    assert_eq!(server.ended(2).await.len(), 2);
+    assert_eq!(server.ended(4).await.len(), 4);
     assert!(proxy.connections().is_empty());
 }

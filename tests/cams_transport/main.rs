@@ -1,4 +1,4 @@
-//! The CAMS client on real sockets: one send per call, no byte before the gate, no leak.
+//! The clients on real sockets: one send per call, no byte before the gate, no leak.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ mod faults;
 mod gate;
 mod reply;
 mod server;
+mod sign_in;
 mod tls;
 
 pub const CODE: &str = "828798";

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use phone_migration_operator::api::shown_number::ShownNumber;
+use phone_migration_operator::cams::wire::percent_encode;
 use phone_migration_operator::cams::{
     BlockCause, ClientOptions, NumberStatus, Refusal, RefusalKind, SignatureVersion, UnknownCause,
     Verdict, VerifiedNumber,
@@ -9,7 +10,10 @@ use phone_migration_operator::cams::{
 use phone_migration_operator::clock::{self, Now};
 
 use crate::server::{Connection, OK, Script, Server, http};
-use crate::{CODE, KEY_ID, assert_nothing_leaks, cams, cams_with, open, signed, submit, target};
+use crate::{
+    CODE, KEY_ID, KEY_SECRET, TOKEN, assert_nothing_leaks, cams, cams_with, open, signed, submit,
+    target,
+};
 
 fn header<'a>(request: &'a str, name: &str) -> Vec<&'a str> {
     request
@@ -111,6 +115,22 @@ async fn an_echo_of_the_request_is_scrubbed() {
             "CAIScanary",
         ] {
             assert!(!shown.contains(canary), "{canary} in {shown}");
+        }
+    }
+}
+
+/// A message shows only the beginning of an echo, so each secret comes by itself here.
+#[tokio::test]
+async fn each_secret_of_a_request_is_scrubbed() {
+    for signature in [SignatureVersion::V1, SignatureVersion::V3] {
+        for secret in [CODE, KEY_ID, KEY_SECRET, TOKEN] {
+            let encoded = percent_encode(secret);
+            let body =
+                format!(r#"{{"RequestId":"R-1","Code":"X.Y","Message":"<{secret}> <{encoded}>"}}"#);
+            let server = Server::start(vec![Script::Reply(http(400, &[], &body))]).await;
+            let cams = cams_with(&server.url(), signature, ClientOptions::default());
+            let message = submit(&cams).await.answer.message;
+            assert_eq!(message.as_deref(), Some("<***> <***>"));
         }
     }
 }

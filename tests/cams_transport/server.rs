@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-/// The server's action once a request head is complete.
+/// The server's action once a request is complete.
 #[derive(Clone)]
 pub enum Script {
     /// These bytes, then wait for the client to hang up.
@@ -168,12 +168,12 @@ where
         return;
     }
     let mut buffer = [0u8; 4096];
-    let head = loop {
+    let request = loop {
         match socket.read(&mut buffer).await {
             Ok(0) | Err(_) => return,
             Ok(n) => {
                 let all = record.receive(at, &buffer[..n]);
-                if all.ends_with(b"\r\n\r\n") {
+                if is_whole(&all) {
                     break all;
                 }
             }
@@ -182,7 +182,7 @@ where
     let close = matches!(script, Script::ReplyAndClose(_) | Script::Close);
     let reply = match &script {
         Script::Reply(bytes) | Script::ReplyAndClose(bytes) | Script::Drip(bytes) => bytes.clone(),
-        Script::Echo => echo(&head),
+        Script::Echo => echo(&request),
         Script::Close | Script::Silent | Script::CloseAtOnce | Script::Trickle(_) => Vec::new(),
     };
     if let Script::Trickle(bytes) = &script {
@@ -212,6 +212,19 @@ where
     }
 }
 
+/// True if the head is complete, and the body that it announces.
+fn is_whole(bytes: &[u8]) -> bool {
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |length| length.parse().unwrap());
+    bytes.len() >= end + 4 + length
+}
+
 /// An HTTP reply.
 pub fn http(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let mut text = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
@@ -226,9 +239,9 @@ pub fn http(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
 pub const OK: &str = r#"{"RequestId":"R-1","Code":"OK","Message":"SUCCESS","Data":{"PhoneNumber":"861380000****","Id":"82828893332"}}"#;
 
 /// Echoes as the gateway does: the whole request, encoded once more, in the message.
-fn echo(head: &[u8]) -> Vec<u8> {
-    let head = String::from_utf8(head.to_vec()).unwrap();
-    let once = head.replace(['\r', '\n'], " ");
+fn echo(request: &[u8]) -> Vec<u8> {
+    let request = String::from_utf8(request.to_vec()).unwrap();
+    let once = request.replace(['\r', '\n'], " ");
     let twice = phone_migration_operator::cams::wire::percent_encode(&once);
     let body = format!(
         r#"{{"RequestId":"R-1","HostId":"h","Code":"SignatureDoesNotMatch","Message":"server string to sign is: {twice} {}"}}"#,

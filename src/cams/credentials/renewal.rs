@@ -148,9 +148,11 @@ mod tests {
         };
         renewal.succeeded(key, s(0), false, now);
         assert_eq!(renewal.due_at(false), now + s(2700));
-        // A failed renewal does not wait for the key's end.
-        renewal.failed(now + s(2700));
-        assert_eq!(renewal.due_at(false), now + s(2705));
+        // A failed renewal does not wait for the key's end, and backs off as without a key.
+        for (failed, again) in [(2700, 2705), (2705, 2715), (2715, 2735)] {
+            renewal.failed(now + s(failed));
+            assert_eq!(renewal.due_at(false), now + s(again));
+        }
     }
 
     #[test]

@@ -383,12 +383,15 @@ fn each_endpoint_has_its_own_addresses() {
     let (public, here) = ("8.8.8.8".parse().unwrap(), "127.0.0.1".parse().unwrap());
     assert!(real.may_connect(public) && !real.may_connect(here));
     assert!(test.may_connect(here) && !test.may_connect(public));
+    let sts = Endpoint::parse(Destination::Sts, "https://sts.aliyuncs.com", true).unwrap();
+    assert!(sts.may_connect(public) && !sts.may_connect(here));
 
     let metadata = Endpoint::metadata();
     assert_eq!(metadata.to_string(), "http://100.100.100.200");
     let its_own = "100.100.100.200".parse().unwrap();
     assert!(metadata.may_connect(its_own) && !metadata.may_connect(public));
     assert!(!metadata.may_connect(here) && !real.may_connect(its_own));
+    assert!(!sts.may_connect(its_own));
     for url in [
         "http://100.100.100.200",
         "http://169.254.169.254",

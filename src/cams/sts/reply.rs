@@ -263,6 +263,8 @@ mod tests {
         let found = identity(200, reply.to_string().as_bytes()).unwrap();
         assert_eq!(found.account_id, "1968132000234567");
         assert_eq!(found.arn, "acs:ram::1968132000234567:assumed-role/phmig/me");
+        let text = reply.to_string();
+        assert_eq!(identity(500, text.as_bytes()), Err(Failure::NotTheApi));
         let mut hostile = reply.clone();
         hostile["Arn"] = json!("a\u{1b}[31m");
         assert_eq!(

@@ -4,6 +4,7 @@ use super::*;
 
 const FOLDER: &str = "folder";
 const KEY: &str = "key";
+const INSTANCE: &str = "instance";
 const ROLE: &str = "acs:ram::1:role/phmig";
 const PROVIDER: &str = "acs:ram::1:oidc-provider/ack-rrsa-c1";
 
@@ -22,7 +23,7 @@ fn set(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// The environment with any of `key`, `role`, `provider`, `token`.
+/// The environment with any of `key`, `role`, `provider`, `token`, `instance`.
 fn cloud(there: &[&str]) -> CloudVariables {
     let has = |name| there.contains(&name);
     CloudVariables {
@@ -30,6 +31,7 @@ fn cloud(there: &[&str]) -> CloudVariables {
         role_arn: set(ROLE).filter(|_| has("role")),
         oidc_provider_arn: set(PROVIDER).filter(|_| has("provider")),
         oidc_token_file: set("/run/token").filter(|_| has("token")),
+        ecs_metadata: set("worker").filter(|_| has(INSTANCE)),
         ..CloudVariables::default()
     }
 }
@@ -53,7 +55,7 @@ fn way(credentials: &str, there: &[&str]) -> String {
                 "oidc".to_owned()
             }
             Identity::Ecs { role } => {
-                assert_eq!(role, None);
+                assert_eq!(role.is_some(), there.contains(&INSTANCE));
                 "ecs".to_owned()
             }
         },
@@ -113,7 +115,15 @@ fn one_rule_says_whose_key_signs() {
             with(&[KEY]),
             "--credentials (or PHONEMIG_CREDENTIALS): \"files\" is not valid: name the folder",
         ),
-        // `auto` never chooses it.
+        // `auto` never chooses it, whatever the variable of the role says.
+        (
+            "auto",
+            vec![INSTANCE],
+            "there are no credentials of Alibaba Cloud: set",
+        ),
+        ("auto", vec![KEY, INSTANCE], "env"),
+        ("auto", with(&[INSTANCE]), "oidc"),
+        ("ecs", vec![INSTANCE], "ecs"),
         ("ecs", with(&[KEY]), "ecs"),
         (
             "ecs",
