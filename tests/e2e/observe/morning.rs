@@ -60,7 +60,8 @@ pub async fn elect(world: &World) -> [String; 2] {
         "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "leader-election"},
         "subjects": [{"apiGroup": rbac, "kind": "User", "name": world.plane.operator_user()}],
     });
-    let manifests = format!("{role}\n---\n{binding}");
+    // Without the first line, kubectl 1.31 takes a brace for the start of JSON.
+    let manifests = format!("---\n{role}\n---\n{binding}");
     world.plane.control.apply(&manifests).await.unwrap();
     [
         "--leader-elect=true".to_owned(),
