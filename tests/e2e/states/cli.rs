@@ -218,7 +218,7 @@ async fn kubectl_explain_is_the_manual() {
     );
     // kubectl breaks the lines itself; the line breaks of the source are gone.
     let token = explain("phmig.spec.retryToken").await;
-    let wrapped = "it lets a code through of which\n    the operator cannot tell";
+    let wrapped = "it lets a code through of\n    which the operator cannot tell";
     assert!(token.contains(wrapped), "{token}");
     // Every field has a description.
     for path in [

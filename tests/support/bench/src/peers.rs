@@ -123,7 +123,9 @@ impl Running {
 /// The result of a run.
 struct Came {
     calls: usize,
-    /// Codes that arrived more than once.
+    /// Calls that the cloud throttled: it judged no code.
+    throttled: usize,
+    /// Codes that it judged more than once.
     sent_twice: u32,
     /// Numbers that the cloud moved but whose resource has no Id.
     lost: u32,
@@ -150,11 +152,12 @@ pub async fn peers(place: &Place<'_>, args: &PeersArgs) -> Result<()> {
             let world = place.world(&format!("peer{n}")).await?;
             let came = run(&world, peer, trouble, args).await?;
             println!(
-                "{title}, {} resources, seed {}: {}: {} calls, {} codes sent twice, {} outcomes lost",
+                "{title}, {} resources, seed {}: {}: {} calls, {} throttled, {} codes sent twice, {} outcomes lost",
                 args.resources,
                 args.seed,
                 peer.name(),
                 came.calls,
+                came.throttled,
                 came.sent_twice,
                 came.lost
             );
@@ -264,7 +267,9 @@ async fn until_quiet(world: &World) {
 
 async fn judge(world: &World) -> Result<Came> {
     let ledger = world.sim.ledger();
-    let calls: Vec<_> = ledger.iter().filter(|e| e.action == VERIFIED).collect();
+    let all: Vec<_> = ledger.iter().filter(|e| e.action == VERIFIED).collect();
+    // A throttled call may be made again: it spent nothing.
+    let calls: Vec<_> = all.iter().filter(|call| call.admitted()).collect();
     let mut by_code: BTreeMap<_, u32> = BTreeMap::new();
     for call in &calls {
         *by_code.entry((&call.phone, &call.code)).or_default() += 1;
@@ -284,7 +289,8 @@ async fn judge(world: &World) -> Result<Came> {
     lost.dedup();
     let lost = lost.into_iter().filter(|phone| !has_id(phone)).count();
     Ok(Came {
-        calls: calls.len(),
+        calls: all.len(),
+        throttled: all.len() - calls.len(),
         sent_twice: u32::try_from(twice).unwrap_or(u32::MAX),
         lost: u32::try_from(lost).unwrap_or(u32::MAX),
     })
