@@ -56,16 +56,8 @@ pub fn state(status: &PhoneMigrationStatus, fact: &Fact) -> Option<State> {
     match fact {
         Fact::Seen => None,
         Fact::NoCode(cause) => {
-            let message = no_code(*cause);
-            match cause {
-                NoCode::SecretNotFound => in_progress(Reason::SecretNotFound, message),
-                NoCode::SecretForbidden => in_progress(Reason::SecretForbidden, message),
-                NoCode::KeyNotFound => in_progress(Reason::KeyNotFound, message),
-                NoCode::NotDigits(_) | NoCode::ExpiryNotATime => {
-                    stalled(Reason::InvalidCode, message)
-                }
-                NoCode::Expired => stalled(Reason::CodeExpired, message),
-            }
+            let (reason, kstatus) = without_code(*cause);
+            state(reason, kstatus, false, no_code(*cause))
         }
         Fact::Queued(cause) => in_progress(Reason::Queued, queued(*cause)),
         Fact::Duplicate { other } => stalled(Reason::DuplicatePhoneNumber, duplicate(other)),
@@ -89,18 +81,9 @@ pub fn state(status: &PhoneMigrationStatus, fact: &Fact) -> Option<State> {
                 .to_owned(),
         ),
         Fact::Released { release_cause, .. } | Fact::HeldBack { release_cause, .. } => {
-            let message = held_back(*release_cause, code);
-            match release_cause {
-                ReleaseCause::Throttled | ReleaseCause::NotSent => in_progress(release_cause.reason(), message),
-                // The operator keeps probing. Only a cause that lasts stalls, see
-                // `Fact::StillHeld`.
-                ReleaseCause::Credentials | ReleaseCause::Account | ReleaseCause::Clock => {
-                    match stalls_already(status, release_cause.reason()) {
-                        true => stalled(release_cause.reason(), message),
-                        false => in_progress(release_cause.reason(), message),
-                    }
-                }
-            }
+            let reason = release_cause.reason();
+            let kstatus = while_held_back(status, *release_cause);
+            state(reason, kstatus, false, held_back(*release_cause, code))
         }
         Fact::StillHeld => {
             let ready = status.condition(condition::READY)?;
@@ -141,8 +124,29 @@ fn reason_of(conclusion: &Conclusion) -> Reason {
     }
 }
 
-fn stalls_already(status: &PhoneMigrationStatus, reason: Reason) -> bool {
-    status.reason() == Some(reason) && status.is_true(condition::STALLED)
+fn without_code(cause: NoCode) -> (Reason, Kstatus) {
+    match cause {
+        NoCode::SecretNotFound => (Reason::SecretNotFound, Kstatus::InProgress),
+        NoCode::SecretForbidden => (Reason::SecretForbidden, Kstatus::InProgress),
+        NoCode::KeyNotFound => (Reason::KeyNotFound, Kstatus::InProgress),
+        NoCode::NotDigits(_) | NoCode::ExpiryNotATime => (Reason::InvalidCode, Kstatus::Failed),
+        NoCode::Expired => (Reason::CodeExpired, Kstatus::Failed),
+    }
+}
+
+/// The operator keeps probing. Only a cause that lasts stalls, see [`Fact::StillHeld`]; one that
+/// stalls already goes on to.
+fn while_held_back(status: &PhoneMigrationStatus, release_cause: ReleaseCause) -> Kstatus {
+    match release_cause {
+        ReleaseCause::Throttled | ReleaseCause::NotSent => Kstatus::InProgress,
+        ReleaseCause::Credentials | ReleaseCause::Account | ReleaseCause::Clock => {
+            let shown = status.reason() == Some(release_cause.reason());
+            match shown && status.is_true(condition::STALLED) {
+                true => Kstatus::Failed,
+                false => Kstatus::InProgress,
+            }
+        }
+    }
 }
 
 fn no_code(cause: NoCode) -> String {
