@@ -11,7 +11,7 @@
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 mod account;
 mod apiserver;
@@ -71,24 +71,25 @@ impl Metrics {
     /// missing process.
     pub fn new(account: &'static str, reasons: impl IntoIterator<Item = &'static str>) -> Self {
         let mut registry = Registry::default();
-        let leader = Family::default();
-        registry.register(
+        let leader = add(
+            &mut registry,
             "leader_election_master_status",
             "1 while this process leads by the Lease of this name, 0 while it stands by",
-            Family::clone(&leader),
+            Family::default(),
         );
-        let build_info = Family::<VersionLabel, Gauge>::default();
-        let version = env!("CARGO_PKG_VERSION");
-        build_info.get_or_create(&VersionLabel { version }).set(1);
         let ours = registry.sub_registry_with_prefix(PREFIX);
-        ours.register(
+        let build_info = add(
+            ours,
             "build_info",
             "Always 1; the label is the version",
-            build_info,
+            Family::<VersionLabel, Gauge>::default(),
         );
-        let sign_in = SignInMetrics::new(account, ours);
-        let account = AccountMetrics::new(account, ours);
+        let version = env!("CARGO_PKG_VERSION");
+        build_info.get_or_create(&VersionLabel { version }).set(1);
         let resources = ResourceMetrics::new(reasons, ours);
+        let of_account = ours.sub_registry_with_label(("account".into(), account.into()));
+        let sign_in = SignInMetrics::new(of_account);
+        let account = AccountMetrics::new(of_account);
         let reconcile = ReconcileMetrics::new(&mut registry);
         let workqueue = WorkqueueMetrics::new(&mut registry);
         let apiserver = ApiserverMetrics::new(&mut registry);
@@ -123,6 +124,18 @@ impl Metrics {
             Exposition::PrometheusText => exposition::to_prometheus_text(&openmetrics),
         }
     }
+}
+
+/// Registers `metric` and returns it, so that each metric is declared in one place.
+fn add<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// As [`add`], for a metric in seconds: its name ends so.
+fn add_seconds<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
 }
 
 /// Creates the series with value 0.

@@ -6,9 +6,9 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
-use super::start;
+use super::{add, add_seconds, start};
 
 /// As in Go's client: up to a minute, which only watches and lists can take here.
 const BUCKETS: [f64; 12] = [
@@ -40,23 +40,21 @@ pub struct ApiserverMetrics {
 
 impl ApiserverMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
-        let metrics = ApiserverMetrics {
-            requests: Family::default(),
-            duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
-        };
         let registry = registry.sub_registry_with_prefix("rest_client");
-        registry.register(
-            "requests",
-            "Requests to the API server by HTTP status, method and host; <error>: no reply",
-            metrics.requests.clone(),
-        );
-        registry.register_with_unit(
-            "request_duration",
-            "Time to the head of the API server's reply; a watch's events come after it",
-            Unit::Seconds,
-            metrics.duration.clone(),
-        );
-        metrics
+        ApiserverMetrics {
+            requests: add(
+                registry,
+                "requests",
+                "Requests to the API server by HTTP status, method and host; <error>: no reply",
+                Family::default(),
+            ),
+            duration: add_seconds(
+                registry,
+                "request_duration",
+                "Time to the head of the API server's reply; a watch's events come after it",
+                Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            ),
+        }
     }
 
     /// Starts each method's duration at 0 for this host.

@@ -7,9 +7,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
-use super::{gauge_value, start};
+use super::{add, add_seconds, gauge_value, start};
 
 /// The label that dashboards for controllers select by.
 pub(super) const CONTROLLER: &str = "phonemigration";
@@ -19,19 +19,9 @@ const BUCKETS: [f64; 12] = [
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ControllerLabel {
-    controller: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ResultLabels {
-    controller: &'static str,
+struct ResultLabel {
     result: &'static str,
 }
-
-const LABEL: ControllerLabel = ControllerLabel {
-    controller: CONTROLLER,
-};
 
 /// How a reconcile ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +56,12 @@ impl ReconcileResult {
 /// Metrics of the controller.
 #[derive(Debug)]
 pub struct ReconcileMetrics {
-    total: Family<ResultLabels, Counter>,
-    errors: Family<ControllerLabel, Counter>,
-    panics: Family<ControllerLabel, Counter>,
-    time: Family<ControllerLabel, Histogram, fn() -> Histogram>,
-    workers: Family<ControllerLabel, Gauge>,
-    most: Family<ControllerLabel, Gauge>,
+    total: Family<ResultLabel, Counter>,
+    errors: Counter,
+    panics: Counter,
+    time: Histogram,
+    workers: Gauge,
+    most: Gauge,
 }
 
 /// A running reconcile; dropping it ends the reconcile.
@@ -86,94 +76,81 @@ impl Drop for Worker {
 
 impl ReconcileMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
+        let registry = registry
+            .sub_registry_with_prefix("controller_runtime")
+            .sub_registry_with_label(("controller".into(), CONTROLLER.into()));
         let metrics = ReconcileMetrics {
-            total: Family::default(),
-            errors: Family::default(),
-            panics: Family::default(),
-            time: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
-            workers: Family::default(),
-            most: Family::default(),
+            total: add(
+                registry,
+                "reconcile",
+                "Reconciles by result: success waits for a change, requeue_after for a time or a change",
+                Family::default(),
+            ),
+            errors: add(
+                registry,
+                "reconcile_errors",
+                "Reconciles that ended in an error and are made again",
+                Counter::default(),
+            ),
+            panics: add(
+                registry,
+                "reconcile_panics",
+                "Reconciles that panicked; the process goes on",
+                Counter::default(),
+            ),
+            time: add_seconds(
+                registry,
+                "reconcile_time",
+                "Duration of a reconcile; attempts run in tasks of their own and are not in it",
+                Histogram::new(BUCKETS),
+            ),
+            workers: add(
+                registry,
+                "active_workers",
+                "Reconciles that run now",
+                Gauge::default(),
+            ),
+            most: add(
+                registry,
+                "max_concurrent_reconciles",
+                "Reconciles that may run at the same time, all watched namespaces together",
+                Gauge::default(),
+            ),
         };
-        metrics.register(registry.sub_registry_with_prefix("controller_runtime"));
         for result in ReconcileResult::ALL {
             let result = result.result();
-            let labels = ResultLabels {
-                controller: CONTROLLER,
-                result,
-            };
-            start(&metrics.total, &labels);
+            start(&metrics.total, &ResultLabel { result });
         }
-        start(&metrics.errors, &LABEL);
-        start(&metrics.panics, &LABEL);
-        start(&metrics.time, &LABEL);
-        start(&metrics.workers, &LABEL);
-        start(&metrics.most, &LABEL);
         metrics
-    }
-
-    fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "reconcile",
-            "Reconciles by result: success waits for a change, requeue_after for a time or a change",
-            self.total.clone(),
-        );
-        registry.register(
-            "reconcile_errors",
-            "Reconciles that ended in an error and are made again",
-            self.errors.clone(),
-        );
-        registry.register(
-            "reconcile_panics",
-            "Reconciles that panicked; the process goes on",
-            self.panics.clone(),
-        );
-        registry.register_with_unit(
-            "reconcile_time",
-            "Duration of a reconcile; attempts run in tasks of their own and are not in it",
-            Unit::Seconds,
-            self.time.clone(),
-        );
-        registry.register(
-            "active_workers",
-            "Reconciles that run now",
-            self.workers.clone(),
-        );
-        registry.register(
-            "max_concurrent_reconciles",
-            "Reconciles that may run at the same time, all watched namespaces together",
-            self.most.clone(),
-        );
     }
 
     /// A reconcile begins.
     pub fn worker(&self) -> Worker {
-        let gauge = self.workers.get_or_create_owned(&LABEL);
-        gauge.inc();
-        Worker(gauge)
+        self.workers.inc();
+        Worker(self.workers.clone())
     }
 
     /// A reconcile ended, after this long.
     pub fn reconciled(&self, result: ReconcileResult, took: Duration) {
-        let labels = ResultLabels {
-            controller: CONTROLLER,
+        let label = ResultLabel {
             result: result.result(),
         };
-        self.total.get_or_create(&labels).inc();
-        self.time.get_or_create(&LABEL).observe(took.as_secs_f64());
+        self.total.get_or_create(&label).inc();
+        self.time.observe(took.as_secs_f64());
         match result {
             ReconcileResult::Success | ReconcileResult::RequeueAfter => {}
             ReconcileResult::Error => {
-                self.errors.get_or_create(&LABEL).inc();
+                self.errors.inc();
             }
             ReconcileResult::Panic => {
-                self.errors.get_or_create(&LABEL).inc();
-                self.panics.get_or_create(&LABEL).inc();
+                self.errors.inc();
+                self.panics.inc();
             }
         }
     }
 
     /// How many reconciles may run at the same time.
     pub fn set_most(&self, most: usize) {
-        self.most.get_or_create(&LABEL).set(gauge_value(most));
+        self.most.set(gauge_value(most));
     }
 }

@@ -5,10 +5,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
 use super::labels::{self, Task, UnknownKind, WatchState};
-use super::{gauge_value, start};
+use super::{add, add_seconds, gauge_value, start};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
@@ -62,80 +62,75 @@ impl ResourceMetrics {
     ) -> Self {
         let metrics = ResourceMetrics {
             reasons: reasons.into_iter().collect(),
-            objects: Family::default(),
-            outcome_unknown: Family::default(),
-            running: Gauge::default(),
-            record_failures: Family::default(),
-            look_failures: Counter::default(),
-            other_numbers: Counter::default(),
-            task_failures: Family::default(),
-            ledger_write_failures: Family::default(),
-            ledgers: Family::default(),
-            watches: Family::default(),
-            claim_duration: Histogram::new(CLAIM_BUCKETS),
+            objects: add(
+                registry,
+                "objects",
+                "PhoneMigrations by the reason of their Ready condition",
+                Family::default(),
+            ),
+            outcome_unknown: add(
+                registry,
+                "outcome_unknown",
+                "PhoneMigrations whose outcome is unknown: provisional while a late arrival is possible, overdue when the number cannot be read after that, else final",
+                Family::default(),
+            ),
+            running: add(
+                registry,
+                "running_tasks",
+                "Attempts and observations of open attempts that run in this process",
+                Gauge::default(),
+            ),
+            record_failures: add(
+                registry,
+                "record_failures",
+                "Failed requests on the way to writing an outcome, conflicts left out, each tried again, by HTTP status of the API server; 200: stored otherwise than it was written",
+                Family::default(),
+            ),
+            look_failures: add(
+                registry,
+                "look_failures",
+                "Status reads before a first attempt that could not be had",
+                Counter::default(),
+            ),
+            other_numbers: add(
+                registry,
+                "other_number_replies",
+                "Verifications whose reply shows the number otherwise than it was sent",
+                Counter::default(),
+            ),
+            task_failures: add(
+                registry,
+                "task_failures",
+                "Attempts that could not begin and observations that could not end because of the API server; each is tried again",
+                Family::default(),
+            ),
+            ledger_write_failures: add(
+                registry,
+                "ledger_write_failures",
+                "Writes of CodeLedgers that failed, conflicts left out, by HTTP status of the API server; 200: stored otherwise than it was written",
+                Family::default(),
+            ),
+            ledgers: add(
+                registry,
+                "ledgers",
+                "CodeLedgers that this process knows, by whether an entry is open",
+                Family::default(),
+            ),
+            watches: add(
+                registry,
+                "watches",
+                "Watched namespaces, or the one watch of all, by how the watch does",
+                Family::default(),
+            ),
+            claim_duration: add_seconds(
+                registry,
+                "claim_duration",
+                "Time from the signature to the stored claim",
+                Histogram::new(CLAIM_BUCKETS),
+            ),
         };
-        metrics.register(registry);
         metrics.start_at_zero();
         metrics
-    }
-
-    fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "objects",
-            "PhoneMigrations by the reason of their Ready condition",
-            self.objects.clone(),
-        );
-        registry.register(
-            "outcome_unknown",
-            "PhoneMigrations whose outcome is unknown: provisional while a late arrival is possible, overdue when the number cannot be read after that, else final",
-            self.outcome_unknown.clone(),
-        );
-        registry.register(
-            "running_tasks",
-            "Attempts and observations of open attempts that run in this process",
-            self.running.clone(),
-        );
-        registry.register(
-            "record_failures",
-            "Failed requests on the way to writing an outcome, conflicts left out, each tried again, by HTTP status of the API server; 200: stored otherwise than it was written",
-            self.record_failures.clone(),
-        );
-        registry.register(
-            "look_failures",
-            "Status reads before a first attempt that could not be had",
-            self.look_failures.clone(),
-        );
-        registry.register(
-            "other_number_replies",
-            "Verifications whose reply shows the number otherwise than it was sent",
-            self.other_numbers.clone(),
-        );
-        registry.register(
-            "task_failures",
-            "Attempts that could not begin and observations that could not end because of the API server; each is tried again",
-            self.task_failures.clone(),
-        );
-        registry.register(
-            "ledger_write_failures",
-            "Writes of CodeLedgers that failed, conflicts left out, by HTTP status of the API server; 200: stored otherwise than it was written",
-            self.ledger_write_failures.clone(),
-        );
-        registry.register(
-            "ledgers",
-            "CodeLedgers that this process knows, by whether an entry is open",
-            self.ledgers.clone(),
-        );
-        registry.register(
-            "watches",
-            "Watched namespaces, or the one watch of all, by how the watch does",
-            self.watches.clone(),
-        );
-        registry.register_with_unit(
-            "claim_duration",
-            "Time from the signature to the stored claim",
-            Unit::Seconds,
-            self.claim_duration.clone(),
-        );
     }
 
     fn start_at_zero(&self) {

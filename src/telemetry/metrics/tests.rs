@@ -103,8 +103,8 @@ fn methods_set_their_samples() {
 phonemigration_cams_requests_total{SUBMIT,code="OK"} 1
 phonemigration_cams_requests_total{SUBMIT,code="Throttling.User"} 0
 phonemigration_cams_requests_total{READ,code="NotSent"} 0
-phonemigration_cams_request_duration_seconds_bucket{le="0.25",SUBMIT} 0
-phonemigration_cams_request_duration_seconds_bucket{le="0.5",SUBMIT} 1
+phonemigration_cams_request_duration_seconds_bucket{ACCOUNT,le="0.25",ACTION} 0
+phonemigration_cams_request_duration_seconds_bucket{ACCOUNT,le="0.5",ACTION} 1
 phonemigration_cams_request_duration_seconds_count{SUBMIT} 1
 phonemigration_cams_request_duration_seconds_count{READ} 0
 phonemigration_cams_requests_in_flight{SUBMIT} 0
@@ -165,6 +165,7 @@ phonemigration_build_info{version="VERSION"} 1
             "READ",
             &format!(r#"{account},action="GetPhoneNumberVerificationStatus""#),
         )
+        .replace("ACTION", r#"action="ChatappMigrationVerified""#)
         .replace("ACCOUNT", account)
         .replace("CONTROLLER", r#"controller="phonemigration""#)
         .replace("VERSION", version);

@@ -9,38 +9,24 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
 use super::account::WAIT_BUCKETS;
 use super::reconcile::CONTROLLER;
-use super::{gauge_value, start};
+use super::{add, add_seconds, gauge_value};
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct QueueLabels {
-    controller: &'static str,
-    name: &'static str,
-}
-
-const LABELS: QueueLabels = QueueLabels {
-    controller: CONTROLLER,
-    name: "attempts",
-};
-
-type Histograms = Family<QueueLabels, Histogram, fn() -> Histogram>;
-type Seconds = Family<QueueLabels, Gauge<f64, AtomicU64>>;
+type Seconds = Gauge<f64, AtomicU64>;
 
 /// Metrics of the queue of attempts.
 #[derive(Debug)]
 pub struct WorkqueueMetrics {
-    depth: Family<QueueLabels, Gauge>,
-    adds: Family<QueueLabels, Counter>,
-    queue_duration: Histograms,
-    work_duration: Histograms,
+    depth: Gauge,
+    adds: Counter,
+    queue_duration: Histogram,
+    work_duration: Histogram,
     unfinished: Seconds,
     longest: Seconds,
     running: Arc<Mutex<Running>>,
@@ -74,77 +60,67 @@ impl Drop for Work {
 
 impl WorkqueueMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
-        let histograms = || Histograms::new_with_constructor(|| Histogram::new(WAIT_BUCKETS));
-        let metrics = WorkqueueMetrics {
-            depth: Family::default(),
-            adds: Family::default(),
-            queue_duration: histograms(),
-            work_duration: histograms(),
-            unfinished: Family::default(),
-            longest: Family::default(),
+        let registry = registry
+            .sub_registry_with_prefix("workqueue")
+            .sub_registry_with_labels(
+                [("controller", CONTROLLER), ("name", "attempts")]
+                    .map(|(label, value)| (label.into(), value.into()))
+                    .into_iter(),
+            );
+        WorkqueueMetrics {
+            depth: add(
+                registry,
+                "depth",
+                "Resources that wait for their turn to submit",
+                Gauge::default(),
+            ),
+            adds: add(
+                registry,
+                "adds",
+                "Resources that began to wait for a turn",
+                Counter::default(),
+            ),
+            queue_duration: add_seconds(
+                registry,
+                "queue_duration",
+                "Time that a resource waited for its turn",
+                Histogram::new(WAIT_BUCKETS),
+            ),
+            work_duration: add_seconds(
+                registry,
+                "work_duration",
+                "Duration of an attempt, from its turn to its recorded outcome",
+                Histogram::new(WAIT_BUCKETS),
+            ),
+            unfinished: add_seconds(
+                registry,
+                "unfinished_work",
+                "Time that the attempts in progress have run, all together",
+                Seconds::default(),
+            ),
+            longest: add_seconds(
+                registry,
+                "longest_running_processor",
+                "Time that the oldest attempt in progress has run",
+                Seconds::default(),
+            ),
             running: Arc::default(),
-        };
-        metrics.register(registry.sub_registry_with_prefix("workqueue"));
-        start(&metrics.depth, &LABELS);
-        start(&metrics.adds, &LABELS);
-        start(&metrics.queue_duration, &LABELS);
-        start(&metrics.work_duration, &LABELS);
-        metrics.refresh();
-        metrics
-    }
-
-    fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "depth",
-            "Resources that wait for their turn to submit",
-            self.depth.clone(),
-        );
-        registry.register(
-            "adds",
-            "Resources that began to wait for a turn",
-            self.adds.clone(),
-        );
-        registry.register_with_unit(
-            "queue_duration",
-            "Time that a resource waited for its turn",
-            Unit::Seconds,
-            self.queue_duration.clone(),
-        );
-        registry.register_with_unit(
-            "work_duration",
-            "Duration of an attempt, from its turn to its recorded outcome",
-            Unit::Seconds,
-            self.work_duration.clone(),
-        );
-        registry.register_with_unit(
-            "unfinished_work",
-            "Time that the attempts in progress have run, all together",
-            Unit::Seconds,
-            self.unfinished.clone(),
-        );
-        registry.register_with_unit(
-            "longest_running_processor",
-            "Time that the oldest attempt in progress has run",
-            Unit::Seconds,
-            self.longest.clone(),
-        );
+        }
     }
 
     /// Counts a resource that begins to wait.
     pub fn added(&self) {
-        self.adds.get_or_create(&LABELS).inc();
+        self.adds.inc();
     }
 
     /// Sets the number of resources that wait now.
     pub fn set_depth(&self, waiting: usize) {
-        self.depth.get_or_create(&LABELS).set(gauge_value(waiting));
+        self.depth.set(gauge_value(waiting));
     }
 
     /// An attempt begins after the resource waited this long.
     pub fn begun(&self, waited: Duration) -> Work {
-        self.queue_duration
-            .get_or_create(&LABELS)
-            .observe(waited.as_secs_f64());
+        self.queue_duration.observe(waited.as_secs_f64());
         let since = Instant::now();
         let mut running = lock(&self.running);
         let number = running.next;
@@ -154,7 +130,7 @@ impl WorkqueueMetrics {
             running: Arc::clone(&self.running),
             number,
             since,
-            duration: self.work_duration.get_or_create_owned(&LABELS),
+            duration: self.work_duration.clone(),
         }
     }
 
@@ -167,7 +143,7 @@ impl WorkqueueMetrics {
             all += age;
             longest = longest.max(age);
         }
-        self.unfinished.get_or_create(&LABELS).set(all);
-        self.longest.get_or_create(&LABELS).set(longest);
+        self.unfinished.set(all);
+        self.longest.set(longest);
     }
 }
