@@ -90,6 +90,9 @@ pub fn launch<'w>(world: &'w World, root: &Path) -> Result<Launch<'w>> {
     for arg in given.iter().filter_map(Value::as_str) {
         args.push(match arg.split_once('=') {
             Some(("--cams-endpoint", _)) => format!("--cams-endpoint={}", world.sim.url()),
+            Some(("--ledger-namespace", _)) => {
+                format!("--ledger-namespace={}", world.ledger_namespace)
+            }
             Some(("--listen", _)) => "--listen=127.0.0.1:0".to_owned(),
             // As everywhere in the tests.
             Some(("--code-digits", _)) => "--code-digits=4-8".to_owned(),
