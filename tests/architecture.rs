@@ -142,6 +142,8 @@ const LONGEST: usize = 600;
 /// The crate's own enums, whose `match` names every variant.
 const ENUMS: &[&str] = &[
     "Fact",
+    "State",
+    "CamsResult",
     "Outcome",
     "Reason",
     "Kstatus",

@@ -185,36 +185,13 @@ impl Client {
         let opened = clock::now();
         // Danger: from here on the request may leave; every failure below is `Unknown`.
         let _ = handle.go.send(());
-        let mut replied = None;
-        let mut handed = None;
-        let answered = {
-            let reply = timeout(REPLY_DEADLINE, read_reply(exchange, &mut replied));
-            let mut reply = pin!(reply);
-            let early = tokio::select! {
-                biased;
-                Ok(at) = &mut written => {
-                    admitted.written(at);
-                    handed = Some(at);
-                    None
-                }
-                answered = &mut reply => Some(answered),
-            };
-            match early {
-                Some(answered) => answered,
-                None => reply.await,
-            }
-        };
-        let sent = answered.unwrap_or_else(|_| {
-            let text = format!("no complete reply within {REPLY_DEADLINE:?}");
-            Err(SendError::Unknown(UnknownCause::Timeout, text))
-        });
+        let (sent, timing) = finish(exchange, &mut written, &mut admitted).await;
         Exchange {
             sent,
             admitted: Some(admitted),
             timing: Timing {
                 opened: Some(opened),
-                written: handed,
-                replied,
+                ..timing
             },
         }
     }
@@ -247,6 +224,38 @@ impl Client {
             .ok()?;
         Some(client.execute(request))
     }
+}
+
+/// Drives the exchange from the opened gate to its end. Tells the permit when the HTTP stack takes
+/// the request.
+async fn finish<T: Permit>(
+    exchange: Pin<&mut impl Future<Output = reqwest::Result<reqwest::Response>>>,
+    written: &mut oneshot::Receiver<Now>,
+    admitted: &mut T,
+) -> (Sent, Timing) {
+    let mut timing = Timing::default();
+    let answered = {
+        let reply = timeout(REPLY_DEADLINE, read_reply(exchange, &mut timing.replied));
+        let mut reply = pin!(reply);
+        let early = tokio::select! {
+            biased;
+            Ok(at) = written => {
+                admitted.written(at);
+                timing.written = Some(at);
+                None
+            }
+            answered = &mut reply => Some(answered),
+        };
+        match early {
+            Some(answered) => answered,
+            None => reply.await,
+        }
+    };
+    let sent = answered.unwrap_or_else(|_| {
+        let text = format!("no complete reply within {REPLY_DEADLINE:?}");
+        Err(SendError::Unknown(UnknownCause::Timeout, text))
+    });
+    (sent, timing)
 }
 
 /// A client for one request to one endpoint, without retries, redirects or settings from the

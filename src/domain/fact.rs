@@ -206,15 +206,32 @@ pub struct Conclusion {
 pub enum Fact {
     /// Nothing changed; status acknowledges the reconcile (generation, requestedAt, retryToken).
     Seen,
+    /// Why the operator submits no code now.
+    State(State),
+    /// What CAMS said about the number.
+    Result(CamsResult),
+}
+
+/// Why the operator submits no code now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
     /// Waiting for a code that can be used.
     NoCode(NoCode),
     /// Waiting in the queue.
     Queued(QueuedFor),
+    /// The account cannot be used; the operator claimed nothing.
+    HeldBack {
+        release_cause: ReleaseCause,
+        reply: ReplyDetails,
+        next: Option<Timestamp>,
+    },
+    /// The cause of the hold has lasted: a person must act.
+    StillHeld,
+    /// spec.suspend is set.
+    Suspended,
     /// The code of another resource verified the number. `other`: its name, only if it is in the
     /// same namespace.
     Duplicate { other: Option<String> },
-    /// spec.suspend is set.
-    Suspended,
     /// The number's CodeLedger cannot be used.
     LedgerUnreadable {
         /// Why.
@@ -225,29 +242,27 @@ pub enum Fact {
     /// The operator cannot tell whether the code in the Secret was spent; this resource has spent
     /// none.
     CodeUnknown(Because),
-    /// Status says verified without an Id. No claim of the operator confirms it, and a read says
-    /// that the number is not verified.
-    Disproved,
-    /// CAMS certainly did not execute the attempt's request.
-    Released {
-        release_cause: ReleaseCause,
-        reply: ReplyDetails,
-        next: Option<Timestamp>,
-    },
-    /// The account cannot be used; the operator claimed nothing.
-    HeldBack {
-        release_cause: ReleaseCause,
-        reply: ReplyDetails,
-        next: Option<Timestamp>,
-    },
-    /// The cause of the hold has lasted: a person must act.
-    StillHeld,
+    /// The code in the Secret was submitted by another PhoneMigration of the number.
+    UsedElsewhere,
+    /// A different code is there, but no more may be spent.
+    Exhausted(Exhausted),
+}
+
+/// What CAMS said about the number, in reply to an attempt or to a status read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CamsResult {
     /// The number is verified.
     Verified {
         by: VerifiedBy,
         id: Option<String>,
         phone_number: Option<ShownNumber>,
         request_id: Option<String>,
+    },
+    /// CAMS certainly did not execute the attempt's request.
+    Released {
+        release_cause: ReleaseCause,
+        reply: ReplyDetails,
+        next: Option<Timestamp>,
     },
     /// The request may have been executed. `until`: when its signature has surely expired.
     Unknown {
@@ -258,10 +273,21 @@ pub enum Fact {
     UnknownOverdue { read_error: String },
     /// A spent code, and how it ended.
     Spent(Conclusion),
-    /// The code in the Secret was submitted by another PhoneMigration of the number.
-    UsedElsewhere,
-    /// A different code is there, but no more may be spent.
-    Exhausted(Exhausted),
+    /// Status says verified without an Id. No claim of the operator confirms it, and a read says
+    /// that the number is not verified.
+    Disproved,
+}
+
+impl From<State> for Fact {
+    fn from(state: State) -> Fact {
+        Fact::State(state)
+    }
+}
+
+impl From<CamsResult> for Fact {
+    fn from(result: CamsResult) -> Fact {
+        Fact::Result(result)
+    }
 }
 
 impl Fact {
@@ -269,24 +295,39 @@ impl Fact {
     /// account, for the end of a suspension) do not: what the token allows has not happened yet.
     pub fn handles_retry_token(&self) -> bool {
         match self {
-            Fact::Seen
-            | Fact::Queued(_)
-            | Fact::HeldBack { .. }
-            | Fact::StillHeld
-            | Fact::Released { .. }
-            | Fact::LedgerUnreadable { .. }
-            | Fact::Unknown { .. }
-            | Fact::UnknownOverdue { .. }
-            | Fact::NoCode(NoCode::SecretForbidden)
-            | Fact::Disproved
-            | Fact::Suspended => false,
-            Fact::NoCode(_)
-            | Fact::Duplicate { .. }
-            | Fact::CodeUnknown(_)
-            | Fact::Verified { .. }
-            | Fact::Spent(_)
-            | Fact::UsedElsewhere
-            | Fact::Exhausted(_) => true,
+            Fact::Seen => false,
+            Fact::State(state) => state.handles_retry_token(),
+            Fact::Result(result) => result.handles_retry_token(),
+        }
+    }
+}
+
+impl State {
+    fn handles_retry_token(&self) -> bool {
+        match self {
+            State::Queued(_)
+            | State::HeldBack { .. }
+            | State::StillHeld
+            | State::Suspended
+            | State::LedgerUnreadable { .. }
+            | State::NoCode(NoCode::SecretForbidden) => false,
+            State::NoCode(_)
+            | State::Duplicate { .. }
+            | State::CodeUnknown(_)
+            | State::UsedElsewhere
+            | State::Exhausted(_) => true,
+        }
+    }
+}
+
+impl CamsResult {
+    fn handles_retry_token(&self) -> bool {
+        match self {
+            CamsResult::Released { .. }
+            | CamsResult::Unknown { .. }
+            | CamsResult::UnknownOverdue { .. }
+            | CamsResult::Disproved => false,
+            CamsResult::Verified { .. } | CamsResult::Spent(_) => true,
         }
     }
 }

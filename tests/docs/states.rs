@@ -18,7 +18,7 @@ use phone_migration_operator::cams::{
 use phone_migration_operator::domain::code::{CodeDigits, CodeReading, InvalidCode};
 use phone_migration_operator::domain::decide::{Next, Permit, ShownCode, TurnState};
 use phone_migration_operator::domain::fact::{
-    Fact, HoldCause, ReleaseCause, ReplyDetails, VerifiedBy,
+    CamsResult, Fact, HoldCause, ReleaseCause, ReplyDetails, State, VerifiedBy,
 };
 use phone_migration_operator::domain::ledger::{Ended, Unusable, as_if_recorded};
 use phone_migration_operator::domain::reads::{Purpose, ReadResult, Reads};
@@ -73,35 +73,47 @@ fn node(reason: Reason, finished: bool) -> Node {
 }
 
 macro_rules! kinds {
-    ($($name:ident),+ $(,)?) => {
-        /// Every kind of fact.
-        const KINDS: &[&str] = &[$(stringify!($name)),+];
+    ($all:ident, $kind:ident, $of:ident: $($name:ident),+ $(,)?) => {
+        const $all: &[&str] = &[$(stringify!($name)),+];
 
-        fn kind(fact: &Fact) -> &'static str {
-            match fact { $(Fact::$name { .. } => stringify!($name)),+ }
+        fn $kind(fact: &$of) -> &'static str {
+            match fact { $($of::$name { .. } => stringify!($name)),+ }
         }
     };
 }
 
 kinds!(
-    Seen,
-    NoCode,
+    STATES,
+    state,
+    State: NoCode,
     Queued,
-    Duplicate,
-    Suspended,
-    LedgerUnreadable,
-    CodeUnknown,
-    Disproved,
-    Released,
     HeldBack,
     StillHeld,
-    Verified,
-    Unknown,
-    UnknownOverdue,
-    Spent,
+    Suspended,
+    Duplicate,
+    LedgerUnreadable,
+    CodeUnknown,
     UsedElsewhere,
     Exhausted,
 );
+kinds!(
+    RESULTS,
+    result,
+    CamsResult: Verified,
+    Released,
+    Unknown,
+    UnknownOverdue,
+    Spent,
+    Disproved,
+);
+
+fn kind(fact: &Fact) -> &'static str {
+    match fact {
+        Fact::Seen => "Seen",
+        Fact::State(fact) => state(fact),
+        Fact::Result(fact) => result(fact),
+    }
+}
 
 /// A resource after something happened to it, and the fact that its status was reply.
 struct Shown {
@@ -177,12 +189,12 @@ fn verified() -> ReadResult {
 fn adopted(world: World) -> Shown {
     let adoption = rules::adoption(&world.object, &world.known(), &world.neighbours);
     assert_eq!(adoption, Adoption::Adopt(None));
-    let fact = Fact::Verified {
+    let fact = Fact::Result(CamsResult::Verified {
         by: VerifiedBy::ReadBefore,
         id: Some("828".into()),
         phone_number: None,
         request_id: None,
-    };
+    });
     tell(&world, fact)
 }
 
@@ -299,11 +311,11 @@ fn answers(queued: &World) -> Vec<Row> {
         let words = "key, account or clock refused";
         rows.push(row(queued, words, |w| answered(w, Verdict::Blocked(cause))));
         let held = rows.last().unwrap().after.world.clone();
-        let fact = Fact::HeldBack {
+        let fact = Fact::State(State::HeldBack {
             release_cause,
             reply: ReplyDetails::default(),
             next: Some(later(60)),
-        };
+        });
         rows.push(row(queued, words, |w| tell(&w, fact)));
         rows.push(row(&held, "repaired", |w| look(at_time(w, later(600)))));
         let lasts = |w: &mut World| {
@@ -502,7 +514,8 @@ fn every_reason_and_every_fact_is_carried_out() {
     let all = Reason::ALL.iter().map(|reason| reason.as_str().to_owned());
     assert_eq!(reasons, all.collect::<BTreeSet<_>>());
     let kinds: BTreeSet<&str> = rows.iter().map(|row| kind(&row.after.fact)).collect();
-    assert_eq!(kinds, KINDS.iter().copied().collect::<BTreeSet<_>>());
+    let every = [&["Seen"], STATES, RESULTS].concat();
+    assert_eq!(kinds, every.into_iter().collect::<BTreeSet<_>>());
 }
 
 /// The one way out of `Verified` in the diagram is for a status without an Id.

@@ -15,7 +15,7 @@ use phone_migration_operator::domain::code::{Code, CodeReading, key_id};
 use phone_migration_operator::domain::decide::{
     Neighbour, Next, Observed, Permit, TurnState, decide,
 };
-use phone_migration_operator::domain::fact::{Fact, ReleaseCause, VerifiedBy};
+use phone_migration_operator::domain::fact::{CamsResult, Fact, ReleaseCause, VerifiedBy};
 use phone_migration_operator::domain::ledger::{
     self, Ended, Ledger, Recording, as_if_recorded, import, put_back, recording,
 };
@@ -406,12 +406,12 @@ impl Bridge {
         let question = (signed.to_vec(), own, book.clone());
         self.verified.ask(&question, |(signed, own, book)| {
             let object = own.object(signed);
-            let fact = Fact::Verified {
+            let fact = Fact::Result(CamsResult::Verified {
                 by: VerifiedBy::ReadAfter,
                 id: Some("828".into()),
                 phone_number: None,
                 request_id: None,
-            };
+            });
             let ledger = world::ledger(signed, Some(book));
             let stamp = Stamp::of_attempt(1, Seen::of(&object, Permit::default()), now());
             self.says(&object, &fact, &ledger, &stamp)

@@ -13,7 +13,7 @@ use phone_migration_operator::domain::code::{
     CodeDigits, CodeReading, FingerprintKey, SecretValues,
 };
 use phone_migration_operator::domain::decide::{Next, Observed, Permit, TurnState, decide};
-use phone_migration_operator::domain::fact::Fact;
+use phone_migration_operator::domain::fact::{Fact, State};
 use phone_migration_operator::domain::ledger::{Ledger, import};
 use phone_migration_operator::domain::reads::{Reads, final_at};
 use phone_migration_operator::domain::status::{Seen, Stamp, apply};
@@ -283,7 +283,7 @@ proptest! {
         };
         let stamp = Stamp { generation: i64::MAX, now: now(), seen, is_look: true };
         let object: PhoneMigration = serde_json::from_str(&an_object_with("null")).unwrap();
-        let new = apply(&object, &Fact::Suspended, &Ledger::default(), &stamp).unwrap();
+        let new = apply(&object, &Fact::State(State::Suspended), &Ledger::default(), &stamp).unwrap();
         for kept in [new.last_handled_retry_token, new.last_handled_reconcile_at].into_iter().flatten() {
             prop_assert!(kept.chars().count() <= 128);
             prop_assert!(token.repeat(times).starts_with(&kept) || asked.repeat(times).starts_with(&kept));

@@ -15,8 +15,8 @@ use phone_migration_operator::domain::code::{
 };
 use phone_migration_operator::domain::decide::{ShownCode, TurnState};
 use phone_migration_operator::domain::fact::{
-    Because, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReleaseCause, ReplyDetails,
-    SpentBy, VerifiedBy,
+    Because, CamsResult, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReleaseCause,
+    ReplyDetails, SpentBy, State, VerifiedBy,
 };
 use phone_migration_operator::domain::ledger::{Ended, Ledger, Unusable};
 use phone_migration_operator::domain::reads::{Reads, final_at};
@@ -499,22 +499,22 @@ pub fn a_fact() -> impl Strategy<Value = Fact> {
     ];
     let other = prop::option::of("[a-z]{253}");
     prop_oneof![
-        1 => select(vec![Fact::Seen, Fact::Suspended, Fact::CodeUnknown(Because::OtherKey), Fact::StillHeld,
-            Fact::CodeUnknown(Because::Restored), Fact::Disproved, Fact::UsedElsewhere]),
-        1 => select(no_code).prop_map(Fact::NoCode),
-        1 => a_queue().prop_map(Fact::Queued),
-        1 => other.prop_map(|other| Fact::Duplicate { other }),
-        1 => select(unusables()).prop_map(|why| Fact::LedgerUnreadable { why, ledger: "0".repeat(32) }),
-        1 => (release_cause.clone(), a_telling(), next()).prop_map(|(release_cause, reply, next)| Fact::Released { release_cause, reply, next }),
-        1 => (release_cause, a_telling(), next()).prop_map(|(release_cause, reply, next)| Fact::HeldBack { release_cause, reply, next }),
+        1 => select(vec![Fact::Seen, Fact::State(State::Suspended), Fact::State(State::CodeUnknown(Because::OtherKey)), Fact::State(State::StillHeld),
+            Fact::State(State::CodeUnknown(Because::Restored)), Fact::Result(CamsResult::Disproved), Fact::State(State::UsedElsewhere)]),
+        1 => select(no_code).prop_map(|x| State::NoCode(x).into()),
+        1 => a_queue().prop_map(|x| State::Queued(x).into()),
+        1 => other.prop_map(|other| Fact::State(State::Duplicate { other })),
+        1 => select(unusables()).prop_map(|why| Fact::State(State::LedgerUnreadable { why, ledger: "0".repeat(32) })),
+        1 => (release_cause.clone(), a_telling(), next()).prop_map(|(release_cause, reply, next)| Fact::Result(CamsResult::Released { release_cause, reply, next })),
+        1 => (release_cause, a_telling(), next()).prop_map(|(release_cause, reply, next)| Fact::State(State::HeldBack { release_cause, reply, next })),
         1 => (by, a_text(), a_text(), a_text()).prop_map(
             |(by, id, shown, request_id)| {
                 let phone_number = shown.map(|masked| ShownNumber { is_other: masked.len() % 2 == 0, masked });
-                Fact::Verified { by, id, phone_number, request_id }
+                Fact::Result(CamsResult::Verified { by, id, phone_number, request_id })
             }),
-        1 => (a_telling(), a_time()).prop_map(|(reply, until)| Fact::Unknown { reply, until }),
-        1 => a_text().prop_map(|text| Fact::UnknownOverdue { read_error: text.unwrap_or_default() }),
-        2 => a_conclusion().prop_map(Fact::Spent),
-        1 => an_exhausted().prop_map(Fact::Exhausted),
+        1 => (a_telling(), a_time()).prop_map(|(reply, until)| Fact::Result(CamsResult::Unknown { reply, until })),
+        1 => a_text().prop_map(|text| Fact::Result(CamsResult::UnknownOverdue { read_error: text.unwrap_or_default() })),
+        2 => a_conclusion().prop_map(|x| CamsResult::Spent(x).into()),
+        1 => an_exhausted().prop_map(|x| State::Exhausted(x).into()),
     ]
 }

@@ -6,7 +6,7 @@ use phone_migration_operator::api::crd::{PhoneMigrationStatus, RESTORED};
 use phone_migration_operator::api::reason::{Outcome, Reason};
 use phone_migration_operator::domain::code::{CodeDigits, CodeReading, InvalidCode};
 use phone_migration_operator::domain::decide::{Next, TurnState};
-use phone_migration_operator::domain::fact::{Because, Exhausted, Fact, NoCode};
+use phone_migration_operator::domain::fact::{Because, CamsResult, Exhausted, Fact, NoCode, State};
 use phone_migration_operator::domain::ledger::Unusable;
 use phone_migration_operator::domain::reads::Purpose;
 use phone_migration_operator::operator::state::memory::Asked;
@@ -104,7 +104,7 @@ fn nothing_is_read_for_what_is_verified() {
         .asked();
     let other = world.code(&code("222222")).decide();
     assert!(
-        matches!(other.fact, Some(Fact::Duplicate { .. })),
+        matches!(other.fact, Some(Fact::State(State::Duplicate { .. }))),
         "{other:?}"
     );
     assert_eq!(other.next, Next::Poll);
@@ -163,10 +163,13 @@ fn verified_without_an_id_ends_with_the_first_read_that_says_otherwise() {
     let imported = World::new("Verified", vec![accepted.clone()]);
     for world in [none, imported.clone()] {
         let world = world.code(&code("222222"));
-        assert_ne!(world.decide().fact, Some(Fact::Disproved));
+        assert_ne!(
+            world.decide().fact,
+            Some(Fact::Result(CamsResult::Disproved))
+        );
         let denied = world.with(|w| w.reads.denied = true);
         let (decision, after) = denied.step();
-        assert_eq!(decision.fact, Some(Fact::Disproved));
+        assert_eq!(decision.fact, Some(Fact::Result(CamsResult::Disproved)));
         assert_eq!(after.reason(), Reason::Queued);
         assert_eq!(after.status().verified_at, None);
         // Then it is evaluated like any other resource.
@@ -181,7 +184,10 @@ fn verified_without_an_id_ends_with_the_first_read_that_says_otherwise() {
     // CAMS's answer to the operator outweighs any read.
     accepted.imported = false;
     let ours = World::new("Verified", vec![accepted]).with(|w| w.reads.denied = true);
-    assert_ne!(ours.decide().fact, Some(Fact::Disproved));
+    assert_ne!(
+        ours.decide().fact,
+        Some(Fact::Result(CamsResult::Disproved))
+    );
     // So does an Id.
     let with_id = World::new("Verified", Vec::new())
         .change_status(|s| s.id = Some("828".into()))
@@ -200,7 +206,7 @@ fn restored(status: Option<PhoneMigrationStatus>) -> World {
 
 #[test]
 fn a_resource_restored_without_status_and_ledger_waits_for_a_token() {
-    let waits = Fact::CodeUnknown(Because::Restored);
+    let waits = Fact::State(State::CodeUnknown(Because::Restored));
     let blind = restored(None);
     // The live ledger decides, so the resource takes a turn first.
     quietly(&blind.clone().turn(TurnState::None), Next::Enqueue(None));
@@ -233,7 +239,11 @@ fn a_restored_resource_goes_on_with_its_status_or_its_ledger() {
     // A released entry shows nothing.
     theirs.outcome = Some(Outcome::NotSent);
     let world = restored(None).with(|w| w.ledger = ledger(vec![theirs]));
-    says(&world, Fact::CodeUnknown(Because::Restored), Next::Poll);
+    says(
+        &world,
+        Fact::State(State::CodeUnknown(Because::Restored)),
+        Next::Poll,
+    );
     // A status that comes late, as Velero writes it, brings its evidence.
     let (_, told) = restored(None).step();
     let late = refused().status();
@@ -246,7 +256,7 @@ fn a_restored_resource_goes_on_with_its_status_or_its_ledger() {
     });
     let decision = world.decide();
     assert!(
-        matches!(decision.fact, Some(Fact::Spent(_))),
+        matches!(decision.fact, Some(Fact::Result(CamsResult::Spent(_)))),
         "{decision:?}"
     );
     // Without the label none of this applies.
@@ -273,11 +283,11 @@ fn codes_of_other_namespaces_are_told_and_do_not_count() {
         &world.clone().change_status(|s| s.attempt_limit = Some(2)),
         Next::Claim,
     );
-    let fact = Fact::Exhausted(Exhausted::Limit {
+    let fact = Fact::State(State::Exhausted(Exhausted::Limit {
         spent: 1,
         limit: 1,
         others: 3,
-    });
+    }));
     let world = world.change_status(|s| s.attempt_limit = Some(1));
     says(&world, fact, Next::Poll);
     let (_, told) = world.step();
@@ -289,7 +299,11 @@ fn codes_of_other_namespaces_are_told_and_do_not_count() {
 #[test]
 fn a_secret_that_may_not_be_read_hides_no_new_code_and_handles_no_token() {
     let world = refused().token("go").reading(CodeReading::SecretForbidden);
-    says(&world, Fact::NoCode(NoCode::SecretForbidden), Next::Poll);
+    says(
+        &world,
+        Fact::State(State::NoCode(NoCode::SecretForbidden)),
+        Next::Poll,
+    );
     let (_, told) = world.step();
     assert_eq!(told.reason(), Reason::SecretForbidden);
     assert_eq!(told.status().last_handled_retry_token.as_deref(), Some(""));

@@ -5,7 +5,8 @@ use phone_migration_operator::api::reason::{Outcome, Reason};
 use phone_migration_operator::domain::code::{CodeDigits, CodeReading, InvalidCode};
 use phone_migration_operator::domain::decide::{Next, ShownCode, TurnState, needs_nothing};
 use phone_migration_operator::domain::fact::{
-    Because, Conclusion, Exhausted, Fact, NoCode, QueuedFor, ReplyDetails, SpentBy, VerifiedBy,
+    Because, CamsResult, Conclusion, Exhausted, Fact, NoCode, QueuedFor, ReplyDetails, SpentBy,
+    State, VerifiedBy,
 };
 use phone_migration_operator::domain::ledger::{Unusable, ledger_name};
 use phone_migration_operator::domain::reads::{Purpose, Reads, decisive_read};
@@ -70,7 +71,10 @@ fn the_rows_in_their_order() {
         others,
     };
     let spent = |exhausted: Option<Exhausted>, of: Conclusion| {
-        Some(Fact::Spent(Conclusion { exhausted, ..of }))
+        Some(Fact::Result(CamsResult::Spent(Conclusion {
+            exhausted,
+            ..of
+        })))
     };
     let rows: Vec<Row> = vec![
         ("Verified with Id", None, Next::Rest, |w| {
@@ -79,21 +83,21 @@ fn the_rows_in_their_order() {
         }),
         (
             "the ledger cannot be used",
-            Some(Fact::LedgerUnreadable {
+            Some(Fact::State(State::LedgerUnreadable {
                 why: Unusable::AheadOfTime,
                 ledger: ledger_name(NUMBER),
-            }),
+            })),
             Next::RereadLedger,
             |w| w.ledger.unusable = None,
         ),
         (
             "verified by us",
-            Some(Fact::Verified {
+            Some(Fact::Result(CamsResult::Verified {
                 by: VerifiedBy::Call,
                 id: Some("828".into()),
                 phone_number: None,
                 request_id: Some("REQ-v".into()),
-            }),
+            })),
             Next::Rest,
             |w| drop_entry(w, "v"),
         ),
@@ -105,25 +109,28 @@ fn the_rows_in_their_order() {
         }),
         (
             "open, ours",
-            Some(Fact::Unknown {
+            Some(Fact::Result(CamsResult::Unknown {
                 reply: ReplyDetails::default(),
                 until,
-            }),
+            })),
             Next::Observe { now: false },
             |w| w.ledger.entries[0].migration.uid = OTHER.into(),
         ),
         (
             "open, of another resource",
-            Some(Fact::Queued(QueuedFor::OpenAttempt { until })),
+            Some(Fact::State(State::Queued(QueuedFor::OpenAttempt { until }))),
             Next::Observe { now: false },
             |w| {
                 drop_entry(w, "o");
                 w.object.status.as_mut().unwrap().reason = Some("Queued".into());
             },
         ),
-        ("suspended", Some(Fact::Suspended), Next::Rest, |w| {
-            w.object.spec.suspend = false
-        }),
+        (
+            "suspended",
+            Some(Fact::State(State::Suspended)),
+            Next::Rest,
+            |w| w.object.spec.suspend = false,
+        ),
         ("the Secret was not read", None, Next::ReadCode, |w| {
             w.code = Some(CodeReading::SecretNotFound);
         }),
@@ -160,7 +167,7 @@ fn the_rows_in_their_order() {
         ),
         (
             "the same, read",
-            Some(Fact::UsedElsewhere),
+            Some(Fact::State(State::UsedElsewhere)),
             Next::Poll,
             |w| {
                 w.code = Some(CodeReading::Usable(code("777777")));
@@ -168,7 +175,7 @@ fn the_rows_in_their_order() {
         ),
         (
             "shown by another resource only",
-            Some(Fact::UsedElsewhere),
+            Some(Fact::State(State::UsedElsewhere)),
             Next::Poll,
             |w| {
                 w.code = Some(CodeReading::Usable(code("555555")));
@@ -188,19 +195,19 @@ fn the_rows_in_their_order() {
         ),
         (
             "verified by another resource that exists",
-            Some(Fact::Duplicate { other: None }),
+            Some(Fact::State(State::Duplicate { other: None })),
             Next::Poll,
             |w| drop_entry(w, "c"),
         ),
         (
             "as many as this namespace may spend",
-            Some(Fact::Exhausted(limit(38))),
+            Some(Fact::State(State::Exhausted(limit(38)))),
             Next::Poll,
             |w| w.object.status.as_mut().unwrap().attempt_limit = Some(3),
         ),
         (
             "as many as anybody may spend",
-            Some(Fact::Exhausted(number_full())),
+            Some(Fact::State(State::Exhausted(number_full()))),
             Next::Poll,
             |w| {
                 drop_entry(w, "f0");
@@ -213,7 +220,7 @@ fn the_rows_in_their_order() {
         ),
         (
             "expired",
-            Some(Fact::NoCode(NoCode::Expired)),
+            Some(Fact::State(State::NoCode(NoCode::Expired))),
             Next::Poll,
             |w| {
                 w.code = Some(CodeReading::Usable(code("555555")));
@@ -285,13 +292,13 @@ fn what_the_secret_lacks_is_said_and_does_not_hide_how_a_code_ended() {
     ];
     for (reading, cause, hidden) in readings {
         let fresh = World::of(None, ledger(Vec::new())).reading(reading.clone());
-        says(&fresh, Fact::NoCode(cause), Next::Poll);
+        says(&fresh, Fact::State(State::NoCode(cause)), Next::Poll);
         let spent = World::new("CodeRejected", vec![entry("a", &code("111111"), REFUSED)])
             .with(|w| w.reads.done = 1)
             .reading(reading);
         let fact = match hidden {
-            true => Fact::Spent(conclusion("a", Outcome::Refused)),
-            false => Fact::NoCode(cause),
+            true => Fact::Result(CamsResult::Spent(conclusion("a", Outcome::Refused))),
+            false => Fact::State(State::NoCode(cause)),
         };
         says(&spent, fact, Next::Poll);
     }
@@ -310,7 +317,10 @@ fn an_acceptance_that_only_a_status_knows_hides_none_of_the_ledger() {
     ] {
         let world = World::new("SecretNotFound", entries).with(|w| w.reads.denied = true);
         let decision = world.code(&code("555555")).decide();
-        let verified = matches!(decision.fact, Some(Fact::Verified { .. }));
+        let verified = matches!(
+            decision.fact,
+            Some(Fact::Result(CamsResult::Verified { .. }))
+        );
         assert!(verified && decision.next != Next::Claim, "{decision:?}");
     }
     // Alone, and denied, it is none.
@@ -335,7 +345,11 @@ fn only_a_different_code_goes_after_one_was_spent() {
                 let digits = if id == "b" { "222222" } else { "111111" };
                 let same = changed.clone().code(&code_of(1, digits, version));
                 let ended = if id == "b" { outcome } else { Outcome::Refused };
-                says(&same, Fact::Spent(conclusion(id, ended)), Next::Poll);
+                says(
+                    &same,
+                    Fact::Result(CamsResult::Spent(conclusion(id, ended))),
+                    Next::Poll,
+                );
             }
             quietly(&changed.code(&code("333333")), Next::Claim);
         }
@@ -359,17 +373,21 @@ fn a_code_beside_an_entry_of_another_key_waits_for_a_token_and_an_unmoved_one_is
         let (own, other) = (conclusion("a", Outcome::Refused), by_other("a"));
         let told = if owner == US { own.clone() } else { other };
         let same = world.clone().code(&unmoved);
-        says(&same, Fact::Spent(told.clone()), Next::Poll);
+        says(
+            &same,
+            Fact::Result(CamsResult::Spent(told.clone())),
+            Next::Poll,
+        );
         // Behind a newer entry that cannot be compared either, and for any token.
         let newer = foreign("tenant-b", entry("b", &code_of(1, "222222", "6"), REFUSED));
         let behind = same.with(|w| w.ledger.entries.insert(0, newer)).token("go");
-        says(&behind, Fact::Spent(told), Next::Poll);
+        says(&behind, Fact::Result(CamsResult::Spent(told)), Next::Poll);
         let unknown = match owner == US {
-            true => Fact::Spent(Conclusion {
+            true => Fact::Result(CamsResult::Spent(Conclusion {
                 ambiguous: true,
                 ..own
-            }),
-            false => Fact::CodeUnknown(Because::OtherKey),
+            })),
+            false => Fact::State(State::CodeUnknown(Because::OtherKey)),
         };
         let waits = world.code(&moved);
         says(&waits, unknown.clone(), Next::Poll);
@@ -389,7 +407,11 @@ fn a_duplicate_is_named_within_its_namespace_and_waits_only_for_a_resource_that_
         let world = World::new("Queued", entries(namespace)).code(&code("222222"));
         quietly(&world, Next::Claim);
         let watched = world.with(|w| w.neighbours = vec![neighbour(namespace)]);
-        says(&watched, Fact::Duplicate { other }, Next::Poll);
+        says(
+            &watched,
+            Fact::State(State::Duplicate { other }),
+            Next::Poll,
+        );
         // An entry that only a status shows blocks no resource in another namespace.
         let imported = watched.with(|w| w.ledger.entries[0].imported = true);
         let excludes = imported.decide().next == Next::Poll;
@@ -413,11 +435,11 @@ fn only_unreleased_entries_of_this_namespace_count_for_its_limit() {
     };
     let mut five: Vec<_> = (0..5).map(|n| spent(n, REFUSED)).collect();
     five[4].migration.uid = OTHER.into();
-    let exhausted = Fact::Exhausted(Exhausted::Limit {
+    let exhausted = Fact::State(State::Exhausted(Exhausted::Limit {
         spent: 5,
         limit: 5,
         others: 0,
-    });
+    }));
     says(&world(five.clone()), exhausted, Next::Poll);
     let mut released = five.clone();
     released[0].outcome = Some(Outcome::NotSent);
@@ -431,7 +453,7 @@ fn only_unreleased_entries_of_this_namespace_count_for_its_limit() {
         .collect();
     says(
         &world(forty.clone()),
-        Fact::Exhausted(number_full()),
+        Fact::State(State::Exhausted(number_full())),
         Next::Poll,
     );
     forty[0].imported = true;
@@ -450,7 +472,7 @@ fn what_a_status_shows_of_another_resource_forbids_its_code_unless_it_was_releas
     let world = World::new("Queued", Vec::new()).with(shown);
     says(
         &world.clone().code(&code("111111")),
-        Fact::UsedElsewhere,
+        Fact::State(State::UsedElsewhere),
         Next::Poll,
     );
     quietly(&world.clone().code(&code("222222")), Next::Claim);
@@ -535,7 +557,7 @@ fn an_open_entry_is_read_at_once_when_a_person_asks_and_says_when_it_cannot_be_r
     let overdue = open.with(|w| w.overdue = Some(read_error.clone()));
     says(
         &overdue,
-        Fact::UnknownOverdue { read_error },
+        Fact::Result(CamsResult::UnknownOverdue { read_error }),
         Next::Observe { now: false },
     );
 }

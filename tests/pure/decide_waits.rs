@@ -10,7 +10,8 @@ use phone_migration_operator::api::reason::{Outcome, Reason};
 use phone_migration_operator::domain::code::{Code, CodeDigits, CodeReading, InvalidCode};
 use phone_migration_operator::domain::decide::{Next, Permit, TurnState};
 use phone_migration_operator::domain::fact::{
-    Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReleaseCause, ReplyDetails,
+    CamsResult, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReleaseCause,
+    ReplyDetails, State,
 };
 use phone_migration_operator::domain::reads::{Purpose, Reads};
 use phone_migration_operator::domain::status::{Seen, Stamp, apply};
@@ -29,11 +30,11 @@ fn waiting_is_shown_after_a_second_with_its_cause() {
     quietly(&waiting("SecretNotFound", 400), Next::Stay(Some(soon)));
     says(
         &waiting("CodeUnknown", 1000),
-        Fact::Queued(QueuedFor::Turn),
+        Fact::State(State::Queued(QueuedFor::Turn)),
         Next::Stay(None),
     );
     for cause in HoldCause::ALL {
-        let hold = Fact::Queued(QueuedFor::Hold(cause));
+        let hold = Fact::State(State::Queued(QueuedFor::Hold(cause)));
         let held = waiting("Queued", 1000).with(|w| w.hold = Some(cause));
         says(&held, hold.clone(), Next::Stay(None));
         // A more specific state is kept while the hold lasts, and no longer; it does not explain
@@ -51,16 +52,16 @@ fn waiting_is_shown_after_a_second_with_its_cause() {
             }
             says(
                 &waiting(reason, 1000),
-                Fact::Queued(QueuedFor::Turn),
+                Fact::State(State::Queued(QueuedFor::Turn)),
                 Next::Stay(None),
             );
         }
     }
     let braked = waiting("Queued", 1000).with(|w| w.braked = true);
-    let alone = Fact::Queued(QueuedFor::BrakedPair);
+    let alone = Fact::State(State::Queued(QueuedFor::BrakedPair));
     says(&braked, alone, Next::Stay(None));
     let held = braked.with(|w| w.hold = Some(HoldCause::Transport));
-    let hold = Fact::Queued(QueuedFor::Hold(HoldCause::Transport));
+    let hold = Fact::State(State::Queued(QueuedFor::Hold(HoldCause::Transport)));
     says(&held, hold, Next::Stay(None));
     let pausing =
         waiting("Throttled", 1000).change_status(|s| s.next_attempt_at = Some(Time(later(9))));
@@ -71,7 +72,7 @@ fn waiting_is_shown_after_a_second_with_its_cause() {
     let world = waiting("Queued", 5000).code(&expiring);
     says(
         &world,
-        Fact::Queued(QueuedFor::Turn),
+        Fact::State(State::Queued(QueuedFor::Turn)),
         Next::Stay(Some(later(30))),
     );
     quietly(
@@ -79,7 +80,11 @@ fn waiting_is_shown_after_a_second_with_its_cause() {
         Next::Enqueue(Some(later(30))),
     );
     let world = world.with(|w| w.now = later(30));
-    says(&world, Fact::NoCode(NoCode::Expired), Next::Poll);
+    says(
+        &world,
+        Fact::State(State::NoCode(NoCode::Expired)),
+        Next::Poll,
+    );
 }
 
 #[test]
@@ -168,7 +173,10 @@ fn a_refusal_that_status_does_not_show_is_read_for_first_once() {
         .with(|w| w.reads = w.reads.made(false, now()));
     quietly(&read, Next::Claim);
     let conclusion = conclusion("a", Outcome::Refused);
-    quietly(&refused.says(Fact::Spent(conclusion)), Next::Claim);
+    quietly(
+        &refused.says(Fact::Result(CamsResult::Spent(conclusion))),
+        Next::Claim,
+    );
     let again = refused.with(|w| {
         w.reads = Reads {
             make_up: true,
@@ -200,11 +208,11 @@ fn raises(to: i32) -> Permit {
 #[test]
 fn exhausted_attempts_need_a_changed_token_found_in_that_state() {
     let new = code("222222");
-    let limit = Fact::Exhausted(Exhausted::Limit {
+    let limit = Fact::State(State::Exhausted(Exhausted::Limit {
         spent: 5,
         limit: 5,
         others: 0,
-    });
+    }));
     let world = exhausted(5, 5).code(&new);
     says(&world, limit.clone(), Next::Poll);
     let mut expired = new.clone();
@@ -229,11 +237,11 @@ fn exhausted_attempts_need_a_changed_token_found_in_that_state() {
     // At 20 for good, and never beyond.
     let last = exhausted(18, 18).code(&code("100000")).token("go");
     assert_eq!(last.decide().permit, raises(MAX_ATTEMPTS));
-    let all = Fact::Exhausted(Exhausted::Limit {
+    let all = Fact::State(State::Exhausted(Exhausted::Limit {
         spent: 20,
         limit: 20,
         others: 0,
-    });
+    }));
     says(
         &exhausted(20, 20).code(&new).token("go"),
         all.clone(),
@@ -245,11 +253,11 @@ fn exhausted_attempts_need_a_changed_token_found_in_that_state() {
         let fact = exhausted(1, forged).code(&new).decide().fact;
         assert_eq!(
             fact,
-            Some(Fact::Exhausted(Exhausted::Limit {
+            Some(Fact::State(State::Exhausted(Exhausted::Limit {
                 spent: 1,
                 limit: 0,
                 others: 0
-            }))
+            })))
         );
     }
 }
@@ -259,10 +267,10 @@ fn ambiguous() -> (World, Code, Fact) {
     let old = entry("a", &code_of(1, "111111", "1"), Some(Outcome::Refused));
     let maybe = code_of(2, "222222", "2");
     let world = World::new("CodeRejected", vec![old]).with(|w| w.reads.done = 1);
-    let fact = Fact::Spent(Conclusion {
+    let fact = Fact::Result(CamsResult::Spent(Conclusion {
         ambiguous: true,
         ..conclusion("a", Outcome::Refused)
-    });
+    }));
     (world.code(&maybe), maybe, fact)
 }
 
@@ -282,11 +290,11 @@ fn a_token_lets_an_unknown_code_through_and_outlasts_the_queue() {
     quietly(&granted, Next::Claim);
     assert!(granted.decide().permit.unknown_passes);
     // Held back by the account, and suspended and resumed: the permission stays.
-    let held = granted.says(Fact::HeldBack {
+    let held = granted.says(Fact::State(State::HeldBack {
         release_cause: ReleaseCause::Credentials,
         reply: ReplyDetails::default(),
         next: None,
-    });
+    }));
     quietly(&held, Next::Claim);
     let (_, suspended) = held.suspend(true).step();
     assert_eq!(suspended.reason(), Reason::Suspended);
@@ -300,12 +308,12 @@ fn attempted(world: &World, code: &Code, outcome: Outcome, permit: Permit) -> Wo
         ..entry("b", code, None)
     };
     let fact = match outcome {
-        Outcome::Refused => Fact::Spent(conclusion("b", outcome)),
-        _ => Fact::Released {
+        Outcome::Refused => Fact::Result(CamsResult::Spent(conclusion("b", outcome))),
+        _ => Fact::Result(CamsResult::Released {
             release_cause: ReleaseCause::NotSent,
             reply: ReplyDetails::default(),
             next: None,
-        },
+        }),
     };
     let world = world.clone().with(|w| w.ledger.entries.insert(0, ended));
     let stamp = Stamp::of_attempt(1, Seen::of(&world.object, permit), world.now);
@@ -326,7 +334,7 @@ fn a_token_is_used_up_by_the_attempt_it_lets_go_and_lets_nothing_through_again()
     let (_, told) = refused.code(&another).step();
     assert_eq!(told.status().handled_retry_tokens.len(), 1);
     let is_ambiguous = |world: &World| match world.decide().fact {
-        Some(Fact::Spent(conclusion)) => conclusion.ambiguous,
+        Some(Fact::Result(CamsResult::Spent(conclusion))) => conclusion.ambiguous,
         other => panic!("{other:?}"),
     };
     assert!(is_ambiguous(&told), "the token was for one code");
@@ -386,11 +394,11 @@ fn held_back(release_cause: ReleaseCause) -> World {
     World::new("Queued", Vec::new())
         .code(&code("111111"))
         .turn(TurnState::Waiting(Duration::from_secs(2)))
-        .says(Fact::HeldBack {
+        .says(Fact::State(State::HeldBack {
             release_cause,
             reply: ReplyDetails::default(),
             next: Some(later(20)),
-        })
+        }))
         .with(|w| w.held_since = Some(now()))
 }
 
@@ -412,26 +420,26 @@ fn a_hold_is_progress_for_a_minute_and_stalls_then() {
         let next = (None, Next::Stay(Some(minute)));
         assert_eq!((decision.fact, decision.next), next, "{release_cause:?}");
         let (decision, stalled) = held.with(|w| w.now = minute).step();
-        assert_eq!(decision.fact, Some(Fact::StillHeld));
+        assert_eq!(decision.fact, Some(Fact::State(State::StillHeld)));
         assert!(!is_true(&stalled, "Reconciling") && is_true(&stalled, "Stalled"));
         assert_eq!(stalled.reason(), release_cause.reason());
         quietly(&stalled, Next::Stay(None));
         // The next failed probe does not make it progress again.
-        let again = stalled.says(Fact::Released {
+        let again = stalled.says(Fact::Result(CamsResult::Released {
             release_cause,
             reply: ReplyDetails::default(),
             next: Some(later(100)),
-        });
+        }));
         assert!(is_true(&again, "Stalled"), "{release_cause:?}");
         // Another cause counts as a new one.
-        let other = again.says(Fact::HeldBack {
+        let other = again.says(Fact::State(State::HeldBack {
             release_cause: match release_cause {
                 ReleaseCause::Clock => ReleaseCause::Credentials,
                 _ => ReleaseCause::Clock,
             },
             reply: ReplyDetails::default(),
             next: Some(later(100)),
-        });
+        }));
         assert!(is_true(&other, "Reconciling"), "{release_cause:?}");
     }
 }
@@ -446,7 +454,7 @@ fn a_resource_that_backs_off_alone_stalls_after_a_minute_although_the_account_is
     let (decision, stalled) = alone.with(|w| w.now = later(60)).step();
     assert_eq!(
         (decision.fact, decision.next),
-        (Some(Fact::StillHeld), Next::At(later(80)))
+        (Some(Fact::State(State::StillHeld)), Next::At(later(80)))
     );
     assert!(is_true(&stalled, "Stalled"));
     // The message stays the earlier one.
@@ -464,6 +472,10 @@ fn only_a_hold_that_the_account_shows_stalls() {
             .with(|w| {
                 (w.hold, w.held_since) = (Some(HoldCause::Transport), Some(ago(9_000)));
             });
-        assert_ne!(world.decide().fact, Some(Fact::StillHeld), "{reason}");
+        assert_ne!(
+            world.decide().fact,
+            Some(Fact::State(State::StillHeld)),
+            "{reason}"
+        );
     }
 }

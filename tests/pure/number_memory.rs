@@ -6,7 +6,7 @@ use std::time::Duration;
 use phone_migration_operator::api::code_ledger::{LedgerEntry, MAX_CLAIMS};
 use phone_migration_operator::api::crd::PhoneMigration;
 use phone_migration_operator::api::reason::{Outcome, Reason};
-use phone_migration_operator::domain::fact::Fact;
+use phone_migration_operator::domain::fact::{Fact, State};
 use phone_migration_operator::domain::ledger::{Ended, Ledger, Unusable};
 use phone_migration_operator::operator::state::context::enqueue;
 use phone_migration_operator::operator::state::ledger_index::{
@@ -262,7 +262,9 @@ fn a_dry_run_is_remembered() {
 
 /// A resource of the number in this state, which shows these entries.
 fn resource(uid: &str, namespace: &str, reason: &str, entries: Vec<LedgerEntry>) -> PhoneMigration {
-    let mut object = World::new("Queued", entries).says(Fact::Suspended).object;
+    let mut object = World::new("Queued", entries)
+        .says(Fact::State(State::Suspended))
+        .object;
     object.metadata.uid = Some(uid.into());
     object.metadata.namespace = Some(namespace.into());
     object.metadata.name = Some(uid.into());

@@ -10,7 +10,7 @@ use phone_migration_operator::cams::{
     Answer, BlockCause, NotSentCause, Refusal, RefusalKind, UnknownCause, Verdict, VerifiedNumber,
 };
 use phone_migration_operator::clock::Now;
-use phone_migration_operator::domain::fact::{Fact, ReleaseCause};
+use phone_migration_operator::domain::fact::{Fact, ReleaseCause, State};
 use phone_migration_operator::domain::ledger::{Ended, Ledger, Unusable};
 use phone_migration_operator::domain::reads::{ReadResult, final_at};
 use phone_migration_operator::operator::attempt::rules::{
@@ -103,7 +103,7 @@ fn an_attempt_that_a_new_ledger_lacks_is_seen_in_status() {
     let claim = entry("a", &code("111111"), None);
     let ours = ledger(vec![claim.clone()]);
     let knows = |entries| {
-        let world = World::new("Queued", entries).says(Fact::Suspended);
+        let world = World::new("Queued", entries).says(Fact::State(State::Suspended));
         status_knows_more(&world.object, &ours, &claim, VALIDITY, now())
     };
     assert!(!knows(Vec::new()));

@@ -8,8 +8,8 @@ use phone_migration_operator::api::shown_number::ShownNumber;
 use phone_migration_operator::domain::code::CodeDigits;
 use phone_migration_operator::domain::decide::Permit;
 use phone_migration_operator::domain::fact::{
-    Because, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReleaseCause, ReplyDetails,
-    SpentBy, VerifiedBy,
+    Because, CamsResult, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReleaseCause,
+    ReplyDetails, SpentBy, State, VerifiedBy,
 };
 use phone_migration_operator::domain::ledger::{Ledger, Unusable};
 use phone_migration_operator::domain::status::present::{
@@ -30,7 +30,7 @@ fn told() -> ReplyDetails {
 }
 
 fn verified(by: VerifiedBy) -> Fact {
-    Fact::Verified {
+    Fact::Result(CamsResult::Verified {
         by,
         id: Some("828".into()),
         phone_number: Some(ShownNumber {
@@ -38,7 +38,7 @@ fn verified(by: VerifiedBy) -> Fact {
             is_other: false,
         }),
         request_id: Some("REQ-9".into()),
-    }
+    })
 }
 
 fn spent(outcome: Outcome) -> Conclusion {
@@ -93,7 +93,7 @@ fn verifies(by: VerifiedBy, words: &'static str) -> Row {
 }
 
 fn otherwise_spelt() -> Row {
-    let fact = Fact::Verified {
+    let fact = Fact::Result(CamsResult::Verified {
         by: VerifiedBy::Call,
         id: Some("828".into()),
         phone_number: Some(ShownNumber {
@@ -101,7 +101,7 @@ fn otherwise_spelt() -> Row {
             is_other: true,
         }),
         request_id: None,
-    };
+    });
     let words = "shows the number otherwise";
     Row(
         fact,
@@ -126,31 +126,52 @@ fn waiting_states() -> Vec<Row> {
     use ReleaseCause as S;
     use Unusable as U;
     let next = Some(later(5));
-    let held = |release_cause| Fact::HeldBack {
-        release_cause,
-        reply: told(),
-        next,
+    let held = |release_cause| {
+        Fact::State(State::HeldBack {
+            release_cause,
+            reply: told(),
+            next,
+        })
     };
-    let released = |release_cause| Fact::Released {
-        release_cause,
-        reply: told(),
-        next,
+    let released = |release_cause| {
+        Fact::Result(CamsResult::Released {
+            release_cause,
+            reply: told(),
+            next,
+        })
     };
-    let queued = |why, words| goes_on(Fact::Queued(why), R::Queued, NONE, words);
-    let missing =
-        |why, reason: R, words| goes_on(Fact::NoCode(why), reason, reason.as_str(), words);
-    let useless =
-        |why, reason: R, words| stalled(Fact::NoCode(why), reason, reason.as_str(), words);
+    let queued = |why, words| goes_on(Fact::State(State::Queued(why)), R::Queued, NONE, words);
+    let missing = |why, reason: R, words| {
+        goes_on(
+            Fact::State(State::NoCode(why)),
+            reason,
+            reason.as_str(),
+            words,
+        )
+    };
+    let useless = |why, reason: R, words| {
+        stalled(
+            Fact::State(State::NoCode(why)),
+            reason,
+            reason.as_str(),
+            words,
+        )
+    };
     let duplicate = |other: Option<&str>, words| {
         let other = other.map(str::to_owned);
         let reason = R::DuplicatePhoneNumber;
-        stalled(Fact::Duplicate { other }, reason, reason.as_str(), words)
+        stalled(
+            Fact::State(State::Duplicate { other }),
+            reason,
+            reason.as_str(),
+            words,
+        )
     };
     let unusable = |why, words| {
         let ledger = "b4fe".to_owned();
         let reason = R::LedgerUnreadable;
         stalled(
-            Fact::LedgerUnreadable { why, ledger },
+            Fact::State(State::LedgerUnreadable { why, ledger }),
             reason,
             reason.as_str(),
             words,
@@ -194,7 +215,7 @@ fn waiting_states() -> Vec<Row> {
         duplicate(Some("store-1"), "PhoneMigration store-1"),
         duplicate(None, "another namespace"),
         Row(
-            Fact::Suspended,
+            Fact::State(State::Suspended),
             R::Suspended,
             suspended,
             false,
@@ -209,19 +230,19 @@ fn waiting_states() -> Vec<Row> {
         unusable(U::BeingDeleted, "being deleted"),
         unusable(U::WriteRefused, "refuses what the operator writes"),
         stalled(
-            Fact::CodeUnknown(Because::OtherKey),
+            Fact::State(State::CodeUnknown(Because::OtherKey)),
             R::CodeUnknown,
             "CodeUnknown",
             "change spec.retryToken",
         ),
         stalled(
-            Fact::CodeUnknown(Because::Restored),
+            Fact::State(State::CodeUnknown(Because::Restored)),
             R::CodeUnknown,
             "CodeUnknown",
             "restored without its status",
         ),
         goes_on(
-            Fact::Disproved,
+            Fact::Result(CamsResult::Disproved),
             R::Queued,
             NONE,
             "CAMS says that the number is not verified",
@@ -261,7 +282,12 @@ fn ended_states() -> Vec<Row> {
     };
     let exhausted = |why, words| {
         let reason = R::AttemptsExhausted;
-        ended(Fact::Exhausted(why), reason, reason.as_str(), words)
+        ended(
+            Fact::State(State::Exhausted(why)),
+            reason,
+            reason.as_str(),
+            words,
+        )
     };
     let refused = spent(Outcome::Refused);
     let other = Conclusion {
@@ -276,15 +302,16 @@ fn ended_states() -> Vec<Row> {
         exhausted: Some(limit(5)),
         ..refused.clone()
     };
-    let concludes = |of, reason, event, words| ended(Fact::Spent(of), reason, event, words);
+    let concludes =
+        |of, reason, event, words| ended(Fact::Result(CamsResult::Spent(of)), reason, event, words);
     let (request, unknown) = (spent(Outcome::RequestRefused), spent(Outcome::UnknownFinal));
-    let open = Fact::Unknown {
+    let open = Fact::Result(CamsResult::Unknown {
         reply: told(),
         until: later(60),
-    };
-    let overdue = Fact::UnknownOverdue {
+    });
+    let overdue = Fact::Result(CamsResult::UnknownOverdue {
         read_error: "Timeout".into(),
-    };
+    });
     let (rejected, again) = ("CodeRejected", "change spec.retryToken");
     let by = "submitted at 2026-11-23T11:59:00Z by another";
     vec![
@@ -331,7 +358,7 @@ fn ended_states() -> Vec<Row> {
             "5 codes were spent",
         ),
         ended(
-            Fact::UsedElsewhere,
+            Fact::State(State::UsedElsewhere),
             R::CodeRejected,
             "CodeRejected",
             "by chance",
@@ -375,7 +402,7 @@ fn said(
 fn every_state_has_its_reason_conditions_message_and_event() {
     for Row(fact, reason, kind, finished, expected, words) in every_state() {
         let (mut object, ledger) = match &fact {
-            Fact::Spent(conclusion) => just(Some(conclusion.outcome)),
+            Fact::Result(CamsResult::Spent(conclusion)) => just(Some(conclusion.outcome)),
             _ => just(None),
         };
         let new = said(&object, &fact, &ledger, 0);
@@ -430,8 +457,13 @@ fn every_state_has_its_reason_conditions_message_and_event() {
 #[test]
 fn a_transition_time_stays_while_the_condition_does() {
     let (mut object, ledger) = just(None);
-    object.status = Some(said(&object, &Fact::Suspended, &ledger, 0));
-    let queued = said(&object, &Fact::Queued(QueuedFor::Turn), &ledger, 3600);
+    object.status = Some(said(&object, &Fact::State(State::Suspended), &ledger, 0));
+    let queued = said(
+        &object,
+        &Fact::State(State::Queued(QueuedFor::Turn)),
+        &ledger,
+        3600,
+    );
     let times: Vec<_> = queued
         .conditions
         .iter()
@@ -443,21 +475,21 @@ fn a_transition_time_stays_while_the_condition_does() {
 #[test]
 fn an_error_told_since_does_not_pass_for_why_the_code_was_refused() {
     let (mut object, ledger) = just(Some(Outcome::Refused));
-    let held = Fact::HeldBack {
+    let held = Fact::State(State::HeldBack {
         release_cause: ReleaseCause::Account,
         reply: told(),
         next: None,
-    };
+    });
     object.status = Some(said(&object, &held, &ledger, 0));
     let own = ReplyDetails {
         code: Some("Error-a".into()),
         message: None,
         request_id: Some("REQ-a".into()),
     };
-    let refused = Fact::Spent(Conclusion {
+    let refused = Fact::Result(CamsResult::Spent(Conclusion {
         reply: own,
         ..spent(Outcome::Refused)
-    });
+    }));
     let back = said(&object, &refused, &ledger, 0);
     let said_of = |s: &PhoneMigrationStatus| {
         (
@@ -482,7 +514,7 @@ fn a_verified_number_stays_verified_whatever_is_said() {
         });
         for Row(fact, ..) in every_state() {
             let written = apply(&object, &fact, &ledger, &stamp(0));
-            let confirms = matches!(fact, Fact::Verified { .. });
+            let confirms = matches!(fact, Fact::Result(CamsResult::Verified { .. }));
             assert_eq!(written.is_some(), confirms, "{fact:?}");
             assert!(written.is_none_or(|new| new.reason() == Some(Reason::Verified)));
         }
@@ -491,19 +523,21 @@ fn a_verified_number_stays_verified_whatever_is_said() {
 
 #[test]
 fn an_unknown_outcome_is_followed_to_its_end() {
-    let overdue = |error: &str| Fact::UnknownOverdue {
-        read_error: error.into(),
+    let overdue = |error: &str| {
+        Fact::Result(CamsResult::UnknownOverdue {
+            read_error: error.into(),
+        })
     };
-    let unknown = Fact::Unknown {
+    let unknown = Fact::Result(CamsResult::Unknown {
         reply: told(),
         until: later(9),
-    };
+    });
     let steps = [
         (unknown, None, Some("OutcomeUnknown")),
         (overdue("Timeout"), None, Some("OutcomeUnknown")),
         (overdue("NotSent.Dns"), None, None),
         (
-            Fact::Spent(spent(Outcome::UnknownFinal)),
+            Fact::Result(CamsResult::Spent(spent(Outcome::UnknownFinal))),
             Some(Outcome::UnknownFinal),
             Some("OutcomeUnknown"),
         ),

@@ -197,7 +197,7 @@ mod tests {
                 .iter()
                 .map(|from| {
                     at.iter()
-                        .filter(|t| (*from..*from + s(3600)).contains(t))
+                        .filter(|t| (*from..*from + s(3600)).contains(*t))
                         .count()
                 })
                 .max();

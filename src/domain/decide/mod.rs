@@ -13,8 +13,8 @@ use crate::api::crd::{
 use crate::api::reason::{Outcome, Reason, Spent};
 use crate::domain::code::{CodeReading, InvalidCode};
 use crate::domain::fact::{
-    Because, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReplyDetails, SpentBy,
-    VerifiedBy,
+    Because, CamsResult, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReplyDetails,
+    SpentBy, State, VerifiedBy,
 };
 use crate::domain::ledger::{Ledger, ledger_name};
 use crate::domain::reads::{Purpose, Reads, decisive_read};
@@ -145,9 +145,9 @@ pub struct Permit {
 }
 
 impl Decision {
-    fn say(fact: Fact, next: Next) -> Self {
+    fn say(fact: impl Into<Fact>, next: Next) -> Self {
         Self {
-            fact: Some(fact),
+            fact: Some(fact.into()),
             next,
             permit: Permit::default(),
         }
@@ -195,7 +195,7 @@ pub fn decide(o: &Observed<'_>, now: Timestamp) -> Decision {
             true => Next::ReadStatus(Purpose::Asked),
             false => Next::RereadLedger,
         };
-        return Decision::say(Fact::LedgerUnreadable { why, ledger }, next);
+        return Decision::say(State::LedgerUnreadable { why, ledger }, next);
     }
     let own_verified = o.ledger.own_verified(o.uid());
     if let Some(entry) = own_verified {
@@ -209,7 +209,7 @@ pub fn decide(o: &Observed<'_>, now: Timestamp) -> Decision {
         }
     }
     if says_verified && o.reads.denied {
-        return Decision::say(Fact::Disproved, Next::At(now));
+        return Decision::say(CamsResult::Disproved, Next::At(now));
     }
     if let Some(entry) = o.ledger.open() {
         return open(o, entry);
@@ -303,12 +303,12 @@ fn verified(
     if status.reason() == Some(Reason::Verified) && (status.id.is_some() || entry.id.is_none()) {
         return acknowledge(o, status, next);
     }
-    let fact = Fact::Verified {
+    let fact = Fact::Result(CamsResult::Verified {
         by,
         id: entry.id.clone(),
         phone_number: None,
         request_id: entry.request_id.clone(),
-    };
+    });
     Decision::say(fact, next)
 }
 
@@ -325,7 +325,7 @@ fn open(o: &Observed<'_>, entry: &LedgerEntry) -> Decision {
         // wait.
         return match entry.migration.uid == o.uid() {
             true => Decision::silent(Next::Rest),
-            false => Decision::say(Fact::Queued(QueuedFor::OpenAttempt { until }), Next::Rest),
+            false => Decision::say(State::Queued(QueuedFor::OpenAttempt { until }), Next::Rest),
         };
     }
     if o.ledger.unstored.contains(&entry.attempt_id) {
@@ -336,16 +336,16 @@ fn open(o: &Observed<'_>, entry: &LedgerEntry) -> Decision {
     }
     let next = Next::Observe { now: o.asked };
     if entry.migration.uid != o.uid() {
-        return Decision::say(Fact::Queued(QueuedFor::OpenAttempt { until }), next);
+        return Decision::say(State::Queued(QueuedFor::OpenAttempt { until }), next);
     }
     let fact = match o.overdue {
-        Some(error) => Fact::UnknownOverdue {
+        Some(error) => Fact::Result(CamsResult::UnknownOverdue {
             read_error: error.to_owned(),
-        },
-        None => Fact::Unknown {
+        }),
+        None => Fact::Result(CamsResult::Unknown {
             reply: reply(entry),
             until,
-        },
+        }),
     };
     Decision::say(fact, next)
 }
@@ -369,7 +369,7 @@ fn suspended(
     if status.reason().is_some_and(Reason::is_finished_unverified) {
         acknowledge(o, status, next)
     } else {
-        Decision::say(Fact::Suspended, next)
+        Decision::say(State::Suspended, next)
     }
 }
 
@@ -423,11 +423,11 @@ fn with_code(
     match code_use(o, code) {
         // Danger: no token, no end of a suspension and no raised limit may let a spent code
         // through.
-        CodeUse::Spent(entry) => stay(o, status, Fact::Spent(o.conclusion(entry))),
+        CodeUse::Spent(entry) => stay(o, status, CamsResult::Spent(o.conclusion(entry))),
         CodeUse::VerifiedByOther if o.reads.done == 0 => {
             Decision::silent(Next::ReadStatus(Purpose::OtherVerified))
         }
-        CodeUse::VerifiedByOther | CodeUse::ShownElsewhere => stay(o, status, Fact::UsedElsewhere),
+        CodeUse::VerifiedByOther | CodeUse::ShownElsewhere => stay(o, status, State::UsedElsewhere),
         CodeUse::Unknown if token_permits(o.object, status) => {
             let decision = different(o, status, code, now);
             let permit = Permit {
@@ -443,18 +443,15 @@ fn with_code(
 }
 
 /// The fact stays until the Secret changes; meanwhile a user may have raised the limit.
-fn stay(o: &Observed<'_>, status: &PhoneMigrationStatus, fact: Fact) -> Decision {
+fn stay(o: &Observed<'_>, status: &PhoneMigrationStatus, fact: impl Into<Fact>) -> Decision {
     let Some(raise_to) = raised(o, status) else {
         return Decision::say(fact, Next::Poll);
     };
     // The raised limit ends the exhaustion.
-    let fact = match fact {
-        Fact::Spent(conclusion) => Fact::Spent(Conclusion {
-            exhausted: None,
-            ..conclusion
-        }),
-        other => other,
-    };
+    let mut fact = fact.into();
+    if let Fact::Result(CamsResult::Spent(conclusion)) = &mut fact {
+        conclusion.exhausted = None;
+    }
     Decision::say(fact, Next::Poll).with(Permit {
         raise_to: Some(raise_to),
         ..Permit::default()
@@ -493,19 +490,19 @@ fn unusable(
     match own_spent {
         // If the user deletes a spent code, status still shows how it ended. But a Secret that the
         // operator may not read can hold a new code, so status must not ask for one.
-        Some(entry) if missing => stay(o, status, Fact::Spent(o.conclusion(entry))),
-        Some(_) | None => stay(o, status, Fact::NoCode(cause)),
+        Some(entry) if missing => stay(o, status, CamsResult::Spent(o.conclusion(entry))),
+        Some(_) | None => stay(o, status, State::NoCode(cause)),
     }
 }
 
 /// The operator cannot tell whether the code was spent: entries have another fingerprint key.
 fn ambiguous(o: &Observed<'_>, own_spent: Option<&LedgerEntry>) -> Fact {
     match own_spent {
-        Some(entry) => Fact::Spent(Conclusion {
+        Some(entry) => Fact::Result(CamsResult::Spent(Conclusion {
             ambiguous: true,
             ..o.conclusion(entry)
-        }),
-        None => Fact::CodeUnknown(Because::OtherKey),
+        })),
+        None => Fact::State(State::CodeUnknown(Because::OtherKey)),
     }
 }
 
@@ -522,12 +519,12 @@ fn different(
     let raise_to = raised(o, status);
     match exhausted(o.object, o.ledger, status.attempt_limit()) {
         Some(exhausted) if raise_to.is_none() => {
-            Decision::say(Fact::Exhausted(exhausted), Next::Poll)
+            Decision::say(State::Exhausted(exhausted), Next::Poll)
         }
-        Some(_) if code.is_expired(now) => stay(o, status, Fact::NoCode(NoCode::Expired)),
+        Some(_) if code.is_expired(now) => stay(o, status, State::NoCode(NoCode::Expired)),
         // Write this fact before asking for the turn: the write handles the token.
         Some(_) => Decision::say(
-            Fact::Queued(QueuedFor::Turn),
+            State::Queued(QueuedFor::Turn),
             Next::Enqueue(code.expires_at),
         )
         .with(Permit {
@@ -554,7 +551,7 @@ pub fn duplicate(
     });
     let neighbour_of = |uid: &str| neighbours.iter().find(|n| n.uid == uid);
     let other = verified.find_map(|entry| neighbour_of(&entry.migration.uid))?;
-    Some(Fact::Duplicate {
+    Some(Fact::State(State::Duplicate {
         other: is_ours(&other.namespace).then(|| other.name.clone()),
-    })
+    }))
 }

@@ -8,7 +8,7 @@ use super::{Decision, Next, Observed, TurnState, acknowledge};
 use crate::api::crd::{PhoneMigrationStatus, condition};
 use crate::api::reason::Reason;
 use crate::domain::code::Code;
-use crate::domain::fact::{Fact, HoldCause, NoCode, QueuedFor};
+use crate::domain::fact::{Fact, HoldCause, NoCode, QueuedFor, State};
 
 /// Wait for a turn before status shows it: most resources get a turn sooner, which saves a write.
 pub const SHOW_QUEUED_AFTER: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ fn stalling(decision: Decision, at: Timestamp, now: Timestamp) -> Decision {
     let keeps_state = matches!(decision.fact, None | Some(Fact::Seen));
     match decision.next {
         Next::At(_) | Next::Stay(_) if keeps_state && at <= now => Decision {
-            fact: Some(Fact::StillHeld),
+            fact: Some(Fact::State(State::StillHeld)),
             ..decision
         },
         Next::At(next) if keeps_state => Decision {
@@ -75,7 +75,7 @@ fn waiting(
     now: Timestamp,
 ) -> Decision {
     if code.is_expired(now) {
-        return Decision::say(Fact::NoCode(NoCode::Expired), Next::Poll);
+        return Decision::say(State::NoCode(NoCode::Expired), Next::Poll);
     }
     // An account hold has its own back-off for probes, and its probes go to other resources first.
     // If each resource also backed off, a due probe could find no resource to make it.
@@ -111,7 +111,7 @@ fn waiting(
                 None if o.braked => QueuedFor::BrakedPair,
                 None => QueuedFor::Turn,
             };
-            Decision::say(Fact::Queued(why), next)
+            Decision::say(State::Queued(why), next)
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{Decision, Next, Observed, Permit, TurnState, different, stay, token_
 use crate::api::crd::{PhoneMigration, PhoneMigrationStatus, RESTORED};
 use crate::api::reason::Reason;
 use crate::domain::code::Code;
-use crate::domain::fact::{Because, Fact};
+use crate::domain::fact::{Because, State};
 
 /// True for a resource that was restored from a backup without its status, and whose number has no
 /// ledger here: the operator cannot know which codes were spent.
@@ -44,7 +44,7 @@ pub(super) fn restored(
         Next::Enqueue(_) | Next::Stay(_) | Next::Claim
     );
     if would_go && (was_unknown || o.turn == TurnState::Granted) {
-        return stay(o, status, Fact::CodeUnknown(Because::Restored));
+        return stay(o, status, State::CodeUnknown(Because::Restored));
     }
     decision
 }

@@ -4,26 +4,26 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::fit::shorten;
 
-use super::present::State;
+use super::present::Shown;
 use super::{Stamp, whole_seconds};
 use crate::api::crd::{MAX_MESSAGE, PhoneMigrationStatus, condition};
 use crate::api::reason::Kstatus;
 
-pub(super) fn show(new: &mut PhoneMigrationStatus, state: &State, stamp: &Stamp) {
-    new.reason = Some(state.reason.as_str().to_owned());
-    let (ready, reconciling, stalled) = match state.kstatus {
+pub(super) fn show(new: &mut PhoneMigrationStatus, shown: &Shown, stamp: &Stamp) {
+    new.reason = Some(shown.reason.as_str().to_owned());
+    let (ready, reconciling, stalled) = match shown.kstatus {
         Kstatus::Current => (true, false, false),
         Kstatus::InProgress => (false, true, false),
         Kstatus::Failed => (false, false, true),
         Kstatus::Paused => (false, false, false),
     };
-    let mut message = state.message.clone();
+    let mut message = shown.message.clone();
     shorten(&mut message, MAX_MESSAGE);
     let conditions = [
         (condition::READY, ready),
         (condition::RECONCILING, reconciling),
         (condition::STALLED, stalled),
-        (condition::FINISHED, state.finished),
+        (condition::FINISHED, shown.finished),
     ]
     .map(|(type_, holds)| {
         let status = if holds { "True" } else { "False" }.to_owned();
@@ -38,7 +38,7 @@ pub(super) fn show(new: &mut PhoneMigrationStatus, state: &State, stamp: &Stamp)
         Condition {
             type_: type_.to_owned(),
             status,
-            reason: state.reason.as_str().to_owned(),
+            reason: shown.reason.as_str().to_owned(),
             message: message.clone(),
             observed_generation: Some(stamp.generation),
             last_transition_time: since,

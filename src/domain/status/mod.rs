@@ -11,7 +11,7 @@ use crate::api::reason::Reason;
 use crate::api::status_view::masked;
 use crate::domain::code::token_digest;
 use crate::domain::decide::{Permit, is_restored, requested};
-use crate::domain::fact::{Fact, QueuedFor, ReplyDetails};
+use crate::domain::fact::{CamsResult, Fact, QueuedFor, ReplyDetails, State};
 use crate::domain::ledger::{Ledger, shown, whole_seconds};
 
 mod conditions;
@@ -104,8 +104,8 @@ fn changed(
     stamp: &Stamp,
 ) -> PhoneMigrationStatus {
     let verified = old.reason() == Some(Reason::Verified);
-    let confirms = matches!(fact, Fact::Seen | Fact::Verified { .. });
-    let disproves = *fact == Fact::Disproved && old.id.is_none();
+    let confirms = matches!(fact, Fact::Seen | Fact::Result(CamsResult::Verified { .. }));
+    let disproves = *fact == Fact::Result(CamsResult::Disproved) && old.id.is_none();
     // The last check behind every decision: a verified number stays verified.
     if verified && !confirms && !disproves {
         return old.clone();
@@ -129,8 +129,8 @@ fn changed(
         .get_or_insert_with(|| masked(&object.spec.phone_number));
     change_fields(&mut new, fact, stamp.now);
     fit(&mut new);
-    match present::state(&new, fact) {
-        Some(state) => show(&mut new, &state, stamp),
+    match present::shown(&new, fact) {
+        Some(shown) => show(&mut new, &shown, stamp),
         None => restamp(&mut new, stamp.generation),
     }
     new
@@ -169,30 +169,44 @@ fn handle_token(
 /// Changes everything except attempts, reason and conditions.
 fn change_fields(new: &mut PhoneMigrationStatus, fact: &Fact, now: Timestamp) {
     match fact {
-        Fact::Seen | Fact::StillHeld => {}
-        Fact::NoCode(_)
-        | Fact::Duplicate { .. }
-        | Fact::Suspended
-        | Fact::CodeUnknown(_)
-        | Fact::LedgerUnreadable { .. }
-        | Fact::UnknownOverdue { .. }
-        | Fact::Exhausted(_) => new.next_attempt_at = None,
-        Fact::Queued(QueuedFor::OpenAttempt { until }) => {
-            new.next_attempt_at = Some(whole_seconds(*until));
-        }
-        Fact::Queued(
+        Fact::Seen => {}
+        Fact::State(state) => show_state(new, state),
+        Fact::Result(result) => show_result(new, result, now),
+    }
+}
+
+fn show_state(new: &mut PhoneMigrationStatus, state: &State) {
+    match state {
+        State::StillHeld => {}
+        State::NoCode(_)
+        | State::Duplicate { .. }
+        | State::Suspended
+        | State::CodeUnknown(_)
+        | State::LedgerUnreadable { .. }
+        | State::Exhausted(_)
+        | State::Queued(
             QueuedFor::Turn
             | QueuedFor::TurnWithin { .. }
             | QueuedFor::Hold(_)
             | QueuedFor::BrakedPair,
-        ) => {
-            new.next_attempt_at = None;
+        ) => new.next_attempt_at = None,
+        State::Queued(QueuedFor::OpenAttempt { until }) => {
+            new.next_attempt_at = Some(whole_seconds(*until));
         }
-        Fact::Released { reply, next, .. } | Fact::HeldBack { reply, next, .. } => {
+        State::HeldBack { reply, next, .. } => {
             tell(new, reply);
             new.next_attempt_at = next.map(whole_seconds);
         }
-        Fact::Verified {
+        State::UsedElsewhere => {
+            tell(new, &ReplyDetails::default());
+            new.next_attempt_at = None;
+        }
+    }
+}
+
+fn show_result(new: &mut PhoneMigrationStatus, result: &CamsResult, now: Timestamp) {
+    match result {
+        CamsResult::Verified {
             by: _,
             id,
             phone_number,
@@ -207,21 +221,20 @@ fn change_fields(new: &mut PhoneMigrationStatus, fact: &Fact, now: Timestamp) {
             new.next_attempt_at = None;
             new.verified_at.get_or_insert(whole_seconds(now));
         }
-        Fact::Disproved => {
-            (new.verified_at, new.phone_number) = (None, None);
-            new.next_attempt_at = None;
+        CamsResult::Released { reply, next, .. } => {
+            tell(new, reply);
+            new.next_attempt_at = next.map(whole_seconds);
         }
-        Fact::Unknown { reply, until } => {
+        CamsResult::Unknown { reply, until } => {
             if reply.code.is_some() {
                 tell(new, reply);
             }
             new.next_attempt_at = Some(whole_seconds(*until));
         }
-        Fact::Spent(conclusion) => {
-            conclude(new, &conclusion.reply);
-        }
-        Fact::UsedElsewhere => {
-            tell(new, &ReplyDetails::default());
+        CamsResult::UnknownOverdue { .. } => new.next_attempt_at = None,
+        CamsResult::Spent(conclusion) => conclude(new, &conclusion.reply),
+        CamsResult::Disproved => {
+            (new.verified_at, new.phone_number) = (None, None);
             new.next_attempt_at = None;
         }
     }

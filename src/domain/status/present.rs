@@ -9,8 +9,8 @@ use crate::api::crd::{MAX_ATTEMPTS, PhoneMigrationStatus, condition};
 use crate::api::reason::{Kstatus, Outcome, Reason};
 use crate::api::shown_number::ShownNumber;
 use crate::domain::fact::{
-    Because, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReleaseCause, SpentBy,
-    VerifiedBy,
+    Because, CamsResult, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReleaseCause,
+    SpentBy, State, VerifiedBy,
 };
 use crate::domain::ledger::Unusable;
 
@@ -26,70 +26,105 @@ const OTHER_NUMBER: &str = "OtherNumber";
 const OUTCOME_WITHOUT_RESOURCE: &str = "OutcomeWithoutResource";
 const STATUS_UNREADABLE: &str = "StatusUnreadable";
 
-/// How a state is shown.
-pub struct State {
-    /// Reason of all conditions.
+/// How a fact is shown.
+pub struct Shown {
+    /// Reason of all conditions, and of the Event.
     pub reason: Reason,
     /// The result of kstatus for it.
     pub kstatus: Kstatus,
     /// Nothing more happens by itself.
     pub finished: bool,
+    /// The type and the action of its Event; `None` if the resource only passes through.
+    pub event: Option<(EventType, &'static str)>,
     /// Its meaning, and the action it asks for.
     pub message: String,
 }
 
-/// The state that a fact gives a resource; `None` if the fact changes none. `status` already has
-/// the fact's fields.
-pub fn state(status: &PhoneMigrationStatus, fact: &Fact) -> Option<State> {
-    let code = status.error_code.as_deref().unwrap_or("no code");
-    let state = |reason, kstatus, finished, message: String| {
-        Some(State {
+impl Shown {
+    fn in_progress(reason: Reason, message: String) -> Self {
+        Shown {
             reason,
-            kstatus,
-            finished,
+            kstatus: Kstatus::InProgress,
+            finished: false,
+            event: None,
             message,
-        })
-    };
-    let in_progress = |reason, message| state(reason, Kstatus::InProgress, false, message);
-    let stalled = |reason, message| state(reason, Kstatus::Failed, false, message);
-    let ended = |reason, message| state(reason, Kstatus::Failed, true, message);
+        }
+    }
+
+    /// Nothing happens until a person acts.
+    fn stalled(reason: Reason, message: String) -> Self {
+        let kstatus = Kstatus::Failed;
+        Shown {
+            kstatus,
+            ..Shown::in_progress(reason, message).warning(SUBMIT)
+        }
+    }
+
+    /// The code is spent, or no more may be.
+    fn ended(reason: Reason, message: String) -> Self {
+        Shown {
+            finished: true,
+            ..Shown::stalled(reason, message)
+        }
+    }
+
+    fn normal(self, action: &'static str) -> Self {
+        let event = Some((EventType::Normal, action));
+        Shown { event, ..self }
+    }
+
+    fn warning(self, action: &'static str) -> Self {
+        let event = Some((EventType::Warning, action));
+        Shown { event, ..self }
+    }
+}
+
+/// How the resource shows a fact; `None` if the fact changes nothing that is visible. `status`
+/// already has the fact's fields.
+pub fn shown(status: &PhoneMigrationStatus, fact: &Fact) -> Option<Shown> {
     match fact {
         Fact::Seen => None,
-        Fact::NoCode(cause) => {
-            let (reason, kstatus) = without_code(*cause);
-            state(reason, kstatus, false, no_code(*cause))
+        Fact::State(state) => shown_state(status, state),
+        Fact::Result(result) => Some(shown_result(status, result)),
+    }
+}
+
+fn shown_state(status: &PhoneMigrationStatus, state: &State) -> Option<Shown> {
+    Some(match state {
+        State::NoCode(cause) => without_code(*cause),
+        State::Queued(cause) => Shown::in_progress(Reason::Queued, queued(*cause)),
+        State::HeldBack { release_cause, .. } => held_back(status, *release_cause),
+        State::StillHeld => {
+            let message = status.condition(condition::READY)?.message.clone();
+            Shown {
+                event: None,
+                ..Shown::stalled(status.reason()?, message)
+            }
         }
-        Fact::Queued(cause) => in_progress(Reason::Queued, queued(*cause)),
-        Fact::Duplicate { other } => stalled(Reason::DuplicatePhoneNumber, duplicate(other)),
-        Fact::Suspended => {
-            let message = "spec.suspend is true: no new attempt is made";
-            state(
-                Reason::Suspended,
-                Kstatus::Paused,
-                false,
-                message.to_owned(),
-            )
+        State::Suspended => {
+            let message = "spec.suspend is true: no new attempt is made".to_owned();
+            Shown {
+                kstatus: Kstatus::Paused,
+                ..Shown::in_progress(Reason::Suspended, message).normal(SUBMIT)
+            }
         }
-        Fact::LedgerUnreadable { why, ledger } => {
-            stalled(Reason::LedgerUnreadable, unreadable(*why, ledger))
+        State::Duplicate { other } => {
+            Shown::stalled(Reason::DuplicatePhoneNumber, duplicate(other))
         }
-        Fact::CodeUnknown(why) => stalled(Reason::CodeUnknown, code_unknown(*why).to_owned()),
-        Fact::Disproved => in_progress(
-            Reason::Queued,
-            "Status said Verified without an Id, and CAMS says that the number is not verified: the \
-             operator starts over"
-                .to_owned(),
-        ),
-        Fact::Released { release_cause, .. } | Fact::HeldBack { release_cause, .. } => {
-            let reason = release_cause.reason();
-            let kstatus = while_held_back(status, *release_cause);
-            state(reason, kstatus, false, held_back(*release_cause, code))
+        State::LedgerUnreadable { why, ledger } => {
+            Shown::stalled(Reason::LedgerUnreadable, unreadable(*why, ledger))
         }
-        Fact::StillHeld => {
-            let ready = status.condition(condition::READY)?;
-            stalled(status.reason()?, ready.message.clone())
+        State::CodeUnknown(why) => {
+            Shown::stalled(Reason::CodeUnknown, code_unknown(*why).to_owned())
         }
-        Fact::Verified {
+        State::UsedElsewhere => Shown::ended(Reason::CodeRejected, used_elsewhere().to_owned()),
+        State::Exhausted(why) => Shown::ended(Reason::AttemptsExhausted, exhausted(why)),
+    })
+}
+
+fn shown_result(status: &PhoneMigrationStatus, result: &CamsResult) -> Shown {
+    match result {
+        CamsResult::Verified {
             by,
             id,
             phone_number,
@@ -97,14 +132,29 @@ pub fn state(status: &PhoneMigrationStatus, fact: &Fact) -> Option<State> {
         } => {
             let has_id = id.is_some() || status.id.is_some();
             let message = verified(*by, has_id, phone_number.as_ref());
-            state(Reason::Verified, Kstatus::Current, true, message)
+            Shown {
+                kstatus: Kstatus::Current,
+                finished: true,
+                ..Shown::in_progress(Reason::Verified, message).normal(VERIFY)
+            }
         }
-        Fact::Unknown { .. } => in_progress(Reason::OutcomeUnknown, unknown(status)),
-        Fact::UnknownOverdue { read_error } => stalled(Reason::OutcomeUnknown, overdue(read_error)),
-        Fact::Spent(conclusion) => ended(reason_of(conclusion), spent(conclusion, code)),
-        Fact::UsedElsewhere => ended(Reason::CodeRejected, used_elsewhere().to_owned()),
-        Fact::Exhausted(why) => ended(Reason::AttemptsExhausted, exhausted(why)),
+        CamsResult::Released { release_cause, .. } => held_back(status, *release_cause),
+        CamsResult::Unknown { .. } => {
+            Shown::in_progress(Reason::OutcomeUnknown, unknown(status)).warning(SUBMIT)
+        }
+        CamsResult::UnknownOverdue { read_error } => {
+            Shown::stalled(Reason::OutcomeUnknown, overdue(read_error)).warning(VERIFY)
+        }
+        CamsResult::Spent(conclusion) => {
+            Shown::ended(reason_of(conclusion), spent(conclusion, code(status)))
+                .warning(found_by(conclusion))
+        }
+        CamsResult::Disproved => Shown::in_progress(Reason::Queued, disproved().to_owned()),
     }
+}
+
+fn code(status: &PhoneMigrationStatus) -> &str {
+    status.error_code.as_deref().unwrap_or("no code")
 }
 
 /// The reason that a spent code shows.
@@ -124,29 +174,43 @@ fn reason_of(conclusion: &Conclusion) -> Reason {
     }
 }
 
-fn without_code(cause: NoCode) -> (Reason, Kstatus) {
+fn without_code(cause: NoCode) -> Shown {
+    let shown = |reason| Shown::in_progress(reason, no_code(cause)).normal(READ_CODE);
+    let stalled = |reason| Shown::stalled(reason, no_code(cause)).warning(READ_CODE);
     match cause {
-        NoCode::SecretNotFound => (Reason::SecretNotFound, Kstatus::InProgress),
-        NoCode::SecretForbidden => (Reason::SecretForbidden, Kstatus::InProgress),
-        NoCode::KeyNotFound => (Reason::KeyNotFound, Kstatus::InProgress),
-        NoCode::NotDigits(_) | NoCode::ExpiryNotATime => (Reason::InvalidCode, Kstatus::Failed),
-        NoCode::Expired => (Reason::CodeExpired, Kstatus::Failed),
+        NoCode::SecretNotFound => shown(Reason::SecretNotFound),
+        NoCode::KeyNotFound => shown(Reason::KeyNotFound),
+        NoCode::SecretForbidden => shown(Reason::SecretForbidden).warning(READ_CODE),
+        NoCode::NotDigits(_) | NoCode::ExpiryNotATime => stalled(Reason::InvalidCode),
+        NoCode::Expired => stalled(Reason::CodeExpired),
     }
 }
 
-/// The operator keeps probing. Only a cause that lasts stalls, see [`Fact::StillHeld`]; one that
-/// stalls already goes on to.
-fn while_held_back(status: &PhoneMigrationStatus, release_cause: ReleaseCause) -> Kstatus {
-    match release_cause {
-        ReleaseCause::Throttled | ReleaseCause::NotSent => Kstatus::InProgress,
-        ReleaseCause::Credentials | ReleaseCause::Account | ReleaseCause::Clock => {
-            let shown = status.reason() == Some(release_cause.reason());
-            match shown && status.is_true(condition::STALLED) {
-                true => Kstatus::Failed,
-                false => Kstatus::InProgress,
-            }
-        }
+fn held_back(status: &PhoneMigrationStatus, cause: ReleaseCause) -> Shown {
+    let message = why_held_back(cause, code(status));
+    let shown = Shown::in_progress(cause.reason(), message);
+    match cause {
+        ReleaseCause::NotSent => shown,
+        ReleaseCause::Throttled => shown.warning(SUBMIT),
+        ReleaseCause::Credentials | ReleaseCause::Account | ReleaseCause::Clock => Shown {
+            kstatus: while_held(status, cause.reason()),
+            ..shown.warning(SUBMIT)
+        },
     }
+}
+
+/// The operator keeps probing. Only a cause that lasts stalls, see [`State::StillHeld`]; one that
+/// stalls already goes on to.
+fn while_held(status: &PhoneMigrationStatus, reason: Reason) -> Kstatus {
+    match status.reason() == Some(reason) && status.is_true(condition::STALLED) {
+        true => Kstatus::Failed,
+        false => Kstatus::InProgress,
+    }
+}
+
+fn disproved() -> &'static str {
+    "Status said Verified without an Id, and CAMS says that the number is not verified: the \
+     operator starts over"
 }
 
 fn no_code(cause: NoCode) -> String {
@@ -270,7 +334,7 @@ fn code_unknown(why: Because) -> &'static str {
     }
 }
 
-fn held_back(release_cause: ReleaseCause, code: &str) -> String {
+fn why_held_back(release_cause: ReleaseCause, code: &str) -> String {
     match release_cause {
         ReleaseCause::Throttled => format!(
             "CAMS throttled the account ({code}); the code was not spent, and the attempt is repeated"
@@ -417,44 +481,16 @@ pub fn event(old: &PhoneMigrationStatus, new: &PhoneMigrationStatus, fact: &Fact
     if !is_news(old, new, fact) {
         return None;
     }
-    let (type_, action) = match fact {
-        Fact::Seen | Fact::Queued(_) | Fact::Disproved | Fact::StillHeld => return None,
-        Fact::Released { release_cause, .. } | Fact::HeldBack { release_cause, .. } => {
-            match release_cause {
-                ReleaseCause::NotSent => return None,
-                ReleaseCause::Throttled
-                | ReleaseCause::Credentials
-                | ReleaseCause::Account
-                | ReleaseCause::Clock => (EventType::Warning, SUBMIT),
-            }
-        }
-        Fact::NoCode(cause) => match cause {
-            NoCode::SecretNotFound | NoCode::KeyNotFound => (EventType::Normal, READ_CODE),
-            NoCode::SecretForbidden
-            | NoCode::NotDigits(_)
-            | NoCode::ExpiryNotATime
-            | NoCode::Expired => (EventType::Warning, READ_CODE),
-        },
-        Fact::Suspended => (EventType::Normal, SUBMIT),
-        Fact::Verified { .. } => (EventType::Normal, VERIFY),
-        Fact::UnknownOverdue { .. } => (EventType::Warning, VERIFY),
-        Fact::Spent(conclusion) => (EventType::Warning, found_by(conclusion)),
-        Fact::Duplicate { .. }
-        | Fact::LedgerUnreadable { .. }
-        | Fact::CodeUnknown(_)
-        | Fact::Unknown { .. }
-        | Fact::UsedElsewhere
-        | Fact::Exhausted(_) => (EventType::Warning, SUBMIT),
-    };
-    let state = state(new, fact)?;
-    Some(note(type_, state.reason.as_str(), action, state.message))
+    let shown = shown(new, fact)?;
+    let (type_, action) = shown.event?;
+    Some(note(type_, shown.reason.as_str(), action, shown.message))
 }
 
 /// True for each change of the visible state, and for each outcome that status did not show before:
 /// a second refusal changes no state. False for a return to an older outcome.
 fn is_news(old: &PhoneMigrationStatus, new: &PhoneMigrationStatus, fact: &Fact) -> bool {
     let another = newest_spent(old) != newest_spent(new);
-    let Fact::Spent(conclusion) = fact else {
+    let Fact::Result(CamsResult::Spent(conclusion)) = fact else {
         return seen(old) != seen(new);
     };
     another || (conclusion.by != SpentBy::Us && seen(old) != seen(new))

@@ -14,7 +14,7 @@ use crate::api::shown_number::ShownNumber;
 use crate::clock;
 use crate::cluster::ClusterError;
 use crate::domain::decide::Permit;
-use crate::domain::fact::{Fact, VerifiedBy};
+use crate::domain::fact::{CamsResult, Fact, VerifiedBy};
 use crate::domain::ledger::{Ended, Ledger, import};
 use crate::domain::reads::{Purpose, ReadResult};
 use crate::domain::status::Seen;
@@ -153,25 +153,12 @@ async fn conclude(
             shown = ledger;
         }
     }
-    let by = match (by_call, purpose, known) {
-        (true, _, _) => VerifiedBy::Call,
-        (false, Purpose::MissingId | Purpose::Asked, None) => VerifiedBy::ReadBefore,
-        (
-            false,
-            Purpose::MissingId
-            | Purpose::Late
-            | Purpose::MakeUp
-            | Purpose::OtherVerified
-            | Purpose::Asked,
-            _,
-        ) => VerifiedBy::ReadAfter,
-    };
-    let fact = Fact::Verified {
-        by,
+    let fact = Fact::Result(CamsResult::Verified {
+        by: verified_by(purpose, known),
         id: verified.id,
         phone_number: verified.phone_number,
         request_id: verified.request_id.filter(|_| !by_call),
-    };
+    });
     let outcome = Outcome {
         key,
         uid: &uid,
@@ -184,5 +171,22 @@ async fn conclude(
         Showing::Shown | Showing::Gone => {}
         // An immediate reconcile would repeat the same read.
         Showing::Later => ctx.memory.not_shown(key, clock::boot()),
+    }
+}
+
+/// What verified the number, if this read found it verified; `known`: the outcome of the resource's
+/// newest entry before it.
+fn verified_by(purpose: Purpose, known: Option<EntryOutcome>) -> VerifiedBy {
+    match (known, purpose) {
+        (Some(EntryOutcome::Accepted), _) => VerifiedBy::Call,
+        (None, Purpose::MissingId | Purpose::Asked) => VerifiedBy::ReadBefore,
+        (
+            _,
+            Purpose::MissingId
+            | Purpose::Late
+            | Purpose::MakeUp
+            | Purpose::OtherVerified
+            | Purpose::Asked,
+        ) => VerifiedBy::ReadAfter,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::claim::{Basis, claim};
 use super::record::{Attempted, Recorded, record};
 use super::rules::{self, Adoption};
-use super::status_read;
+use super::status_read::{self, StatusVerdict};
 use super::{Claimed, SLOT_WITHIN, next_probe};
 use crate::api::crd::PhoneMigration;
 use crate::api::object_key::ObjectKey;
@@ -17,7 +17,7 @@ use crate::clock;
 use crate::cluster::ClusterError;
 use crate::domain::code::CodeReading;
 use crate::domain::decide::{Decision, Next, Permit, TurnState};
-use crate::domain::fact::{Fact, ReleaseCause, ReplyDetails, VerifiedBy};
+use crate::domain::fact::{CamsResult, Fact, ReleaseCause, ReplyDetails, State, VerifiedBy};
 use crate::domain::ledger::{Ended, Ledger, import};
 use crate::domain::status::Seen;
 use crate::operator::state::context::Context;
@@ -123,30 +123,18 @@ async fn read_first(
     if !probing && !rules::reads_first(cached) && !asks(ctx, cached) {
         return Ok(Some(turn));
     }
-    let priority = match probing {
-        true => Priority::Probe,
-        false => Priority::Attempt,
-    };
-    let target = status_read::target(cached);
-    let (mut verdict, mut reply) =
-        status_read::read(ctx, target, priority, SLOT_WITHIN, Some(&mut turn)).await;
-    // The operator sends nothing while its clock and that of CAMS differ. One reply does not prove
-    // that they do, so read again.
-    if ctx.cams.clock_is_in_doubt() && turn.is_valid() {
-        (verdict, reply) =
-            status_read::read(ctx, target, priority, SLOT_WITHIN, Some(&mut turn)).await;
-    }
+    let (verdict, reply) = pre_read(ctx, cached, &mut turn).await;
     if status_read::was_made(&verdict) {
         ctx.memory.read_for_request(key);
     }
     match verdict {
         Verdict::Accepted(NumberStatus::Verified(VerifiedNumber { id, phone_number })) => {
-            let fact = Fact::Verified {
+            let fact = Fact::Result(CamsResult::Verified {
                 by: VerifiedBy::ReadBefore,
                 id,
                 phone_number,
                 request_id: reply.request_id,
-            };
+            });
             adopt(ctx, key, cached, fact).await?;
             return Ok(None);
         }
@@ -187,6 +175,26 @@ async fn read_first(
     Ok(None)
 }
 
+/// Reads the number's status within this turn.
+async fn pre_read(
+    ctx: &Context,
+    cached: &PhoneMigration,
+    turn: &mut Turn,
+) -> (StatusVerdict, ReplyDetails) {
+    let priority = match turn.kind() == TurnKind::ProbeRead {
+        true => Priority::Probe,
+        false => Priority::Attempt,
+    };
+    let target = status_read::target(cached);
+    let first = status_read::read(ctx, target, priority, SLOT_WITHIN, Some(turn)).await;
+    // The operator sends nothing while its clock and that of CAMS differ. One reply does not prove
+    // that they do, so read again.
+    if ctx.cams.clock_is_in_doubt() && turn.is_valid() {
+        return status_read::read(ctx, target, priority, SLOT_WITHIN, Some(turn)).await;
+    }
+    first
+}
+
 /// Adopts the verification that the pre-read found.
 async fn adopt(
     ctx: &Context,
@@ -213,7 +221,8 @@ async fn adopt(
         Adoption::Adopt(entry) => entry,
     };
     let mut shown = known;
-    if let (Some(entry), Fact::Verified { id, request_id, .. }) = (entry, &fact) {
+    if let (Some(entry), Fact::Result(CamsResult::Verified { id, request_id, .. })) = (entry, &fact)
+    {
         let attempted = Attempted {
             key: key.clone(),
             number: number.clone(),
@@ -269,11 +278,11 @@ async fn hold_back(
     reply: ReplyDetails,
 ) -> Result<(), ClusterError> {
     let now = clock::now();
-    let fact = Fact::HeldBack {
+    let fact = Fact::State(State::HeldBack {
         release_cause,
         reply,
         next: Some(next_probe(ctx, now)),
-    };
+    });
     let ledger = known_ledger(ctx, object, now.wall);
     say(ctx, object, &fact, &ledger, Permit::default()).await?;
     give_back(ctx, key);

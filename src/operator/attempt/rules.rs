@@ -15,7 +15,7 @@ use crate::cams::{Answer, BlockCause, Refusal, RefusalKind, Verdict};
 use crate::clock::Now;
 use crate::domain::code::Code;
 use crate::domain::decide::{self, Neighbour, Permit};
-use crate::domain::fact::{Fact, ReleaseCause, ReplyDetails, VerifiedBy};
+use crate::domain::fact::{CamsResult, Fact, ReleaseCause, ReplyDetails, VerifiedBy};
 use crate::domain::ledger::{Ended, Ledger, import, migration_of, whole_seconds};
 use crate::domain::reads::{ReadResult, decisive_read, final_at};
 use crate::operator::state::sent::SentEntries;
@@ -267,7 +267,7 @@ impl Concluded {
     ) -> Fact {
         let reply = reply(&self.ended);
         match entry.code_use() {
-            Spent::Verified => Fact::Verified {
+            Spent::Verified => Fact::Result(CamsResult::Verified {
                 by: match entry.outcome {
                     Some(Outcome::Adopted) => VerifiedBy::ReadAfter,
                     Some(_) | None => VerifiedBy::Call,
@@ -275,23 +275,25 @@ impl Concluded {
                 id: entry.id.clone(),
                 phone_number: self.phone_number.clone(),
                 request_id: entry.request_id.clone(),
-            },
-            Spent::Released => Fact::Released {
+            }),
+            Spent::Released => Fact::Result(CamsResult::Released {
                 release_cause: self.release_cause.unwrap_or(ReleaseCause::NotSent),
                 reply,
                 next,
-            },
-            Spent::Open => Fact::Unknown {
+            }),
+            Spent::Open => Fact::Result(CamsResult::Unknown {
                 reply,
                 until: decisive_read(entry.final_at.0),
-            },
+            }),
             Spent::Spent => {
                 let status = object.status.as_ref();
                 let limit = permit
                     .raise_to
                     .or(status.map(|status| status.attempt_limit()))
                     .unwrap_or(DEFAULT_ATTEMPT_LIMIT);
-                Fact::Spent(decide::conclusion(object, ledger, entry, limit))
+                Fact::Result(CamsResult::Spent(decide::conclusion(
+                    object, ledger, entry, limit,
+                )))
             }
         }
     }

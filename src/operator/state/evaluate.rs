@@ -11,7 +11,7 @@ use crate::domain::code::CodeReading;
 use crate::domain::decide::{
     Decision, Next, Observed, TurnState, decide, explains_hold, requested, token_changed,
 };
-use crate::domain::fact::{Fact, QueuedFor};
+use crate::domain::fact::{Fact, QueuedFor, State};
 use crate::domain::ledger::{Ledger, import};
 use crate::domain::reads::Reads;
 use crate::operator::state::context::{ACCOUNT, Context};
@@ -154,7 +154,8 @@ fn with_estimate(
     decision: Decision,
     now: Timestamp,
 ) -> Decision {
-    let (Some(Fact::Queued(QueuedFor::Turn)), Next::Stay(until)) = (&decision.fact, &decision.next)
+    let (Some(Fact::State(State::Queued(QueuedFor::Turn))), Next::Stay(until)) =
+        (&decision.fact, &decision.next)
     else {
         return decision;
     };
@@ -167,7 +168,7 @@ fn with_estimate(
         before: wait.before,
     };
     Decision {
-        fact: Some(Fact::Queued(said)),
+        fact: Some(Fact::State(State::Queued(said))),
         next: Next::Stay([*until, again].into_iter().flatten().min()),
         ..decision
     }

@@ -7,7 +7,7 @@ use crate::api::object_key::ObjectKey;
 use crate::clock;
 use crate::cluster::ClusterError;
 use crate::domain::decide::Permit;
-use crate::domain::fact::Fact;
+use crate::domain::fact::{CamsResult, Fact};
 use crate::domain::ledger::Ledger;
 use crate::domain::status::{Seen, Stamp, apply, present};
 use crate::operator::state::context::Context;
@@ -80,17 +80,17 @@ fn written(ctx: &Context, object: &PhoneMigration, stored: &PhoneMigration, fact
     );
     if let Some(key) = ObjectKey::of(stored) {
         ctx.memory.shown(&key);
-        if matches!(fact, Fact::Verified { .. }) {
+        if matches!(fact, Fact::Result(CamsResult::Verified { .. })) {
             ctx.memory.verified(&key);
         }
     }
     if let Some(event) = present::event(&old, &now, fact) {
         ctx.events.put(event, stored);
     }
-    if let Fact::Verified {
+    if let Fact::Result(CamsResult::Verified {
         phone_number: Some(shown),
         ..
-    } = fact
+    }) = fact
         && shown.is_other
     {
         ctx.metrics.resources.other_number();

@@ -13,8 +13,8 @@ use phone_migration_operator::api::shown_number::ShownNumber;
 use phone_migration_operator::domain::code::CodeDigits;
 use phone_migration_operator::domain::decide::Permit;
 use phone_migration_operator::domain::fact::{
-    Because, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReleaseCause, ReplyDetails,
-    SpentBy, VerifiedBy,
+    Because, CamsResult, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReleaseCause,
+    ReplyDetails, SpentBy, State, VerifiedBy,
 };
 use phone_migration_operator::domain::ledger::{Ledger, Unusable, migration_of};
 use phone_migration_operator::domain::status::{Stamp, apply};
@@ -69,25 +69,25 @@ fn ways(reason: Reason) -> Vec<(Way, Kstatus)> {
     use Kstatus::{Current, Failed, InProgress, Paused};
     let next = Some(Timestamp::now() + std::time::Duration::from_secs(60));
     let until = Timestamp::now() + std::time::Duration::from_secs(1920);
-    let no_code = |why| Way::without_attempt(Fact::NoCode(why));
-    let queued = |why| Way::without_attempt(Fact::Queued(why));
+    let no_code = |why| Way::without_attempt(Fact::State(State::NoCode(why)));
+    let queued = |why| Way::without_attempt(Fact::State(State::Queued(why)));
     let held = |release_cause| {
-        Way::without_attempt(Fact::HeldBack {
+        Way::without_attempt(Fact::State(State::HeldBack {
             release_cause,
             reply: told(),
             next,
-        })
+        }))
     };
     let released = |release_cause: ReleaseCause| {
-        let fact = Fact::Released {
+        let fact = Fact::Result(CamsResult::Released {
             release_cause,
             reply: told(),
             next,
-        };
+        });
         Way::of_attempt(vec![fact], release_cause.outcome())
     };
     let lasting = |mut way: Way| {
-        way.facts.push(Fact::StillHeld);
+        way.facts.push(Fact::State(State::StillHeld));
         way
     };
     let spent = |outcome, exhausted: Option<Exhausted>| {
@@ -98,25 +98,27 @@ fn ways(reason: Reason) -> Vec<(Way, Kstatus)> {
             ambiguous: false,
             exhausted,
         };
-        Way::of_attempt(vec![Fact::Spent(conclusion)], outcome)
+        Way::of_attempt(vec![Fact::Result(CamsResult::Spent(conclusion))], outcome)
     };
     let limit = Exhausted::Limit {
         spent: 5,
         limit: 5,
         others: 0,
     };
-    let unknown = Fact::Unknown {
+    let unknown = Fact::Result(CamsResult::Unknown {
         reply: told(),
         until,
-    };
-    let verified = |by| Fact::Verified {
-        by,
-        id: Some("82828893332".into()),
-        phone_number: Some(ShownNumber {
-            masked: "861380000****".into(),
-            is_other: false,
-        }),
-        request_id: told().request_id,
+    });
+    let verified = |by| {
+        Fact::Result(CamsResult::Verified {
+            by,
+            id: Some("82828893332".into()),
+            phone_number: Some(ShownNumber {
+                masked: "861380000****".into(),
+                is_other: false,
+            }),
+            request_id: told().request_id,
+        })
     };
     match reason {
         Reason::SecretNotFound => vec![(no_code(NoCode::SecretNotFound), InProgress)],
@@ -155,12 +157,18 @@ fn ways(reason: Reason) -> Vec<(Way, Kstatus)> {
         ],
         Reason::CodeRejected => vec![
             (spent(Outcome::Refused, None), Failed),
-            (Way::without_attempt(Fact::UsedElsewhere), Failed),
+            (
+                Way::without_attempt(Fact::State(State::UsedElsewhere)),
+                Failed,
+            ),
         ],
         Reason::RequestRejected => vec![(spent(Outcome::RequestRefused, None), Failed)],
         Reason::AttemptsExhausted => vec![
             (spent(Outcome::Refused, Some(limit.clone())), Failed),
-            (Way::without_attempt(Fact::Exhausted(limit)), Failed),
+            (
+                Way::without_attempt(Fact::State(State::Exhausted(limit))),
+                Failed,
+            ),
         ],
         Reason::CredentialsInvalid => vec![
             (held(ReleaseCause::Credentials), InProgress),
@@ -180,9 +188,9 @@ fn ways(reason: Reason) -> Vec<(Way, Kstatus)> {
             (released(ReleaseCause::Throttled), InProgress),
         ],
         Reason::OutcomeUnknown => {
-            let overdue = Fact::UnknownOverdue {
+            let overdue = Fact::Result(CamsResult::UnknownOverdue {
                 read_error: "Timeout".into(),
-            };
+            });
             vec![
                 (
                     Way::of_attempt(vec![unknown.clone()], Outcome::Unknown),
@@ -196,27 +204,27 @@ fn ways(reason: Reason) -> Vec<(Way, Kstatus)> {
             ]
         }
         Reason::LedgerUnreadable => {
-            let fact = Fact::LedgerUnreadable {
+            let fact = Fact::State(State::LedgerUnreadable {
                 why: Unusable::Unparsable,
                 ledger: "b4fe317ed266eed05525c1baaf1e31b4".into(),
-            };
+            });
             vec![(Way::without_attempt(fact), Failed)]
         }
         Reason::CodeUnknown => vec![
             (
-                Way::without_attempt(Fact::CodeUnknown(Because::OtherKey)),
+                Way::without_attempt(Fact::State(State::CodeUnknown(Because::OtherKey))),
                 Failed,
             ),
             (
-                Way::without_attempt(Fact::CodeUnknown(Because::Restored)),
+                Way::without_attempt(Fact::State(State::CodeUnknown(Because::Restored))),
                 Failed,
             ),
         ],
         Reason::DuplicatePhoneNumber => {
-            let fact = Fact::Duplicate { other: None };
+            let fact = Fact::State(State::Duplicate { other: None });
             vec![(Way::without_attempt(fact), Failed)]
         }
-        Reason::Suspended => vec![(Way::without_attempt(Fact::Suspended), Paused)],
+        Reason::Suspended => vec![(Way::without_attempt(Fact::State(State::Suspended)), Paused)],
     }
 }
 
