@@ -498,7 +498,7 @@ fn the_checks_find_what_they_are_for() {
         ["src/app/check.rs:1: "]
     );
     assert!(!upward("app/check.rs", "use crate::decide::decide;").is_empty());
-    let hidden = "match x {\n    Fact::Seen => 1,\n    _ => 2,\n}";
+    let hidden = "match x {\n    Fact::Unchanged => 1,\n    _ => 2,\n}";
     assert_eq!(catch_alls("a.rs", hidden), ["src/a.rs:3: _ => 2,"]);
     let plain = "match x {\n    \"Fact\" => 1,\n    _ => 2,\n}";
     assert_eq!(catch_alls("a.rs", plain), [""; 0]);

@@ -205,7 +205,7 @@ pub struct Conclusion {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
     /// Nothing changed; status acknowledges the reconcile (generation, requestedAt, retryToken).
-    Seen,
+    Unchanged,
     /// Why the operator submits no code now.
     State(State),
     /// What CAMS said about the number.
@@ -295,7 +295,7 @@ impl Fact {
     /// account, for the end of a suspension) do not: what the token allows has not happened yet.
     pub fn handles_retry_token(&self) -> bool {
         match self {
-            Fact::Seen => false,
+            Fact::Unchanged => false,
             Fact::State(state) => state.handles_retry_token(),
             Fact::Result(result) => result.handles_retry_token(),
         }

@@ -176,7 +176,7 @@ impl Account {
 
     /// The turn's status read got the slot that it requested at `requested_at`. The turn now lives
     /// until 10 s after that call's deadline. False if the turn is void: do not send.
-    pub fn use_for_preflight(
+    pub fn use_for_pre_read(
         &mut self,
         uid: &str,
         id: TurnId,
@@ -184,7 +184,7 @@ impl Account {
         now: BootTime,
     ) -> bool {
         let waited = now.saturating_sub(requested_at);
-        self.turns.use_for_preflight(uid, id, waited, now)
+        self.turns.use_for_pre_read(uid, id, waited, now)
     }
 
     /// The turn's submission got the slot that it requested at `requested_at`. False if the turn is

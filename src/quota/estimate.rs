@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_looked_at_again_when_the_lower_step_is_reached_but_seldom() {
+    fn it_is_reconcileed_at_again_when_the_lower_step_is_reached_but_seldom() {
         let again = |ahead, queued, qps| Estimate::new(ahead, queued, qps).unwrap().again_in;
         assert_eq!(again(64, 65, 1), Some(Duration::from_secs(30)));
         assert_eq!(again(200, 100, 1), Some(Duration::from_secs(81)));

@@ -109,7 +109,7 @@ kinds!(
 
 fn kind(fact: &Fact) -> &'static str {
     match fact {
-        Fact::Seen => "Seen",
+        Fact::Unchanged => "Unchanged",
         Fact::State(fact) => state(fact),
         Fact::Result(fact) => result(fact),
     }
@@ -514,7 +514,7 @@ fn every_reason_and_every_fact_is_carried_out() {
     let all = Reason::ALL.iter().map(|reason| reason.as_str().to_owned());
     assert_eq!(reasons, all.collect::<BTreeSet<_>>());
     let kinds: BTreeSet<&str> = rows.iter().map(|row| kind(&row.after.fact)).collect();
-    let every = [&["Seen"], STATES, RESULTS].concat();
+    let every = [&["Unchanged"], STATES, RESULTS].concat();
     assert_eq!(kinds, every.into_iter().collect::<BTreeSet<_>>());
 }
 

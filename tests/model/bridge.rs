@@ -20,7 +20,7 @@ use phone_migration_operator::domain::ledger::{
     self, Ended, Ledger, Recording, as_if_recorded, import, put_back, recording,
 };
 use phone_migration_operator::domain::reads::{Purpose, ReadResult, Reads};
-use phone_migration_operator::domain::status::{Seen, Stamp, apply};
+use phone_migration_operator::domain::status::{Stamp, UserRequest, apply};
 use phone_migration_operator::operator::attempt::rules::{self, Adoption, AtGate, Concluded};
 use phone_migration_operator::operator::state::numbers::Numbers;
 use phone_migration_operator::operator::state::sent::SentEntries;
@@ -203,7 +203,7 @@ impl Bridge {
             asked: false,
         };
         let decision = decide(&observed, now());
-        let stamp = Stamp::of_look(&object, decision.permit, now());
+        let stamp = Stamp::of_reconcile(&object, decision.permit, now());
         let said = decision.fact.as_ref();
         let said = said.and_then(|fact| self.says(&object, fact, &known, &stamp));
         let then = match decision.next {
@@ -311,7 +311,7 @@ impl Bridge {
             let known = self.known(&look.signed, book, &look.sent, Some(&object));
             match rules::adoption(&object, &known, &self.neighbours(look)) {
                 Adoption::Duplicate(fact) => {
-                    let stamp = Stamp::of_look(&object, Permit::default(), now());
+                    let stamp = Stamp::of_reconcile(&object, Permit::default(), now());
                     Adopted::Duplicate(self.says(&object, &fact, &known, &stamp))
                 }
                 Adoption::Wait => Adopted::NotNow,
@@ -396,7 +396,8 @@ impl Bridge {
                 let entry = ledger.entry(&own.attempt_id).unwrap_or(&own);
                 let concluded = concluded(*outcome);
                 let fact = concluded.fact(&object, &ledger, entry, Permit::default(), None);
-                let stamp = Stamp::of_attempt(1, Seen::of(&object, Permit::default()), now());
+                let stamp =
+                    Stamp::of_attempt(1, UserRequest::of(&object, Permit::default()), now());
                 self.says(&object, &fact, &ledger, &stamp)
             })
     }
@@ -413,7 +414,7 @@ impl Bridge {
                 request_id: None,
             });
             let ledger = world::ledger(signed, Some(book));
-            let stamp = Stamp::of_attempt(1, Seen::of(&object, Permit::default()), now());
+            let stamp = Stamp::of_attempt(1, UserRequest::of(&object, Permit::default()), now());
             self.says(&object, &fact, &ledger, &stamp)
         })
     }

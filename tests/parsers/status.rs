@@ -16,7 +16,7 @@ use phone_migration_operator::domain::decide::{Next, Observed, Permit, TurnState
 use phone_migration_operator::domain::fact::{Fact, State};
 use phone_migration_operator::domain::ledger::{Ledger, import};
 use phone_migration_operator::domain::reads::{Reads, final_at};
-use phone_migration_operator::domain::status::{Seen, Stamp, apply};
+use phone_migration_operator::domain::status::{Stamp, UserRequest, apply};
 use phone_migration_operator::operator::state::memory::back_off;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -278,10 +278,10 @@ proptest! {
 
     #[test]
     fn any_token_and_annotation_is_taken_within_the_bounds(token in any::<String>(), asked in any::<String>(), times in 0..300usize) {
-        let seen = Seen {
+        let request = UserRequest {
             retry_token: token.repeat(times), requested_at: Some(asked.repeat(times)), permit: Permit::default(),
         };
-        let stamp = Stamp { generation: i64::MAX, now: now(), seen, is_look: true };
+        let stamp = Stamp { generation: i64::MAX, now: now(), request, is_reconcile: true };
         let object: PhoneMigration = serde_json::from_str(&an_object_with("null")).unwrap();
         let new = apply(&object, &Fact::State(State::Suspended), &Ledger::default(), &stamp).unwrap();
         for kept in [new.last_handled_retry_token, new.last_handled_reconcile_at].into_iter().flatten() {

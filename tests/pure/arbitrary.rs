@@ -499,7 +499,7 @@ pub fn a_fact() -> impl Strategy<Value = Fact> {
     ];
     let other = prop::option::of("[a-z]{253}");
     prop_oneof![
-        1 => select(vec![Fact::Seen, Fact::State(State::Suspended), Fact::State(State::CodeUnknown(Because::OtherKey)), Fact::State(State::StillHeld),
+        1 => select(vec![Fact::Unchanged, Fact::State(State::Suspended), Fact::State(State::CodeUnknown(Because::OtherKey)), Fact::State(State::StillHeld),
             Fact::State(State::CodeUnknown(Because::Restored)), Fact::Result(CamsResult::Disproved), Fact::State(State::UsedElsewhere)]),
         1 => select(no_code).prop_map(|x| State::NoCode(x).into()),
         1 => a_queue().prop_map(|x| State::Queued(x).into()),

@@ -14,7 +14,7 @@ use phone_migration_operator::domain::fact::{
     ReplyDetails, State,
 };
 use phone_migration_operator::domain::reads::{Purpose, Reads};
-use phone_migration_operator::domain::status::{Seen, Stamp, apply};
+use phone_migration_operator::domain::status::{Stamp, UserRequest, apply};
 
 use super::decide_table::{conclusion, quietly, says};
 use super::world::*;
@@ -316,7 +316,7 @@ fn attempted(world: &World, code: &Code, outcome: Outcome, permit: Permit) -> Wo
         }),
     };
     let world = world.clone().with(|w| w.ledger.entries.insert(0, ended));
-    let stamp = Stamp::of_attempt(1, Seen::of(&world.object, permit), world.now);
+    let stamp = Stamp::of_attempt(1, UserRequest::of(&world.object, permit), world.now);
     let status = apply(&world.object, &fact, &world.known(), &stamp);
     world.with(|w| w.object.status = status)
 }

@@ -264,8 +264,8 @@ fn failures_back_off_and_success_forgets_them() {
         ],
         [s(5), s(10)]
     );
-    assert!(memory.note_preflight_failure(&key()));
-    assert!(!memory.note_preflight_failure(&key()));
+    assert!(memory.note_pre_read_failure(&key()));
+    assert!(!memory.note_pre_read_failure(&key()));
 }
 
 #[test]

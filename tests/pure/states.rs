@@ -15,7 +15,7 @@ use phone_migration_operator::domain::ledger::{Ledger, Unusable};
 use phone_migration_operator::domain::status::present::{
     event, other_number, read_failed, without_resource,
 };
-use phone_migration_operator::domain::status::{Seen, Stamp, apply};
+use phone_migration_operator::domain::status::{Stamp, UserRequest, apply};
 use proptest::prelude::*;
 
 use super::arbitrary::{a_fact, a_status, cases};
@@ -373,12 +373,12 @@ pub fn stamp(seconds: u64) -> Stamp {
     Stamp {
         generation: 3,
         now: later(seconds),
-        seen: Seen {
+        request: UserRequest {
             retry_token: "t".into(),
             requested_at: Some("r".into()),
             permit: Permit::default(),
         },
-        is_look: true,
+        is_reconcile: true,
     }
 }
 

@@ -5,7 +5,7 @@ use phone_migration_operator::api::crd::PhoneMigrationStatus;
 use phone_migration_operator::api::reason::{Outcome, Reason, Spent};
 use phone_migration_operator::domain::fact::Fact;
 use phone_migration_operator::domain::ledger::Ledger;
-use phone_migration_operator::domain::status::{Seen, Stamp, apply};
+use phone_migration_operator::domain::status::{Stamp, UserRequest, apply};
 use proptest::prelude::*;
 
 use super::arbitrary::*;
@@ -32,8 +32,8 @@ proptest! {
     #[test]
     fn the_api_server_accepts_it(old in a_status(), fact in a_fact(), ledger in a_ledger(), wide in any::<bool>()) {
         let word = if wide { "🦀".repeat(5000) } else { "w".to_owned() };
-        let seen = Seen { retry_token: word.clone(), requested_at: Some(word), ..stamp(0).seen };
-        let (new, written) = said(&old, &fact, &ledger, &Stamp { seen, ..stamp(0) });
+        let request = UserRequest { retry_token: word.clone(), requested_at: Some(word), ..stamp(0).request };
+        let (new, written) = said(&old, &fact, &ledger, &Stamp { request, ..stamp(0) });
         if written {
             prop_assert_eq!(refusals(&new), Vec::<String>::new());
         }

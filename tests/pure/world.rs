@@ -318,7 +318,7 @@ impl World {
         let Some(fact) = &decision.fact else {
             return self.clone();
         };
-        let stamp = Stamp::of_look(&self.object, decision.permit, self.now);
+        let stamp = Stamp::of_reconcile(&self.object, decision.permit, self.now);
         let written = apply(&self.object, fact, &self.known(), &stamp);
         self.clone().with(|w| {
             w.object.status = written.or(w.object.status.take());

@@ -239,7 +239,7 @@ impl World {
         let id = self.turns[&uid].id;
         let stands = match action {
             Action::GetPhoneNumberVerificationStatus => {
-                self.account.use_for_preflight(&uid, id, requested_at, at)
+                self.account.use_for_pre_read(&uid, id, requested_at, at)
             }
             Action::ChatappMigrationVerified => self.account.use_turn(&uid, id, requested_at, send),
         };

@@ -80,7 +80,7 @@ async fn a_resource_goes_from_ticket_to_reply() {
         BASE + s(1) + ms(11),
         "after the silent window, not later"
     );
-    assert!(turn.use_for_preflight(&look));
+    assert!(turn.use_for_pre_read(&look));
     look.replied(look.sent_at() + ms(5));
     f.quota
         .report(Action::GetPhoneNumberVerificationStatus, Report::Answered);

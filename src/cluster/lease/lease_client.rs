@@ -80,7 +80,7 @@ impl<'a> LeaseClient<'a> {
 
     /// Reads the Lease unless it is known, and writes it if allowed. Returns the pause after that.
     async fn round(&mut self) -> Result<Duration, ClusterError> {
-        let lease = self.look().await?;
+        let lease = self.read().await?;
         // Danger: read the clock after the reply. A clock read before it would count a slow reply
         // as time without a change, although the holder may have renewed meanwhile.
         let now = clock::boot();
@@ -96,7 +96,7 @@ impl<'a> LeaseClient<'a> {
         Ok(RENEW_EVERY)
     }
 
-    async fn look(&mut self) -> Result<Option<Lease>, ClusterError> {
+    async fn read(&mut self) -> Result<Option<Lease>, ClusterError> {
         match self.known.take() {
             Some(lease) => Ok(Some(lease)),
             None => match within_about(NAME, self.api.get(NAME)).await {
@@ -151,7 +151,7 @@ impl<'a> LeaseClient<'a> {
     }
 
     async fn try_release(&mut self) -> Result<(), ClusterError> {
-        let Some(lease) = self.look().await? else {
+        let Some(lease) = self.read().await? else {
             return Ok(());
         };
         match self.election.observe(record(Some(&lease)), clock::boot()) {

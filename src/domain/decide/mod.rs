@@ -277,7 +277,7 @@ fn acknowledge(o: &Observed<'_>, status: &PhoneMigrationStatus, next: Next) -> D
     let unseen = status.observed_generation != o.object.metadata.generation;
     let stale = unseen && status.reason.is_some();
     if stale || requested(o.object, status).is_some() {
-        Decision::say(Fact::Seen, next)
+        Decision::say(Fact::Unchanged, next)
     } else {
         Decision::silent(next)
     }

@@ -39,7 +39,7 @@ fn stalls_at(o: &Observed<'_>, status: &PhoneMigrationStatus) -> Option<Timestam
 
 /// The same decision; it also shows the stall, or requeues for the time of the stall.
 fn stalling(decision: Decision, at: Timestamp, now: Timestamp) -> Decision {
-    let keeps_state = matches!(decision.fact, None | Some(Fact::Seen));
+    let keeps_state = matches!(decision.fact, None | Some(Fact::Unchanged));
     match decision.next {
         Next::At(_) | Next::Stay(_) if keeps_state && at <= now => Decision {
             fact: Some(Fact::State(State::StillHeld)),

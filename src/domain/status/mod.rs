@@ -32,16 +32,16 @@ pub struct Stamp {
     /// Time of the write.
     pub now: Timestamp,
     /// The requests of a user that this write acknowledges.
-    pub seen: Seen,
+    pub request: UserRequest,
     /// True for a reconcile, which handles a changed retryToken. False for the outcome of an
     /// attempt: it handles only the token that permitted the attempt, and the next reconcile
     /// handles one that changed meanwhile.
-    pub is_look: bool,
+    pub is_reconcile: bool,
 }
 
 /// The requests of a user that a reconcile observed, and what it permitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct UserRequest {
     /// spec.retryToken.
     pub retry_token: String,
     /// The annotation requestedAt, if it was not handled yet.
@@ -50,7 +50,7 @@ pub struct Seen {
     pub permit: Permit,
 }
 
-impl Seen {
+impl UserRequest {
     /// The requests that `object` carries.
     pub fn of(object: &PhoneMigration, permit: Permit) -> Self {
         let status = object.status.clone().unwrap_or_default();
@@ -64,22 +64,22 @@ impl Seen {
 
 impl Stamp {
     /// For a reconcile of `object`, which handles its annotation and its retryToken.
-    pub fn of_look(object: &PhoneMigration, permit: Permit, now: Timestamp) -> Self {
+    pub fn of_reconcile(object: &PhoneMigration, permit: Permit, now: Timestamp) -> Self {
         Self {
             generation: object.metadata.generation.unwrap_or_default(),
             now,
-            seen: Seen::of(object, permit),
-            is_look: true,
+            request: UserRequest::of(object, permit),
+            is_reconcile: true,
         }
     }
 
     /// For the outcome of an attempt that was made for this generation.
-    pub fn of_attempt(generation: i64, seen: Seen, now: Timestamp) -> Self {
+    pub fn of_attempt(generation: i64, request: UserRequest, now: Timestamp) -> Self {
         Self {
             generation,
             now,
-            seen,
-            is_look: false,
+            request,
+            is_reconcile: false,
         }
     }
 }
@@ -104,7 +104,10 @@ fn changed(
     stamp: &Stamp,
 ) -> PhoneMigrationStatus {
     let verified = old.reason() == Some(Reason::Verified);
-    let confirms = matches!(fact, Fact::Seen | Fact::Result(CamsResult::Verified { .. }));
+    let confirms = matches!(
+        fact,
+        Fact::Unchanged | Fact::Result(CamsResult::Verified { .. })
+    );
     let disproves = *fact == Fact::Result(CamsResult::Disproved) && old.id.is_none();
     // The last check behind every decision: a verified number stays verified.
     if verified && !confirms && !disproves {
@@ -112,7 +115,7 @@ fn changed(
     }
     let mut new = old.clone();
     // Danger: kstatus takes a status that only acknowledges the generation for success.
-    if old.reason.is_some() || *fact != Fact::Seen {
+    if old.reason.is_some() || *fact != Fact::Unchanged {
         new.observed_generation = Some(stamp.generation);
     }
     if old.reason.is_none() {
@@ -121,7 +124,7 @@ fn changed(
     let attempts = shown(object, ledger);
     (new.attempt, new.history) = (attempts.attempt, attempts.history);
     handle_token(&mut new, old, fact, stamp, verified);
-    if let Some(requested) = &stamp.seen.requested_at {
+    if let Some(requested) = &stamp.request.requested_at {
         new.last_handled_reconcile_at = Some(requested.clone());
     }
     new.attempt_limit.get_or_insert(DEFAULT_ATTEMPT_LIMIT);
@@ -143,16 +146,16 @@ fn handle_token(
     stamp: &Stamp,
     verified: bool,
 ) {
-    let token = &stamp.seen.retry_token;
+    let token = &stamp.request.retry_token;
     // A token that is present at the first reconcile is not a change that a user made.
     let first = old.last_handled_retry_token.is_none();
     let Permit {
         raise_to,
         unknown_passes,
-    } = stamp.seen.permit;
+    } = stamp.request.permit;
     // Only the attempt uses up the permission to let an unknown code pass.
-    let used = raise_to.is_some() || (unknown_passes && !stamp.is_look);
-    if first || used || (stamp.is_look && (verified || fact.handles_retry_token())) {
+    let used = raise_to.is_some() || (unknown_passes && !stamp.is_reconcile);
+    if first || used || (stamp.is_reconcile && (verified || fact.handles_retry_token())) {
         new.last_handled_retry_token = Some(token.clone());
     }
     if used {
@@ -169,7 +172,7 @@ fn handle_token(
 /// Changes everything except attempts, reason and conditions.
 fn change_fields(new: &mut PhoneMigrationStatus, fact: &Fact, now: Timestamp) {
     match fact {
-        Fact::Seen => {}
+        Fact::Unchanged => {}
         Fact::State(state) => show_state(new, state),
         Fact::Result(result) => show_result(new, result, now),
     }

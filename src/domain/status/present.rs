@@ -83,7 +83,7 @@ impl Shown {
 /// already has the fact's fields.
 pub fn shown(status: &PhoneMigrationStatus, fact: &Fact) -> Option<Shown> {
     match fact {
-        Fact::Seen => None,
+        Fact::Unchanged => None,
         Fact::State(state) => shown_state(status, state),
         Fact::Result(result) => Some(shown_result(status, result)),
     }

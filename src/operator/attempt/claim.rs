@@ -14,7 +14,7 @@ use crate::cluster::ClusterError;
 use crate::cluster::ledgers::{LedgerRead, Replaces, Written};
 use crate::domain::code::Code;
 use crate::domain::ledger::{self, Ledger, Unusable, ledger_name};
-use crate::domain::status::Seen;
+use crate::domain::status::UserRequest;
 use crate::hex::hex;
 use crate::operator::attempt::ledger_hold::{self, Blame};
 use crate::operator::attempt::status_read::target;
@@ -35,7 +35,7 @@ pub(super) struct Basis {
     /// The same ledger with the imported entries.
     pub ledger: Ledger,
     pub code: Code,
-    pub seen: Seen,
+    pub request: UserRequest,
 }
 
 /// Signs once, and claims. `None`: not now, because another writer changed the ledger first, or the
@@ -79,7 +79,7 @@ pub(super) async fn claim(
         hindrance: None,
         code: basis.code,
         signed,
-        seen: basis.seen,
+        request: basis.request,
         span,
     };
     if created {

@@ -157,11 +157,11 @@ impl Ending<'_> {
         let stored = ledger.entry(&claimed.entry.attempt_id);
         let entry = stored.unwrap_or(&claimed.entry);
         // A released attempt does not use up its permit: the same permit allows the next attempt.
-        let mut seen = claimed.seen.clone();
+        let mut request = claimed.request.clone();
         if entry.is_released() {
-            seen.permit = Permit::default();
+            request.permit = Permit::default();
         }
-        let permit = claimed.seen.permit;
+        let permit = claimed.request.permit;
         let fact = self
             .concluded
             .fact(&claimed.object, ledger, entry, permit, self.next);
@@ -171,7 +171,7 @@ impl Ending<'_> {
             fact: &fact,
             ledger,
             generation: claimed.entry.migration.generation,
-            seen,
+            request,
         };
         let showing = show(ctx, &outcome, Some(claimed.object.clone())).await;
         claimed.span.record("outcome", outcome_word(entry));

@@ -17,7 +17,7 @@ use crate::domain::decide::Permit;
 use crate::domain::fact::{CamsResult, Fact, VerifiedBy};
 use crate::domain::ledger::{Ended, Ledger, import};
 use crate::domain::reads::{Purpose, ReadResult};
-use crate::domain::status::Seen;
+use crate::domain::status::UserRequest;
 use crate::operator::state::context::Context;
 use crate::operator::state::evaluate::{subject, uid_of};
 use crate::operator::state::ledgers;
@@ -165,7 +165,7 @@ async fn conclude(
         fact: &fact,
         ledger: &shown,
         generation: object.metadata.generation.unwrap_or_default(),
-        seen: Seen::of(&object, Permit::default()),
+        request: UserRequest::of(&object, Permit::default()),
     };
     match show(ctx, &outcome, Some(object.clone())).await {
         Showing::Shown | Showing::Gone => {}

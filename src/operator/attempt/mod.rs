@@ -22,7 +22,7 @@ use crate::api::object_key::ObjectKey;
 use crate::clock::{self, Now};
 use crate::cluster::ClusterError;
 use crate::domain::code::Code;
-use crate::domain::status::Seen;
+use crate::domain::status::UserRequest;
 use crate::operator::state::context::Context;
 use crate::quota::Turn;
 use crate::telemetry::metrics::Task;
@@ -60,7 +60,7 @@ struct Claimed {
     hindrance: Option<&'static str>,
     code: Code,
     signed: Now,
-    seen: Seen,
+    request: UserRequest,
     span: Span,
 }
 

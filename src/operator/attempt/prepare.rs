@@ -19,7 +19,7 @@ use crate::domain::code::CodeReading;
 use crate::domain::decide::{Decision, Next, Permit, TurnState};
 use crate::domain::fact::{CamsResult, Fact, ReleaseCause, ReplyDetails, State, VerifiedBy};
 use crate::domain::ledger::{Ended, Ledger, import};
-use crate::domain::status::Seen;
+use crate::domain::status::UserRequest;
 use crate::operator::state::context::Context;
 use crate::operator::state::evaluate::{asks, decide_on, known_ledger, read_code, uid_of};
 use crate::operator::state::ledgers::{self, LiveLedger};
@@ -96,7 +96,7 @@ pub(super) async fn prepare(
     }
     let basis = Basis {
         key: key.clone(),
-        seen: Seen::of(&live, decision.permit),
+        request: UserRequest::of(&live, decision.permit),
         object: live,
         stored: object,
         ledger,
@@ -239,7 +239,7 @@ async fn adopt(
         fact: &fact,
         ledger: &shown,
         generation: cached.metadata.generation.unwrap_or_default(),
-        seen: Seen::of(cached, Permit::default()),
+        request: UserRequest::of(cached, Permit::default()),
     };
     match status_writer::show(ctx, &outcome, Some(cached.clone())).await {
         Showing::Shown | Showing::Gone => give_back(ctx, key),
@@ -291,8 +291,8 @@ async fn hold_back(
 
 /// Reports a failed pre-read, once per resource: the attempt does not depend on the read.
 fn read_failed(ctx: &Context, key: &ObjectKey, object: &PhoneMigration, reply: &ReplyDetails) {
-    ctx.metrics.resources.preflight_failure();
-    if !ctx.memory.note_preflight_failure(key) {
+    ctx.metrics.resources.pre_read_failure();
+    if !ctx.memory.note_pre_read_failure(key) {
         return;
     }
     let why = reply.code.as_deref().unwrap_or("no answer");

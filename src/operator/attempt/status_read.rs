@@ -76,7 +76,7 @@ pub async fn read_dated(
             });
         }
         if let Some(turn) = turn
-            && !turn.use_for_preflight(&slot)
+            && !turn.use_for_pre_read(&slot)
         {
             slot.return_unused();
             return Err(GateClosed {

@@ -111,7 +111,7 @@ struct ResourceMemory {
     conflicts: u32,
     account_refusals: u32,
     unshown: u32,
-    preflight_failed: bool,
+    pre_read_failed: bool,
     /// The shown state that reports a hold, and since when this process has seen it.
     shows_hold: Option<(Reason, BootTime)>,
     reads: ReadLog,
@@ -452,10 +452,10 @@ impl ReconcileMemory {
     }
 
     /// Records that the pre-read of a first attempt failed. True the first time only.
-    pub fn note_preflight_failure(&self, key: &ObjectKey) -> bool {
+    pub fn note_pre_read_failure(&self, key: &ObjectKey) -> bool {
         self.with(|memory| {
             let resource = memory.resources.get_mut(key);
-            resource.is_none_or(|resource| !std::mem::replace(&mut resource.preflight_failed, true))
+            resource.is_none_or(|resource| !std::mem::replace(&mut resource.pre_read_failed, true))
         })
     }
 
@@ -557,7 +557,7 @@ impl ResourceMemory {
             conflicts: 0,
             account_refusals: 0,
             unshown: 0,
-            preflight_failed: false,
+            pre_read_failed: false,
             shows_hold: None,
             reads: ReadLog::new(now.wall),
             asked: Asked::default(),

@@ -9,7 +9,7 @@ use crate::cluster::ClusterError;
 use crate::domain::decide::Permit;
 use crate::domain::fact::{CamsResult, Fact};
 use crate::domain::ledger::Ledger;
-use crate::domain::status::{Seen, Stamp, apply, present};
+use crate::domain::status::{Stamp, UserRequest, apply, present};
 use crate::operator::state::context::Context;
 use crate::operator::state::evaluate::uid_of;
 use crate::operator::state::memory::conflict_back_off;
@@ -30,7 +30,7 @@ pub async fn say(
     ledger: &Ledger,
     permit: Permit,
 ) -> Result<(), ClusterError> {
-    let stamp = Stamp::of_look(object, permit, clock::now().wall);
+    let stamp = Stamp::of_reconcile(object, permit, clock::now().wall);
     match apply(object, fact, ledger, &stamp) {
         Some(new) => write(ctx, object, new, fact).await.map(|_| ()),
         None => Ok(()),
@@ -136,7 +136,7 @@ pub struct Outcome<'a> {
     /// Generation of the spec that the attempt used.
     pub generation: i64,
     /// What the evaluation before the attempt observed.
-    pub seen: Seen,
+    pub request: UserRequest,
 }
 
 /// Shows an outcome; reads the resource again if it changed. `object` is its newest known version.
@@ -185,8 +185,8 @@ async fn try_show(
     if uid_of(object) != outcome.uid {
         return Ok(Showing::Gone);
     }
-    let seen = outcome.seen.clone();
-    let stamp = Stamp::of_attempt(outcome.generation, seen, clock::now().wall);
+    let request = outcome.request.clone();
+    let stamp = Stamp::of_attempt(outcome.generation, request, clock::now().wall);
     if let Some(new) = apply(object, outcome.fact, outcome.ledger, &stamp) {
         write(ctx, object, new, outcome.fact).await?;
     }

@@ -81,7 +81,7 @@ impl Turns {
 
     /// The turn's status read leaves. The wait for its slot does not count as preparation, and the
     /// turn outlives the call. False if this turn is void.
-    pub(super) fn use_for_preflight(
+    pub(super) fn use_for_pre_read(
         &mut self,
         uid: &str,
         id: TurnId,

@@ -56,10 +56,10 @@ impl Turn {
     /// [`Slot::unsent`]. The wait for the slot does not count as preparation, and the turn now
     /// lives until 10 s after the read's deadline.
     #[must_use = "a void turn must not send"]
-    pub fn use_for_preflight(&mut self, slot: &Slot) -> bool {
+    pub fn use_for_pre_read(&mut self, slot: &Slot) -> bool {
         let id = self.id();
         self.shared.change(|account, _| {
-            account.use_for_preflight(&self.uid, id, slot.requested_at, slot.sent_at)
+            account.use_for_pre_read(&self.uid, id, slot.requested_at, slot.sent_at)
         })
     }
 

@@ -46,7 +46,7 @@ pub struct ResourceMetrics {
     outcome_unknown: Family<KindLabel, Gauge>,
     running: Gauge,
     record_failures: Family<CodeLabel, Counter>,
-    look_failures: Counter,
+    pre_read_failures: Counter,
     other_numbers: Counter,
     task_failures: Family<TaskLabel, Counter>,
     ledger_write_failures: Family<CodeLabel, Counter>,
@@ -86,9 +86,9 @@ impl ResourceMetrics {
                 "Failed requests on the way to writing an outcome, conflicts left out, each tried again, by HTTP status of the API server; 200: stored otherwise than it was written",
                 Family::default(),
             ),
-            look_failures: add(
+            pre_read_failures: add(
                 registry,
-                "look_failures",
+                "pre_read_failures",
                 "Status reads before a first attempt that could not be had",
                 Counter::default(),
             ),
@@ -186,8 +186,8 @@ impl ResourceMetrics {
     }
 
     /// Counts a failed pre-read, the status read before a first attempt.
-    pub fn preflight_failure(&self) {
-        self.look_failures.inc();
+    pub fn pre_read_failure(&self) {
+        self.pre_read_failures.inc();
     }
 
     /// Counts a reply that says verified but shows another number than the sent one.

@@ -48,7 +48,7 @@ fn used() -> Metrics {
     resources.set_objects([("Queued", 4), ("Verified", 5)]);
     resources.set_outcome_unknown(UnknownKind::Provisional, 2);
     resources.record_failure(Some(503));
-    resources.preflight_failure();
+    resources.pre_read_failure();
     resources.task_failure(Task::Observation);
     let took = Duration::from_millis(20);
     metrics.reconcile.set_most(16);
@@ -131,7 +131,7 @@ phonemigration_outcome_unknown{kind="provisional"} 2
 phonemigration_outcome_unknown{kind="final"} 0
 phonemigration_record_failures_total{code="5xx"} 1
 phonemigration_record_failures_total{code="403"} 0
-phonemigration_look_failures_total 1
+phonemigration_pre_read_failures_total 1
 phonemigration_task_failures_total{task="observation"} 1
 phonemigration_task_failures_total{task="attempt"} 0
 controller_runtime_reconcile_total{CONTROLLER,result="success"} 1

@@ -261,7 +261,7 @@ async fn store(world: &World, name: &str, way: &Way) -> Value {
         ..Ledger::default()
     };
     for fact in &way.facts {
-        let stamp = Stamp::of_look(&object, Permit::default(), Timestamp::now());
+        let stamp = Stamp::of_reconcile(&object, Permit::default(), Timestamp::now());
         let new = apply(&object, fact, &ledger, &stamp);
         object.status = Some(new.unwrap_or_else(|| panic!("{name}: {fact:?} changes nothing")));
     }

@@ -58,7 +58,7 @@ async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
         until_metric(&mut operator, line).await;
     }
     let text = operator.http("/metrics").await.unwrap();
-    for name in ["look_failures", "task_failures"] {
+    for name in ["pre_read_failures", "task_failures"] {
         assert!(
             text.contains(&format!("# TYPE phonemigration_{name}_total counter")),
             "{name} in {text}"
