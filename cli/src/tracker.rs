@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use phone_migration_api::crd::{PhoneMigration, SecretVersion};
-use phone_migration_api::reason::{Outcome, Reason, Spent};
+use phone_migration_api::reason::{CodeUse, Outcome, Reason};
 
 use crate::cluster::Key;
 use crate::exit::Exit;
@@ -202,14 +202,14 @@ impl Pending {
         let ours = object.status.as_ref().and_then(|s| s.attempt.as_ref());
         let ours = ours.filter(|a| a.secret.as_ref() == Some(&self.hand_in.secret));
         if let Some(outcome) = ours.and_then(|attempt| attempt.outcome) {
-            match outcome.spent() {
+            match outcome.code_use() {
                 // The state says what is to be done about it, and it was written with it.
-                Spent::Spent => {
+                CodeUse::Spent => {
                     let exit = state::exit(reason).unwrap_or(Exit::Person);
                     return Some(ending(object, reason, exit, took));
                 }
                 // A read may still find the number verified, and Verified is seen above.
-                Spent::Open | Spent::Released | Spent::Verified => {}
+                CodeUse::Open | CodeUse::Released | CodeUse::Verified => {}
             }
         }
         let mut exit = state::exit(reason)?;

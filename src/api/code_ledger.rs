@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_yaml_ng::Value;
 
 use super::crd::{SecretVersion, manual_yaml};
-use super::reason::{Outcome, Spent};
+use super::reason::{CodeUse, Outcome};
 
 /// Most entries of one ledger that are not imported: with so many, the operator sends no further
 /// code.
@@ -241,17 +241,17 @@ fn known_outcome<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Outcome>
 
 impl LedgerEntry {
     /// Whether the code of this entry was used, according to its outcome.
-    pub fn code_use(&self) -> Spent {
-        self.outcome.map_or(Spent::Open, Outcome::spent)
+    pub fn code_use(&self) -> CodeUse {
+        self.outcome.map_or(CodeUse::Open, Outcome::code_use)
     }
 
     /// True while the request of this entry may still be executed.
     pub fn is_open(&self) -> bool {
-        self.code_use() == Spent::Open
+        self.code_use() == CodeUse::Open
     }
 
     /// True if the request was certainly not executed: the code may be sent again.
     pub fn is_released(&self) -> bool {
-        self.code_use() == Spent::Released
+        self.code_use() == CodeUse::Released
     }
 }

@@ -108,7 +108,7 @@ pub enum Outcome {
 
 /// The use of a code, according to an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spent {
+pub enum CodeUse {
     /// The attempt is still open: the operator must send nothing.
     Open,
     /// The request was certainly not executed: the attempt does not count.
@@ -156,12 +156,12 @@ impl Outcome {
     }
 
     /// The use of the code, according to this outcome.
-    pub fn spent(self) -> Spent {
+    pub fn code_use(self) -> CodeUse {
         match self {
-            Outcome::Accepted | Outcome::Adopted => Spent::Verified,
-            Outcome::Refused | Outcome::RequestRefused | Outcome::UnknownFinal => Spent::Spent,
-            Outcome::Throttled | Outcome::NotSent | Outcome::Blocked => Spent::Released,
-            Outcome::Unknown => Spent::Open,
+            Outcome::Accepted | Outcome::Adopted => CodeUse::Verified,
+            Outcome::Refused | Outcome::RequestRefused | Outcome::UnknownFinal => CodeUse::Spent,
+            Outcome::Throttled | Outcome::NotSent | Outcome::Blocked => CodeUse::Released,
+            Outcome::Unknown => CodeUse::Open,
         }
     }
 }

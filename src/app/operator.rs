@@ -34,7 +34,7 @@ mod wiring;
 
 use wiring::{Parts, Running};
 
-pub(crate) use sign_in::Keeper;
+pub(crate) use sign_in::KeyRenewer;
 
 /// Longest time for running attempts after SIGTERM; below the manifests' grace period.
 const DRAIN: Duration = Duration::from_secs(40);
@@ -56,7 +56,7 @@ fn fatal(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Fatal + '_ {
 /// One line with the fault and, where known, the remedy.
 pub async fn run(config: Config) -> Result<(), Fatal> {
     let mut signals = Signals::new()?;
-    let (cams, mut keeper) = account(&config)?;
+    let (cams, mut renewer) = account(&config)?;
     let reasons = Reason::ALL.iter().map(|reason| reason.as_str());
     let metrics = Arc::new(Metrics::new(ACCOUNT, reasons));
     metrics
@@ -74,9 +74,9 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     let serving = tokio::spawn(server.run(Arc::clone(&health), Arc::clone(&metrics), until));
 
     tracing::info!(credentials = %config.sign_in, "Credentials chosen");
-    if let Some(keeper) = &mut keeper {
+    if let Some(renewer) = &mut renewer {
         tokio::select! {
-            () = keeper.renew(false, &metrics.sign_in) => {}
+            () = renewer.renew(false, &metrics.sign_in) => {}
             () = signals.first() => return Ok(()),
         }
     }
@@ -97,7 +97,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
         mut core,
         leadership,
         stop,
-    } = wiring::start(parts, keeper, &health);
+    } = wiring::start(parts, renewer, &health);
     health.started();
 
     let ended = tokio::select! {
@@ -200,13 +200,13 @@ impl Signals {
     }
 }
 
-/// The client of the account, and the keeper that renews its key if the key is temporary. Calls
+/// The client of the account, and the renewer that renews its key if the key is temporary. Calls
 /// nothing yet.
-pub(crate) fn account(config: &Config) -> Result<(Cams, Option<Keeper>), Fatal> {
+pub(crate) fn account(config: &Config) -> Result<(Cams, Option<KeyRenewer>), Fatal> {
     let endpoint = &config.cams_endpoint;
     let endpoint = Endpoint::parse(Destination::Cams, endpoint, config.allow_insecure_endpoint)
         .map_err(|e| fatal("--cams-endpoint")(&e))?;
-    let (credentials, keeper) = match config.sign_in.is_exchange() {
+    let (credentials, renewer) = match config.sign_in.is_exchange() {
         false => (KeySource::Read(access_key(&config.sign_in.identity)), None),
         true => {
             let sources = Sources {
@@ -215,8 +215,8 @@ pub(crate) fn account(config: &Config) -> Result<(Cams, Option<Keeper>), Fatal> 
             };
             let login = Login::new(&config.sign_in, sources, sts(config)?)?;
             let session = Arc::new(Session::default());
-            let keeper = Keeper::new(login, Arc::clone(&session));
-            (KeySource::Session(session), Some(keeper))
+            let renewer = KeyRenewer::new(login, Arc::clone(&session));
+            (KeySource::Session(session), Some(renewer))
         }
     };
     let cams = Cams::new(CamsConfig {
@@ -226,7 +226,7 @@ pub(crate) fn account(config: &Config) -> Result<(Cams, Option<Keeper>), Fatal> 
         options: ClientOptions::default(),
     })
     .map_err(|e| Fatal(e.to_string()))?;
-    Ok((cams, keeper))
+    Ok((cams, renewer))
 }
 
 /// The client of STS. Calls nothing yet.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use phone_migration_operator::api::code_ledger::LedgerEntry;
 use phone_migration_operator::api::crd::PhoneMigration;
-use phone_migration_operator::api::reason::{Outcome, Spent};
+use phone_migration_operator::api::reason::{CodeUse, Outcome};
 use phone_migration_operator::clock::Now;
 use phone_migration_operator::domain::code::{Code, CodeReading, key_id};
 use phone_migration_operator::domain::decide::{
@@ -604,12 +604,12 @@ pub fn conclusion(reply: Reply) -> Out {
 
 fn ended(out: Out) -> Ended {
     let ended = Ended::of(out.get().unwrap());
-    match out.spent() {
-        Spent::Verified => Ended {
+    match out.code_use() {
+        CodeUse::Verified => Ended {
             id: Some("828".into()),
             ..ended
         },
-        Spent::Open | Spent::Released | Spent::Spent => ended,
+        CodeUse::Open | CodeUse::Released | CodeUse::Spent => ended,
     }
 }
 

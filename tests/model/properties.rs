@@ -1,7 +1,7 @@
 //! The invariants (I1 to I7 of the page of the protocol; I8 is `allowed.rs`, I9 is the violation
 //! without the version), and the definition of a settled state (L1 to L4).
 
-use phone_migration_operator::api::reason::{Outcome, Reason, Spent};
+use phone_migration_operator::api::reason::{CodeUse, Outcome, Reason};
 use stateright::Property;
 
 use crate::protocol::Protocol;
@@ -93,7 +93,7 @@ fn knows_all(s: &State) -> bool {
                 .is_none_or(|out| !out.may_replace(entry.out.get()));
             out == entry.out
                 || stands
-                || (out.spent() == Spent::Verified && is_verified_by_other(s, id))
+                || (out.code_use() == CodeUse::Verified && is_verified_by_other(s, id))
         }
         None => {
             let code = s.attempts[usize::from(id)].code;
@@ -105,7 +105,7 @@ fn knows_all(s: &State) -> bool {
 }
 
 fn is_verified_by_other(s: &State, id: Id) -> bool {
-    let verified = |e: &Entry| e.id != id && e.out.spent() == Spent::Verified;
+    let verified = |e: &Entry| e.id != id && e.out.code_use() == CodeUse::Verified;
     s.book()
         .is_some_and(|book| book.entries.iter().any(verified))
 }
@@ -130,11 +130,11 @@ fn has_ended(model: &Protocol, s: &State, resource: u8) -> bool {
             let signed = s.attempts[usize::from(e.id)];
             (signed.resource, signed.life) == (resource, of.life)
         });
-    let shown = own.all(|e| match e.out.spent() {
-        Spent::Open | Spent::Released => true,
-        Spent::Verified => false,
+    let shown = own.all(|e| match e.out.code_use() {
+        CodeUse::Open | CodeUse::Released => true,
+        CodeUse::Verified => false,
         // Or something more definite, shown when the ledger could not be written.
-        Spent::Spent => said.history.iter().any(|(id, out)| {
+        CodeUse::Spent => said.history.iter().any(|(id, out)| {
             let outweighs = e.out.get().is_some_and(|o| !o.may_replace(out.get()));
             *id == e.id && (*out == e.out || outweighs)
         }),

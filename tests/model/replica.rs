@@ -1,7 +1,7 @@
 //! The steps of a process: each request is one step, and the production code makes the decision in
 //! it.
 
-use phone_migration_operator::api::reason::{Outcome, Spent};
+use phone_migration_operator::api::reason::{CodeUse, Outcome};
 
 use crate::bridge::{Adopted, Look, Recorded, Then, conclusion};
 use crate::protocol::{Fate, From, Protocol, View};
@@ -570,7 +570,7 @@ impl Protocol {
         let mut attempts = s.attempts.iter().zip(&s.truth).enumerate();
         attempts.any(|(id, (signed, truth))| {
             let entry = s.entry(u8::try_from(id).unwrap());
-            let counts = entry.is_some_and(|e| e.out.spent() == Spent::Spent);
+            let counts = entry.is_some_and(|e| e.out.code_use() == CodeUse::Spent);
             signed.code == code && counts && (truth.sent || entry.is_some_and(is_final))
         })
     }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use phone_migration_operator::api::reason::{Outcome, Reason, Spent};
+use phone_migration_operator::api::reason::{CodeUse, Outcome, Reason};
 
 use crate::scope::Scope;
 
@@ -32,16 +32,16 @@ impl Out {
         (self.0 > 0).then(|| Outcome::ALL[usize::from(self.0) - 1])
     }
 
-    pub fn spent(self) -> Spent {
-        self.get().map_or(Spent::Open, Outcome::spent)
+    pub fn code_use(self) -> CodeUse {
+        self.get().map_or(CodeUse::Open, Outcome::code_use)
     }
 
     pub fn is_released(self) -> bool {
-        self.spent() == Spent::Released
+        self.code_use() == CodeUse::Released
     }
 
     pub fn is_definite(self) -> bool {
-        self.spent() != Spent::Open
+        self.code_use() != CodeUse::Open
     }
 }
 
@@ -131,7 +131,7 @@ impl Book {
     }
 
     pub fn open(&self) -> impl Iterator<Item = Entry> {
-        let open = |e: &&Entry| e.out.spent() == Spent::Open;
+        let open = |e: &&Entry| e.out.code_use() == CodeUse::Open;
         self.entries.iter().filter(open).copied()
     }
 }

@@ -1,6 +1,6 @@
 //! The API server: conditional writes, late ones, and changes of the objects by users.
 
-use phone_migration_operator::api::reason::{Outcome, Spent};
+use phone_migration_operator::api::reason::{CodeUse, Outcome};
 
 use crate::bridge::Seeing;
 use crate::protocol::Protocol;
@@ -207,7 +207,7 @@ fn follows(old: &Book, new: &Book) -> bool {
 fn may_become(old: Out, new: Out) -> bool {
     match old.get() {
         None | Some(Outcome::Unknown) => true,
-        Some(Outcome::UnknownFinal) => matches!(new.spent(), Spent::Spent | Spent::Verified),
+        Some(Outcome::UnknownFinal) => matches!(new.code_use(), CodeUse::Spent | CodeUse::Verified),
         Some(Outcome::Refused | Outcome::RequestRefused) => new.get() == Some(Outcome::Adopted),
         Some(
             Outcome::Accepted

@@ -13,7 +13,7 @@ use phone_migration_operator::api::crd::{
     Attempt, PhoneMigration, PhoneMigrationSpec, PhoneMigrationStatus, SecretVersion, SpentCode,
     VerifyCodeSecretRef, condition,
 };
-use phone_migration_operator::api::reason::{Reason, Spent};
+use phone_migration_operator::api::reason::{CodeUse, Reason};
 use phone_migration_operator::cams::classify::{SendError, Sent, classify};
 use phone_migration_operator::cams::wire::{ReplyHeaders, parse_reply};
 use phone_migration_operator::cams::{Answer, NotSentCause, UnknownCause};
@@ -146,7 +146,7 @@ pub fn entry(signed: &[Signed], entry: Entry) -> LedgerEntry {
         error_code: None,
         error_message: None,
         request_id: None,
-        id: (entry.out.spent() == Spent::Verified && !entry.imported).then(|| "828".into()),
+        id: (entry.out.code_use() == CodeUse::Verified && !entry.imported).then(|| "828".into()),
         finished_at: outcome.map(|_| Time(signed_at)),
     }
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use phone_migration_operator::api::crd::{Attempt, MAX_ATTEMPTS, PhoneMigrationStatus, SpentCode};
-use phone_migration_operator::api::reason::{Outcome, Spent};
+use phone_migration_operator::api::reason::{CodeUse, Outcome};
 use phone_migration_operator::domain::code::{CodeReading, key_id, token_digest};
 use phone_migration_operator::domain::decide::{Next, TurnState};
 use phone_migration_operator::domain::reads::Reads;
@@ -53,7 +53,7 @@ fn forbidden(world: &World) -> Option<&'static str> {
     let raised = told && permits(world) && status.attempt_limit() < MAX_ATTEMPTS;
     let excludes = |e: &&_| {
         let e: &phone_migration_operator::api::code_ledger::LedgerEntry = e;
-        e.code_use() == Spent::Verified
+        e.code_use() == CodeUse::Verified
             && world.neighbours.iter().any(|n| n.uid == e.migration.uid)
             && (!e.imported || e.migration.namespace == "tenant-a")
     };

@@ -1,7 +1,7 @@
 //! Results that no write and no loss of a ledger may cause.
 
 use phone_migration_operator::api::code_ledger::{LedgerEntry, MAX_IMPORTED};
-use phone_migration_operator::api::reason::{Outcome, Spent};
+use phone_migration_operator::api::reason::{CodeUse, Outcome};
 use phone_migration_operator::domain::ledger::{
     Ledger, Recording, claim, put_back, recording, shown,
 };
@@ -29,10 +29,10 @@ fn follows(old: &[LedgerEntry], new: &[LedgerEntry]) -> Result<(), TestCaseError
             continue;
         }
         let forwards = match before.code_use() {
-            Spent::Open => true,
-            Spent::Spent if before.outcome == Some(Outcome::UnknownFinal) => !after.is_released(),
-            Spent::Spent => after.outcome == Some(Outcome::Adopted),
-            Spent::Released | Spent::Verified => false,
+            CodeUse::Open => true,
+            CodeUse::Spent if before.outcome == Some(Outcome::UnknownFinal) => !after.is_released(),
+            CodeUse::Spent => after.outcome == Some(Outcome::Adopted),
+            CodeUse::Released | CodeUse::Verified => false,
         };
         prop_assert!(forwards, "{:?} to {:?}", before.outcome, after.outcome);
     }
@@ -114,7 +114,7 @@ proptest! {
         });
         let ours: Vec<_> = world.ledger.of_uid(US).cloned().collect();
         // The code that verified the number is in no history, and makes room for an open one.
-        prop_assume!(ours.iter().filter(|e| matches!(e.code_use(), Spent::Open | Spent::Verified)).count() <= 1);
+        prop_assume!(ours.iter().filter(|e| matches!(e.code_use(), CodeUse::Open | CodeUse::Verified)).count() <= 1);
         let view = shown(&world.object, &world.ledger);
         let lost = world.change_status(|s| (s.attempt, s.history) = (view.attempt, view.history));
         let lost = lost.with(|w| w.ledger = Ledger::default());

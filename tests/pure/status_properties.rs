@@ -2,7 +2,7 @@
 //! knowledge.
 
 use phone_migration_operator::api::crd::PhoneMigrationStatus;
-use phone_migration_operator::api::reason::{Outcome, Reason, Spent};
+use phone_migration_operator::api::reason::{CodeUse, Outcome, Reason};
 use phone_migration_operator::domain::fact::Fact;
 use phone_migration_operator::domain::ledger::Ledger;
 use phone_migration_operator::domain::status::{Stamp, UserRequest, apply};
@@ -82,10 +82,10 @@ proptest! {
             prop_assert!(shows(&spent.attempt_id), "{:?}", spent);
         }
         if let Some(attempt) = old.attempt.as_ref().filter(|a| unknown(&a.id)) {
-            let used = attempt.outcome.map_or(Spent::Open, Outcome::spent);
+            let used = attempt.outcome.map_or(CodeUse::Open, Outcome::code_use);
             let fingerprint = attempt.code_fingerprint.as_deref().unwrap_or_default();
             let superseded = ledger.with_fingerprint(fingerprint).is_some_and(|e| !e.is_open());
-            let may_go = used == Spent::Released || (used == Spent::Open && superseded);
+            let may_go = used == CodeUse::Released || (used == CodeUse::Open && superseded);
             prop_assert!(may_go || shows(&attempt.id), "{:?}", attempt);
         }
     }

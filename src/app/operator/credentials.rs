@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sign_in::Keeper;
+use super::sign_in::KeyRenewer;
 use crate::cams::Cams;
 use crate::quota::{Cause, Quota};
 use crate::telemetry::metrics::Metrics;
@@ -16,18 +16,18 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn run(
     cams: Cams,
     quota: Quota,
-    mut keeper: Option<Keeper>,
+    mut renewer: Option<KeyRenewer>,
     metrics: Arc<Metrics>,
 ) {
     let mut tried = cams.credential_changes();
     loop {
         tokio::time::sleep(EVERY).await;
-        if let Some(keeper) = &mut keeper {
+        if let Some(renewer) = &mut renewer {
             let refused = quota
                 .hold()
                 .is_some_and(|hold| hold.cause == Cause::Credentials);
-            if keeper.is_due(refused) {
-                keeper.renew(refused, &metrics.sign_in).await;
+            if renewer.is_due(refused) {
+                renewer.renew(refused, &metrics.sign_in).await;
             }
         }
         try_changed(&cams, &quota, &mut tried);

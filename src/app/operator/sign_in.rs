@@ -11,7 +11,7 @@ use crate::clock;
 use crate::telemetry::metrics::SignInMetrics;
 
 /// Renews the temporary key.
-pub(crate) struct Keeper {
+pub(crate) struct KeyRenewer {
     login: Login,
     session: Arc<Session>,
     renewal: Renewal,
@@ -19,7 +19,7 @@ pub(crate) struct Keeper {
     failure: Option<Fault>,
 }
 
-impl Keeper {
+impl KeyRenewer {
     pub(crate) fn new(login: Login, session: Arc<Session>) -> Self {
         Self {
             login,
@@ -109,8 +109,8 @@ mod tests {
     use crate::secret::Secret;
     use crate::telemetry::metrics::Metrics;
 
-    /// A keeper of a ServiceAccount's key, with STS at this URL.
-    fn keeper(sts: &str, token_file: PathBuf) -> Keeper {
+    /// A renewer of a ServiceAccount's key, with STS at this URL.
+    fn renewer(sts: &str, token_file: PathBuf) -> KeyRenewer {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let endpoint = Endpoint::parse(Destination::Sts, sts, true).unwrap();
         let sts = StsClient::new(endpoint, ClientOptions::default()).unwrap();
@@ -128,11 +128,11 @@ mod tests {
             metadata: || MetadataClient::new(Endpoint::metadata()),
         };
         let login = Login::new(&sign_in, sources, sts).unwrap();
-        Keeper::new(login, Arc::default())
+        KeyRenewer::new(login, Arc::default())
     }
 
-    fn without_token() -> Keeper {
-        keeper("http://127.0.0.1:1", PathBuf::from("/nowhere/token"))
+    fn without_token() -> KeyRenewer {
+        renewer("http://127.0.0.1:1", PathBuf::from("/nowhere/token"))
     }
 
     fn key() -> SessionKey {
@@ -151,11 +151,11 @@ mod tests {
     }
 
     /// The last exchange was ten seconds ago.
-    fn signed_in(keeper: &mut Keeper) {
-        keeper.renewed(key(), None, false);
-        let life = keeper.session.key().unwrap().life;
+    fn signed_in(renewer: &mut KeyRenewer) {
+        renewer.renewed(key(), None, false);
+        let life = renewer.session.key().unwrap().life;
         let then = clock::boot().saturating_sub(Duration::from_secs(10));
-        keeper.renewal.succeeded(life, jitter(), false, then);
+        renewer.renewal.succeeded(life, jitter(), false, then);
     }
 
     fn metrics() -> Metrics {
@@ -164,25 +164,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_exchange_is_repeated_later_and_the_old_key_stays_in_use() {
-        let mut keeper = without_token();
-        assert!(keeper.is_due(false), "at once at the start");
-        signed_in(&mut keeper);
-        assert!(!keeper.is_due(false) && keeper.is_due(true));
-        let until = keeper.session.key().unwrap().life.use_until();
-        keeper.renew(false, &metrics().sign_in).await;
-        assert!(matches!(keeper.failure(), Some(Fault::Token(_))));
-        assert!(!keeper.is_due(false) && !keeper.is_due(true));
-        assert_eq!(keeper.session.key().unwrap().life.use_until(), until);
-        assert_eq!(keeper.session.changes(), 1);
+        let mut renewer = without_token();
+        assert!(renewer.is_due(false), "at once at the start");
+        signed_in(&mut renewer);
+        assert!(!renewer.is_due(false) && renewer.is_due(true));
+        let until = renewer.session.key().unwrap().life.use_until();
+        renewer.renew(false, &metrics().sign_in).await;
+        assert!(matches!(renewer.failure(), Some(Fault::Token(_))));
+        assert!(!renewer.is_due(false) && !renewer.is_due(true));
+        assert_eq!(renewer.session.key().unwrap().life.use_until(), until);
+        assert_eq!(renewer.session.changes(), 1);
     }
 
     #[test]
     fn a_new_key_is_put_into_use_and_not_renewed_at_once() {
-        let mut keeper = without_token();
-        keeper.renewed(key(), None, false);
-        assert_eq!(keeper.session.changes(), 1);
-        assert!(!keeper.is_due(false));
-        let refused = keeper.renewal.due_at(true);
+        let mut renewer = without_token();
+        renewer.renewed(key(), None, false);
+        assert_eq!(renewer.session.changes(), 1);
+        assert!(!renewer.is_due(false));
+        let refused = renewer.renewal.due_at(true);
         assert!(refused > clock::boot(), "not every second");
         assert!(refused <= clock::boot() + Duration::from_secs(5));
     }
@@ -190,10 +190,10 @@ mod tests {
     #[test]
     fn processes_that_start_together_do_not_renew_together() {
         let due = |_| {
-            let mut keeper = without_token();
-            keeper.renewed(key(), None, false);
-            let life = keeper.session.key().unwrap().life;
-            life.end.saturating_sub(keeper.renewal.due_at(false))
+            let mut renewer = without_token();
+            renewer.renewed(key(), None, false);
+            let life = renewer.session.key().unwrap().life;
+            life.end.saturating_sub(renewer.renewal.due_at(false))
         };
         let mut leads: Vec<Duration> = (0..20).map(due).collect();
         leads.sort();
@@ -205,7 +205,7 @@ mod tests {
 
     /// How often the loop asks an STS that never answers, in four looks, one a second. `held`: CAMS
     /// refuses the key in use.
-    async fn asked(held: bool, prepare: impl FnOnce(&mut Keeper)) -> usize {
+    async fn asked(held: bool, prepare: impl FnOnce(&mut KeyRenewer)) -> usize {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let accepted = Arc::new(AtomicUsize::new(0));
@@ -219,12 +219,12 @@ mod tests {
         });
         let token = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(token.path(), "to.ke.n").unwrap();
-        let mut keeper = keeper(&url, token.path().to_owned());
-        prepare(&mut keeper);
+        let mut renewer = renewer(&url, token.path().to_owned());
+        prepare(&mut renewer);
         let cams = Cams::new(CamsConfig {
             endpoint: Endpoint::parse(Destination::Cams, DEFAULT_ENDPOINT, false).unwrap(),
             signature: SignatureVersion::V1,
-            credentials: KeySource::Session(Arc::clone(&keeper.session)),
+            credentials: KeySource::Session(Arc::clone(&renewer.session)),
             options: ClientOptions::default(),
         })
         .unwrap();
@@ -234,7 +234,7 @@ mod tests {
             let refused = Report::Blocked(BlockCause::Credentials);
             quota.report(Action::GetPhoneNumberVerificationStatus, refused);
         }
-        let run = credentials::run(cams, quota, Some(keeper), Arc::new(metrics()));
+        let run = credentials::run(cams, quota, Some(renewer), Arc::new(metrics()));
         let ended = tokio::time::timeout(Duration::from_millis(4500), run).await;
         assert!(ended.is_err());
         silent.abort();

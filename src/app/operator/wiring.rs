@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::{Keeper, credentials, gauges, guard, leader, triggers, turns, views};
+use super::{KeyRenewer, credentials, gauges, guard, leader, triggers, turns, views};
 use crate::api::object_key::ObjectKey;
 use crate::app::config::Config;
 use crate::cams::Cams;
@@ -51,7 +51,7 @@ pub(super) struct Running {
 }
 
 /// Starts the core tasks.
-pub(super) fn start(parts: Parts, keeper: Option<Keeper>, health: &Arc<Health>) -> Running {
+pub(super) fn start(parts: Parts, renewer: Option<KeyRenewer>, health: &Arc<Health>) -> Running {
     let (wake, woken) = mpsc::unbounded_channel::<ObjectKey>();
     let qps = parts.config.qps.map_or(0, std::num::NonZeroU32::get);
     let (quota, dispatcher) = Quota::new(Settings { qps }, wake);
@@ -73,7 +73,7 @@ pub(super) fn start(parts: Parts, keeper: Option<Keeper>, health: &Arc<Health>) 
     spawn("polls", Box::pin(polls));
     spawn("gauges", Box::pin(gauges::run(Arc::clone(&ctx))));
     let (cams, quota) = (ctx.cams.clone(), ctx.quota.clone());
-    let credentials = credentials::run(cams, quota, keeper, Arc::clone(&ctx.metrics));
+    let credentials = credentials::run(cams, quota, renewer, Arc::clone(&ctx.metrics));
     spawn("credentials", Box::pin(credentials));
     spawn("events", Box::pin(publishing));
     let (leads, leads_seen) = watch::channel(!elector.stands());

@@ -10,7 +10,7 @@ use crate::api::code_ledger::LedgerEntry;
 use crate::api::crd::{
     DEFAULT_ATTEMPT_LIMIT, MAX_ATTEMPTS, PhoneMigration, PhoneMigrationStatus, REQUESTED_AT,
 };
-use crate::api::reason::{Outcome, Reason, Spent};
+use crate::api::reason::{CodeUse, Outcome, Reason};
 use crate::domain::code::{CodeReading, InvalidCode};
 use crate::domain::fact::{
     Because, CamsResult, Conclusion, Exhausted, Fact, HoldCause, NoCode, QueuedFor, ReplyDetails,
@@ -29,7 +29,7 @@ pub use queue::{SHOW_QUEUED_AFTER, explains_hold};
 pub use restored::is_restored;
 use restored::{restored, restored_blind};
 use status_reads::{late_read, missing_id, read_if_asked};
-use used::{CodeUse, code_use};
+use used::{CodeMatch, match_code};
 
 /// The turn of this resource in the account's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -420,15 +420,17 @@ fn with_code(
     let CodeReading::Usable(code) = reading else {
         return unusable(o, status, reading, own_spent);
     };
-    match code_use(o, code) {
+    match match_code(o, code) {
         // Danger: no token, no end of a suspension and no raised limit may let a spent code
         // through.
-        CodeUse::Spent(entry) => stay(o, status, CamsResult::Spent(o.conclusion(entry))),
-        CodeUse::VerifiedByOther if o.reads.done == 0 => {
+        CodeMatch::Spent(entry) => stay(o, status, CamsResult::Spent(o.conclusion(entry))),
+        CodeMatch::VerifiedByOther if o.reads.done == 0 => {
             Decision::silent(Next::ReadStatus(Purpose::OtherVerified))
         }
-        CodeUse::VerifiedByOther | CodeUse::ShownElsewhere => stay(o, status, State::UsedElsewhere),
-        CodeUse::Unknown if token_permits(o.object, status) => {
+        CodeMatch::VerifiedByOther | CodeMatch::ShownElsewhere => {
+            stay(o, status, State::UsedElsewhere)
+        }
+        CodeMatch::Unknown if token_permits(o.object, status) => {
             let decision = different(o, status, code, now);
             let permit = Permit {
                 unknown_passes: true,
@@ -436,9 +438,9 @@ fn with_code(
             };
             decision.with(permit)
         }
-        CodeUse::Unknown => stay(o, status, ambiguous(o, own_spent)),
-        CodeUse::Different if restored_blind(o, status) => restored(o, status, code, now),
-        CodeUse::Different => different(o, status, code, now),
+        CodeMatch::Unknown => stay(o, status, ambiguous(o, own_spent)),
+        CodeMatch::Different if restored_blind(o, status) => restored(o, status, code, now),
+        CodeMatch::Different => different(o, status, code, now),
     }
 }
 
@@ -545,7 +547,7 @@ pub fn duplicate(
     let (uid, namespace) = (&object.metadata.uid, &object.metadata.namespace);
     let is_ours = |its: &str| namespace.as_deref() == Some(its);
     let mut verified = ledger.entries.iter().filter(|entry| {
-        entry.code_use() == Spent::Verified
+        entry.code_use() == CodeUse::Verified
             && uid.as_ref() != Some(&entry.migration.uid)
             && (!entry.imported || is_ours(&entry.migration.namespace))
     });

@@ -2,11 +2,11 @@
 
 use super::Observed;
 use crate::api::code_ledger::LedgerEntry;
-use crate::api::reason::Spent;
+use crate::api::reason::CodeUse;
 use crate::domain::code::{Code, key_id};
 
 /// The use of a code, as far as the operator knows.
-pub(super) enum CodeUse<'a> {
+pub(super) enum CodeMatch<'a> {
     /// This entry spent it, without success.
     Spent(&'a LedgerEntry),
     /// It verified the number for another resource.
@@ -24,7 +24,7 @@ pub(super) enum CodeUse<'a> {
 ///
 /// An equal resourceVersion of the Secret proves "same". Another one proves nothing: a changed
 /// label changes it too, and a user may put an old value back.
-pub(super) fn code_use<'a>(o: &Observed<'a>, code: &Code) -> CodeUse<'a> {
+pub(super) fn match_code<'a>(o: &Observed<'a>, code: &Code) -> CodeMatch<'a> {
     let ledger = o.ledger;
     if let Some(entry) = ledger.with_fingerprint(&code.fingerprint) {
         return used(entry);
@@ -33,23 +33,23 @@ pub(super) fn code_use<'a>(o: &Observed<'a>, code: &Code) -> CodeUse<'a> {
         shown.fingerprint == code.fingerprint && !ledger.is_released(&shown.attempt_id)
     });
     if shown {
-        return CodeUse::ShownElsewhere;
+        return CodeMatch::ShownElsewhere;
     }
     let ours = key_id(&code.fingerprint);
     let other_key = |e: &&LedgerEntry| ours.is_none() || key_id(&e.fingerprint) != ours;
     let mut of_other_keys = ledger.unreleased().filter(other_key).peekable();
     if of_other_keys.peek().is_none() {
-        return CodeUse::Different;
+        return CodeMatch::Different;
     }
     match of_other_keys.find(|e| e.secret.as_ref() == Some(&code.secret)) {
         Some(entry) => used(entry),
-        None => CodeUse::Unknown,
+        None => CodeMatch::Unknown,
     }
 }
 
-fn used(entry: &LedgerEntry) -> CodeUse<'_> {
+fn used(entry: &LedgerEntry) -> CodeMatch<'_> {
     match entry.code_use() {
-        Spent::Verified => CodeUse::VerifiedByOther,
-        Spent::Open | Spent::Released | Spent::Spent => CodeUse::Spent(entry),
+        CodeUse::Verified => CodeMatch::VerifiedByOther,
+        CodeUse::Open | CodeUse::Released | CodeUse::Spent => CodeMatch::Spent(entry),
     }
 }

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sha2::{Digest, Sha256};
 
 use crate::api::code_ledger::{CodeLedger, LedgerEntry, MAX_CLAIMS};
-use crate::api::reason::Spent;
+use crate::api::reason::CodeUse;
 use crate::hex::hex;
 
 mod import;
@@ -124,14 +124,14 @@ impl Ledger {
     /// The newest entry of this PhoneMigration whose code was spent without success.
     pub fn own_spent(&self, uid: &str) -> Option<&LedgerEntry> {
         let mut own = self.entries.iter().filter(|e| e.migration.uid == uid);
-        own.find(|e| e.code_use() == Spent::Spent)
+        own.find(|e| e.code_use() == CodeUse::Spent)
     }
 
     /// The entry of this PhoneMigration that verified the number. Danger: an entry that only a
     /// status has can be forged, and must not hide an entry of the ledger.
     pub fn own_verified(&self, uid: &str) -> Option<&LedgerEntry> {
         let own = self.entries.iter().filter(|e| e.migration.uid == uid);
-        let verified = own.filter(|e| e.code_use() == Spent::Verified);
+        let verified = own.filter(|e| e.code_use() == CodeUse::Verified);
         verified.min_by_key(|e| e.imported)
     }
 
@@ -167,7 +167,7 @@ impl Ledger {
     /// True if another entry is open or verified: then this one must not adopt a verification.
     pub fn has_rival(&self, attempt_id: &str) -> bool {
         self.entries.iter().any(|e| {
-            e.attempt_id != attempt_id && matches!(e.code_use(), Spent::Open | Spent::Verified)
+            e.attempt_id != attempt_id && matches!(e.code_use(), CodeUse::Open | CodeUse::Verified)
         })
     }
 

@@ -6,7 +6,7 @@ use super::{Ledger, whole_seconds};
 use crate::api::code_ledger::{
     CodeLedgerFields, CodeLedgerSpec, LedgerEntry, LedgerSummary, MAX_IMPORTED, MAX_RELEASED,
 };
-use crate::api::reason::{Outcome, Spent};
+use crate::api::reason::{CodeUse, Outcome};
 
 /// The ledger to store when `entry` is claimed: `entry` first, then every entry that is not
 /// released. Of released entries only the ids stay.
@@ -153,7 +153,7 @@ pub fn finish(entry: &mut LedgerEntry, ended: &Ended, now: Timestamp) {
         entry.finished_at = Some(whole_seconds(now));
     }
     entry.outcome = Some(ended.outcome);
-    if ended.error_code.is_some() || ended.outcome.spent() == Spent::Verified {
+    if ended.error_code.is_some() || ended.outcome.code_use() == CodeUse::Verified {
         entry.error_code = cut(&ended.error_code, MAX_IDENTIFIER);
         entry.error_message = cut(&ended.error_message, MAX_MESSAGE);
     }

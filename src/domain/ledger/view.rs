@@ -3,7 +3,7 @@
 use super::Ledger;
 use crate::api::code_ledger::LedgerEntry;
 use crate::api::crd::{Attempt, PhoneMigration, PhoneMigrationStatus, SpentCode};
-use crate::api::reason::{Outcome, Reason, Spent};
+use crate::api::reason::{CodeUse, Outcome, Reason};
 
 /// The attempts of one PhoneMigration as status shows them: a view of the ledger.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,9 +36,9 @@ pub fn shown(object: &PhoneMigration, ledger: &Ledger) -> Shown {
     attempts.reverse();
     // An open attempt, or the one that verified the number, is not in history: show it, not a later
     // one.
-    let use_of = |used: Spent| move |(a, _): &&(Attempt, _)| used_of(a.outcome) == used;
-    let first = attempts.iter().find(use_of(Spent::Open));
-    let first = first.or_else(|| attempts.iter().find(use_of(Spent::Verified)));
+    let use_of = |used: CodeUse| move |(a, _): &&(Attempt, _)| used_of(a.outcome) == used;
+    let first = attempts.iter().find(use_of(CodeUse::Open));
+    let first = first.or_else(|| attempts.iter().find(use_of(CodeUse::Verified)));
     let first = first.or(attempts.first());
     let mut shown = Shown {
         attempt: first.map(|(attempt, _)| attempt.clone()),
@@ -60,7 +60,7 @@ pub fn is_outdated(ledger: &Ledger, object: &PhoneMigration) -> bool {
         return false;
     };
     let attempt = status.attempt.as_ref().filter(|a| a.id == open.attempt_id);
-    let ended = attempt.is_some_and(|a| used_of(a.outcome) != Spent::Open);
+    let ended = attempt.is_some_and(|a| used_of(a.outcome) != CodeUse::Open);
     let says_an_end = matches!(
         status.reason(),
         Some(
@@ -78,7 +78,7 @@ fn agree(shown: &mut Shown) {
     let Some(attempt) = &shown.attempt else {
         return;
     };
-    let is_spent = used_of(attempt.outcome) == Spent::Spent;
+    let is_spent = used_of(attempt.outcome) == CodeUse::Spent;
     shown.history.retain_mut(|e| {
         let same = e.attempt_id == attempt.id;
         if same {
@@ -147,7 +147,7 @@ fn keep_attempt(shown: &mut Shown, attempt: &Attempt, ledger: &Ledger) {
         if new.outcome != known && !new.outcome.is_some_and(|o| o.may_replace(known)) {
             new.outcome = known.or(new.outcome);
             new.finished_at = attempt.finished_at.clone().or(new.finished_at.take());
-            let kept = used_of(new.outcome) == Spent::Spent;
+            let kept = used_of(new.outcome) == CodeUse::Spent;
             let (id, outcome) = (new.id.clone(), new.outcome);
             shown.history.retain_mut(|e| {
                 e.outcome = outcome.filter(|_| e.attempt_id == id).unwrap_or(e.outcome);
@@ -160,24 +160,25 @@ fn keep_attempt(shown: &mut Shown, attempt: &Attempt, ledger: &Ledger) {
     let fingerprint = attempt.code_fingerprint.as_deref();
     let same_code = fingerprint.and_then(|fingerprint| ledger.with_fingerprint(fingerprint));
     let superseded = same_code.is_some_and(|entry| !entry.is_open());
-    if !is_unknown(ledger, &attempt.id) || (used == Spent::Open && superseded) {
+    if !is_unknown(ledger, &attempt.id) || (used == CodeUse::Open && superseded) {
         return;
     }
     // The attempt of the status replaces an older one that history also shows, or that was
     // released.
     let makes_room = |shown: &Attempt| match used_of(shown.outcome) {
-        Spent::Spent | Spent::Released => shown.signed_at.0 <= attempt.signed_at.0,
-        Spent::Open | Spent::Verified => false,
+        CodeUse::Spent | CodeUse::Released => shown.signed_at.0 <= attempt.signed_at.0,
+        CodeUse::Open | CodeUse::Verified => false,
     };
     if shown.attempt.as_ref().is_none_or(makes_room) {
         shown.attempt = Some(attempt.clone());
-    } else if used != Spent::Released && shown.history.iter().all(|e| e.attempt_id != attempt.id) {
+    } else if used != CodeUse::Released && shown.history.iter().all(|e| e.attempt_id != attempt.id)
+    {
         insert_spent(&mut shown.history, as_spent(attempt));
     }
 }
 
-fn used_of(outcome: Option<Outcome>) -> Spent {
-    outcome.map_or(Spent::Open, Outcome::spent)
+fn used_of(outcome: Option<Outcome>) -> CodeUse {
+    outcome.map_or(CodeUse::Open, Outcome::code_use)
 }
 
 /// Inserts by age, newest first; replaces an item of the same attempt.
@@ -220,9 +221,9 @@ fn attempt_of(entry: &LedgerEntry, number: i32) -> Attempt {
 /// The history item of a spent entry; `None` if it is open, released, or verified the number.
 fn spent_of(entry: &LedgerEntry, number: i32) -> Option<SpentCode> {
     let outcome = entry.outcome?;
-    match outcome.spent() {
-        Spent::Spent => {}
-        Spent::Open | Spent::Released | Spent::Verified => return None,
+    match outcome.code_use() {
+        CodeUse::Spent => {}
+        CodeUse::Open | CodeUse::Released | CodeUse::Verified => return None,
     }
     Some(SpentCode {
         number,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::api::code_ledger::{CodeLedger, LedgerEntry};
 use crate::api::crd::{DEFAULT_ATTEMPT_LIMIT, PhoneMigration};
-use crate::api::reason::{Outcome, Reason, Spent};
+use crate::api::reason::{CodeUse, Outcome, Reason};
 use crate::api::shown_number::ShownNumber;
 use crate::cams::{Answer, BlockCause, Refusal, RefusalKind, Verdict};
 use crate::clock::Now;
@@ -147,7 +147,7 @@ pub fn status_knows_more(
     }
     let shown = live.status.as_ref().and_then(|s| s.attempt.as_ref());
     let ours_ended = shown.is_some_and(|a| {
-        a.id == ours.attempt_id && a.outcome.is_some_and(|o| o.spent() != Spent::Open)
+        a.id == ours.attempt_id && a.outcome.is_some_and(|o| o.code_use() != CodeUse::Open)
     });
     let reason = live.status.as_ref().and_then(|s| s.reason());
     let verified = reason == Some(Reason::Verified);
@@ -267,7 +267,7 @@ impl Concluded {
     ) -> Fact {
         let reply = reply(&self.ended);
         match entry.code_use() {
-            Spent::Verified => Fact::Result(CamsResult::Verified {
+            CodeUse::Verified => Fact::Result(CamsResult::Verified {
                 by: match entry.outcome {
                     Some(Outcome::Adopted) => VerifiedBy::ReadAfter,
                     Some(_) | None => VerifiedBy::Call,
@@ -276,16 +276,16 @@ impl Concluded {
                 phone_number: self.phone_number.clone(),
                 request_id: entry.request_id.clone(),
             }),
-            Spent::Released => Fact::Result(CamsResult::Released {
+            CodeUse::Released => Fact::Result(CamsResult::Released {
                 release_cause: self.release_cause.unwrap_or(ReleaseCause::NotSent),
                 reply,
                 next,
             }),
-            Spent::Open => Fact::Result(CamsResult::Unknown {
+            CodeUse::Open => Fact::Result(CamsResult::Unknown {
                 reply,
                 until: decisive_read(entry.final_at.0),
             }),
-            Spent::Spent => {
+            CodeUse::Spent => {
                 let status = object.status.as_ref();
                 let limit = permit
                     .raise_to

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::api::crd::{PhoneMigration, PhoneMigrationStatus, condition};
 use crate::api::object_key::ObjectKey;
-use crate::api::reason::{Outcome, Reason, Spent};
+use crate::api::reason::{CodeUse, Outcome, Reason};
 use crate::domain::decide::{Neighbour, ShownCode};
 use crate::telemetry::metrics::UnknownKind;
 
@@ -61,16 +61,16 @@ fn holds(status: &PhoneMigrationStatus, type_: &str) -> bool {
 /// Codes that a status shows as spent or possibly spent.
 fn codes(status: &PhoneMigrationStatus) -> Box<[ShownCode]> {
     let attempt = status.attempt.iter().filter_map(|attempt| {
-        let used = attempt.outcome.map_or(Spent::Open, Outcome::spent);
+        let used = attempt.outcome.map_or(CodeUse::Open, Outcome::code_use);
         let fingerprint = attempt.code_fingerprint.clone()?;
-        (used != Spent::Released).then(|| ShownCode {
+        (used != CodeUse::Released).then(|| ShownCode {
             attempt_id: attempt.id.clone(),
             fingerprint,
         })
     });
     let history = status.history.iter().filter_map(|entry| {
         let fingerprint = entry.code_fingerprint.clone()?;
-        (entry.outcome.spent() != Spent::Released).then(|| ShownCode {
+        (entry.outcome.code_use() != CodeUse::Released).then(|| ShownCode {
             attempt_id: entry.attempt_id.clone(),
             fingerprint,
         })

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 
 use crate::api::code_ledger::{LedgerEntry, MAX_CLAIMS};
-use crate::api::reason::Spent;
+use crate::api::reason::CodeUse;
 use crate::domain::ledger::{Ended, finish};
 
 /// Entries by phone number.
@@ -42,7 +42,7 @@ impl SentEntries {
             let Some(entries) = sent.get_mut(number) else {
                 return;
             };
-            if ended.outcome.spent() == Spent::Released {
+            if ended.outcome.code_use() == CodeUse::Released {
                 entries.retain(|e| e.attempt_id != attempt_id);
                 if entries.is_empty() {
                     sent.remove(number);
