@@ -261,6 +261,11 @@ impl Simulator {
         self.shared.lock().ledger.clear();
     }
 
+    /// How many calls of an action were accepted so far.
+    pub fn accepted(&self, action: &str) -> usize {
+        self.shared.lock().ledger.accepted(action)
+    }
+
     /// The ledger's figures.
     pub fn summary(&self) -> Summary {
         self.shared.lock().ledger.summary()

@@ -84,8 +84,8 @@ impl World {
     pub async fn until_accepted(&self, count: u64, within: Duration) -> Result<()> {
         let deadline = tokio::time::Instant::now() + within;
         loop {
-            let accepted = self.sim.summary().action(VERIFIED).counts.accepted;
-            if accepted >= count {
+            let accepted = self.sim.accepted(VERIFIED);
+            if accepted as u64 >= count {
                 return Ok(());
             }
             if tokio::time::Instant::now() > deadline {
