@@ -137,7 +137,7 @@ fn row(before: &World, words: &'static str, happens: impl FnOnce(World) -> Shown
 }
 
 /// The operator reconciles the resource as it is now.
-fn look(world: World) -> Shown {
+fn reconcile(world: World) -> Shown {
     let (decision, world) = world.step();
     let fact = decision.fact.expect("something to say");
     Shown { fact, world }
@@ -174,7 +174,7 @@ fn answered(world: World, verdict: Verdict) -> Shown {
 fn ended(world: World, ended: &Ended) -> Shown {
     let newest = world.ledger.entries[0].clone();
     let known = as_if_recorded(&world.ledger, &newest, ended, world.now);
-    look(world.with(|w| w.ledger = known))
+    reconcile(world.with(|w| w.ledger = known))
 }
 
 fn verified() -> ReadResult {
@@ -239,8 +239,8 @@ fn spent(digits: &str) -> LedgerEntry {
 
 fn every_row() -> Vec<Row> {
     let new = World::of(None, ledger(Vec::new())).turn(TurnState::None);
-    let waits = look(new.clone().reading(CodeReading::SecretNotFound)).world;
-    let queued = look(has_code(waits.clone(), "111111")).world;
+    let waits = reconcile(new.clone().reading(CodeReading::SecretNotFound)).world;
+    let queued = reconcile(has_code(waits.clone(), "111111")).world;
     let mut rows = before_an_attempt(&new, &waits, &queued);
     rows.extend(answers(&queued));
     rows.extend(unknown_outcomes(&queued));
@@ -254,10 +254,10 @@ fn before_an_attempt(new: &World, waits: &World, queued: &World) -> Vec<Row> {
     let expired = |world: World| {
         let mut late = code("111111");
         late.expires_at = Some(ago(1));
-        look(world.code(&late).turn(WAITED))
+        reconcile(world.code(&late).turn(WAITED))
     };
     let no_digits = CodeReading::Invalid(InvalidCode::NotDigits(CodeDigits::default()));
-    let bad = look(waits.clone().reading(no_digits)).world;
+    let bad = reconcile(waits.clone().reading(no_digits)).world;
     let missing = [
         CodeReading::SecretNotFound,
         CodeReading::SecretForbidden,
@@ -265,22 +265,24 @@ fn before_an_attempt(new: &World, waits: &World, queued: &World) -> Vec<Row> {
     ];
     let mut rows: Vec<Row> = missing
         .into_iter()
-        .map(|reading| row(new, "no code yet", |w| look(w.reading(reading))))
+        .map(|reading| row(new, "no code yet", |w| reconcile(w.reading(reading))))
         .collect();
     rows.extend([
-        row(waits, "a code arrives", |w| look(has_code(w, "111111"))),
+        row(waits, "a code arrives", |w| {
+            reconcile(has_code(w, "111111"))
+        }),
         row(waits, "not a code, or too old", |_| Shown {
             fact: bad.decide().fact.expect("something to say"),
             world: bad.clone(),
         }),
         row(waits, "not a code, or too old", expired),
-        row(&bad, "another code", |w| look(has_code(w, "111111"))),
+        row(&bad, "another code", |w| reconcile(has_code(w, "111111"))),
         row(queued, "the code expires", expired),
-        row(queued, "suspend: true", |w| look(w.suspend(true))),
+        row(queued, "suspend: true", |w| reconcile(w.suspend(true))),
     ]);
-    let suspended = look(queued.clone().suspend(true)).world;
+    let suspended = reconcile(queued.clone().suspend(true)).world;
     rows.push(row(&suspended, "suspend: false", |w| {
-        look(w.suspend(false))
+        reconcile(w.suspend(false))
     }));
     rows
 }
@@ -300,7 +302,7 @@ fn answers(queued: &World) -> Vec<Row> {
     ];
     let throttled = rows[2].after.world.clone();
     rows.push(row(&throttled, "the pause ends", |w| {
-        look(at_time(w, later(600)))
+        reconcile(at_time(w, later(600)))
     }));
     let causes = [
         (BlockCause::Credentials, ReleaseCause::Credentials),
@@ -317,12 +319,14 @@ fn answers(queued: &World) -> Vec<Row> {
             next: Some(later(60)),
         });
         rows.push(row(queued, words, |w| tell(&w, fact)));
-        rows.push(row(&held, "repaired", |w| look(at_time(w, later(600)))));
+        rows.push(row(&held, "repaired", |w| {
+            reconcile(at_time(w, later(600)))
+        }));
         let lasts = |w: &mut World| {
             (w.hold, w.held_since) = (Some(HoldCause::Credentials), Some(ago(120)));
         };
         if cause == BlockCause::Credentials {
-            rows.push(row(&held, "it lasts", |w| look(w.with(lasts))));
+            rows.push(row(&held, "it lasts", |w| reconcile(w.with(lasts))));
         }
     }
     rows
@@ -345,9 +349,11 @@ fn unknown_outcomes(queued: &World) -> Vec<Row> {
             observed(w, &not, after)
         }),
         row(&unknown, "no read succeeds", |w| {
-            look(w.with(|w| w.overdue = Some("Timeout".into())))
+            reconcile(w.with(|w| w.overdue = Some("Timeout".into())))
         }),
-        row(&end_of_it, "another code", |w| look(has_code(w, "222222"))),
+        row(&end_of_it, "another code", |w| {
+            reconcile(has_code(w, "222222"))
+        }),
         row(&end_of_it, "a later read says verified", |w| {
             ended(w, &adoption)
         }),
@@ -376,20 +382,24 @@ fn refusals(waits: &World, queued: &World) -> Vec<Row> {
         fingerprint: code("111111").fingerprint,
     };
     rows.extend([
-        row(&rejected, "another code", |w| look(has_code(w, "222222"))),
+        row(&rejected, "another code", |w| {
+            reconcile(has_code(w, "222222"))
+        }),
         row(&rejected, "asked, a read says verified", asked),
         fifth,
-        row(&exhausted, "another code", |w| look(has_code(w, "666666"))),
+        row(&exhausted, "another code", |w| {
+            reconcile(has_code(w, "666666"))
+        }),
         row(&exhausted, "another code and retryToken", |w| {
-            look(has_code(w, "666666").token("go on"))
+            reconcile(has_code(w, "666666").token("go on"))
         }),
         row(waits, "a used code", |w| {
-            look(has_code(w, "111111").with(|w| w.ledger.entries = vec![by_other]))
+            reconcile(has_code(w, "111111").with(|w| w.ledger.entries = vec![by_other]))
         }),
         row(waits, "a used code", |w| {
             let mut other = neighbour("tenant-a");
             other.codes.push(shown);
-            look(has_code(w, "111111").with(|w| w.neighbours = vec![other]))
+            reconcile(has_code(w, "111111").with(|w| w.neighbours = vec![other]))
         }),
     ]);
     rows
@@ -406,17 +416,17 @@ fn obstacles(waits: &World, queued: &World) -> Vec<Row> {
         ),
     );
     let doubtful = row(waits, "perhaps a used code", |w| {
-        look(has_code(w, "111111").with(|w| w.ledger.entries = vec![old_key]))
+        reconcile(has_code(w, "111111").with(|w| w.ledger.entries = vec![old_key]))
     });
     let unusable = row(queued, "its ledger is unusable", |w| {
-        look(w.with(|w| w.ledger.unusable = Some(Unusable::WriteRefused)))
+        reconcile(w.with(|w| w.ledger.unusable = Some(Unusable::WriteRefused)))
     });
     let theirs = foreign(
         "tenant-a",
         entry("theirs", &code("999999"), Some(Outcome::Accepted)),
     );
     let duplicate = row(queued, "another resource's code verified it", |w| {
-        look(w.with(|w| {
+        reconcile(w.with(|w| {
             w.ledger.entries = vec![theirs];
             w.neighbours = vec![neighbour("tenant-a")];
         }))
@@ -425,14 +435,14 @@ fn obstacles(waits: &World, queued: &World) -> Vec<Row> {
         [&doubtful, &unusable, &duplicate].map(|row| row.after.world.clone());
     vec![
         doubtful,
-        row(&unknown, "retryToken", |w| look(w.token("it is new"))),
+        row(&unknown, "retryToken", |w| reconcile(w.token("it is new"))),
         unusable,
         row(&unread, "repaired", |w| {
-            look(w.with(|w| w.ledger.unusable = None))
+            reconcile(w.with(|w| w.ledger.unusable = None))
         }),
         duplicate,
         row(&second, "the other is deleted", |w| {
-            look(w.with(|w| w.neighbours.clear()))
+            reconcile(w.with(|w| w.neighbours.clear()))
         }),
     ]
 }
@@ -441,9 +451,9 @@ fn after_success(queued: &World) -> Vec<Row> {
     let done = adopted(queued.clone()).world;
     let restored = done.clone().change_status(|status| status.id = None);
     vec![
-        row(&done, "an annotation", |w| look(w.request("now"))),
+        row(&done, "an annotation", |w| reconcile(w.request("now"))),
         row(&restored, "restored without Id, not verified", |w| {
-            look(w.with(|w| w.reads.denied = true))
+            reconcile(w.with(|w| w.reads.denied = true))
         }),
     ]
 }

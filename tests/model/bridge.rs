@@ -69,7 +69,7 @@ impl Seeing {
 
 /// The inputs of an evaluation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Look {
+pub struct Input {
     pub signed: Vec<Signed>,
     pub own: Seeing,
     pub others: Vec<Seeing>,
@@ -85,7 +85,7 @@ pub struct Look {
 
 /// The result of an evaluation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Looked {
+pub struct Decided {
     /// The status that is written, if it changes.
     pub said: Option<Said>,
     pub then: Then,
@@ -122,8 +122,8 @@ pub type Known = (Vec<Signed>, Option<Seeing>, Option<Book>, Sent, Vec<Id>);
 #[derive(Default)]
 pub struct Bridge {
     without: Option<Removed>,
-    looks: Memo<Look, Looked>,
-    adoptions: Memo<Look, Adopted>,
+    decisions: Memo<Input, Decided>,
+    adoptions: Memo<Input, Adopted>,
     imports: Memo<Known, Option<Book>>,
     records: Memo<(Vec<Signed>, Option<Book>, Entry, Out), Recorded>,
     shows: Memo<Show, Option<Said>>,
@@ -133,7 +133,7 @@ pub struct Bridge {
     gates: Memo<(Vec<Signed>, Id, Sent), bool>,
     observations: Memo<(Signed, Entry, bool, Option<bool>, i8), Out>,
     firsts: Memo<(Vec<Signed>, Seeing), bool>,
-    lates: Memo<Look, Option<Option<Entry>>>,
+    lates: Memo<Input, Option<Option<Entry>>>,
 }
 
 impl Bridge {
@@ -165,33 +165,33 @@ impl Bridge {
         import(world::ledger(signed, book), &sent, object, VALIDITY, now())
     }
 
-    pub fn look(&self, look: &Look) -> Looked {
-        self.looks.ask(look, |look| self.looked(look))
+    pub fn decide(&self, input: &Input) -> Decided {
+        self.decisions.ask(input, |input| self.decided(input))
     }
 
-    fn looked(&self, look: &Look) -> Looked {
-        let signed = &look.signed;
-        let object = look.own.object(signed);
-        let known = self.known(signed, look.book.as_ref(), &look.sent, Some(&object));
-        let code = world::code(&look.next);
+    fn decided(&self, input: &Input) -> Decided {
+        let signed = &input.signed;
+        let object = input.own.object(signed);
+        let known = self.known(signed, input.book.as_ref(), &input.sent, Some(&object));
+        let code = world::code(&input.next);
         // Every read is due.
         let mut reads = Reads::none(now() - Duration::from_secs(7200));
-        if look.read {
+        if input.read {
             reads = reads.made(true, now());
         }
         let compared = self.compared(&known, &code);
         let open = compared.open().map(|e| world::back(e).id);
         let is_abandoned =
-            |id: Id| look.abandoned.contains(&id) || self.is_without(Removed::ReleaseBySigner);
+            |id: Id| input.abandoned.contains(&id) || self.is_without(Removed::ReleaseBySigner);
         let observed = Observed {
             object: &object,
             ledger: &compared,
-            neighbours: &self.neighbours(look),
+            neighbours: &self.neighbours(input),
             task_runs: false,
             abandoned: open.is_some_and(is_abandoned),
             overdue: None,
             code: Some(&CodeReading::Usable(code.clone())),
-            turn: if look.granted {
+            turn: if input.granted {
                 TurnState::Granted
             } else {
                 TurnState::None
@@ -211,23 +211,23 @@ impl Bridge {
                 Then::Nothing
             }
             Next::Observe { now: _ } => Then::Nothing,
-            Next::Claim if self.is_under_way(look, &known) => Then::Nothing,
-            Next::Claim => Then::Claim(self.claim(look, &object, &known, &code)),
+            Next::Claim if self.is_under_way(input, &known) => Then::Nothing,
+            Next::Claim => Then::Claim(self.claim(input, &object, &known, &code)),
             Next::ReadStatus(purpose) => Then::Read(purpose),
             Next::StoreImport => Then::StoreImport,
             Next::SettleUnsent => Then::Settle(known.open().map(world::back).unwrap()),
             Next::ReadCode | Next::RereadLedger => panic!("the model was said never to meet this"),
         };
-        Looked { said, then }
+        Decided { said, then }
     }
 
-    fn is_under_way(&self, look: &Look, known: &Ledger) -> bool {
-        let sent = sent_entries(&look.signed, &look.sent);
+    fn is_under_way(&self, input: &Input, known: &Ledger) -> bool {
+        let sent = sent_entries(&input.signed, &input.sent);
         !self.is_without(Removed::Sent) && rules::under_way(&sent, known, now()).is_some()
     }
 
-    fn claim(&self, look: &Look, object: &PhoneMigration, known: &Ledger, code: &Code) -> Book {
-        let id = world::attempt_id(u8::try_from(look.signed.len()).unwrap());
+    fn claim(&self, input: &Input, object: &PhoneMigration, known: &Ledger, code: &Code) -> Book {
+        let id = world::attempt_id(u8::try_from(input.signed.len()).unwrap());
         let entry = rules::entry(object, &id, ago(0).wall, VALIDITY, code);
         world::book_of(ledger::claim(known, NUMBER, entry))
     }
@@ -250,10 +250,10 @@ impl Bridge {
         ledger
     }
 
-    fn neighbours(&self, look: &Look) -> Vec<Neighbour> {
+    fn neighbours(&self, input: &Input) -> Vec<Neighbour> {
         let numbers = Numbers::default();
-        for other in &look.others {
-            numbers.seen(&other.object(&look.signed));
+        for other in &input.others {
+            numbers.seen(&other.object(&input.signed));
         }
         let mut neighbours = numbers.neighbours(NUMBER, "");
         if self.is_without(Removed::ShownElsewhere) {
@@ -289,14 +289,19 @@ impl Bridge {
 
     /// The entry, if any, that a status read for this resource is about; `None`: no read is due. A
     /// final unknown is read whenever a user asks.
-    pub fn late_read(&self, look: &Look) -> Option<Option<Entry>> {
-        self.lates.ask(look, |look| {
-            let object = look.own.object(&look.signed);
-            let known = self.known(&look.signed, look.book.as_ref(), &look.sent, Some(&object));
+    pub fn late_read(&self, input: &Input) -> Option<Option<Entry>> {
+        self.lates.ask(input, |input| {
+            let object = input.own.object(&input.signed);
+            let known = self.known(
+                &input.signed,
+                input.book.as_ref(),
+                &input.sent,
+                Some(&object),
+            );
             let uid = object.metadata.uid.as_deref().unwrap();
             let spent = known.own_spent(uid);
             let is_final = spent.is_some_and(|e| e.outcome == Some(Outcome::UnknownFinal));
-            if !is_final && !matches!(self.look(look).then, Then::Read(_)) {
+            if !is_final && !matches!(self.decide(input).then, Then::Read(_)) {
                 return None;
             }
             Some(known.own_verified(uid).or(spent).map(world::back))
@@ -304,12 +309,12 @@ impl Bridge {
     }
 
     /// The result for a resource whose number was found verified before its attempt.
-    pub fn adoption(&self, look: &Look) -> Adopted {
-        self.adoptions.ask(look, |look| {
-            let object = look.own.object(&look.signed);
-            let book = look.book.as_ref();
-            let known = self.known(&look.signed, book, &look.sent, Some(&object));
-            match rules::adoption(&object, &known, &self.neighbours(look)) {
+    pub fn adoption(&self, input: &Input) -> Adopted {
+        self.adoptions.ask(input, |input| {
+            let object = input.own.object(&input.signed);
+            let book = input.book.as_ref();
+            let known = self.known(&input.signed, book, &input.sent, Some(&object));
+            match rules::adoption(&object, &known, &self.neighbours(input)) {
                 Adoption::Duplicate(fact) => {
                     let stamp = Stamp::of_reconcile(&object, Permit::default(), now());
                     Adopted::Duplicate(self.says(&object, &fact, &known, &stamp))

@@ -62,7 +62,7 @@ pub enum Step {
     SurfaceBook,
     SurfaceSaid,
     Turn(usize, u8, View),
-    Look(usize, u8, From, Fate),
+    Reconcile(usize, u8, From, Fate),
     LateRead(usize, u8),
     Observe(usize, View),
     PutBack(usize, Fate),
@@ -154,7 +154,7 @@ impl Protocol {
             Step::SurfaceBook => self.surface_book(s)?,
             Step::SurfaceSaid => self.surface_said(s)?,
             Step::Turn(p, r, view) => self.turn(s, p, r, view)?,
-            Step::Look(p, r, from, fate) => self.look(s, p, r, from, fate)?,
+            Step::Reconcile(p, r, from, fate) => self.reconcile(s, p, r, from, fate)?,
             Step::LateRead(p, r) => self.late_read(s, p, r)?,
             Step::Observe(p, view) => self.observe(s, p, view)?,
             Step::PutBack(p, fate) => self.put_back(s, p, fate)?,
@@ -188,7 +188,7 @@ impl Protocol {
                     steps.extend(self.views(s).iter().map(|view| Step::Turn(p, r, *view)));
                     let fates = [(Fault::LateStatus, Fate::Late)];
                     for fate in self.fates(s, &fates) {
-                        steps.extend(FROM.map(|from| Step::Look(p, r, from, fate)));
+                        steps.extend(FROM.map(|from| Step::Reconcile(p, r, from, fate)));
                     }
                     steps.push(Step::LateRead(p, r));
                 }

@@ -98,9 +98,9 @@ fn without_the_record_of_what_was_lost() {
 }
 
 #[test]
-fn without_the_look_after_a_creation() {
+fn without_the_read_after_a_creation() {
     let scope = two(&[Fault::Delete]).without(Removed::StatusAfterPost);
-    falls("no look at status after a creation", scope, I1);
+    falls("no read of status after a creation", scope, I1);
 }
 
 #[test]

@@ -3,17 +3,17 @@
 
 use phone_migration_operator::api::reason::{CodeUse, Outcome};
 
-use crate::bridge::{Adopted, Look, Recorded, Then, conclusion};
+use crate::bridge::{Adopted, Input, Recorded, Then, conclusion};
 use crate::protocol::{Fate, From, Protocol, View};
 use crate::scope::{Fault, Removed};
 use crate::state::{Book, By, Entry, Id, Out, Reply, Signed, State, Task, Truth};
 
 impl Protocol {
-    fn look_at(&self, s: &State, p: usize, resource: u8, book: Option<&Book>) -> Look {
+    fn input(&self, s: &State, p: usize, resource: u8, book: Option<&Book>) -> Input {
         let replica = &s.replicas[p];
         let of = &s.resources[usize::from(resource)];
         let others = (0..self.scope.codes.len()).map(|r| u8::try_from(r).unwrap());
-        Look {
+        Input {
             signed: s.attempts.clone(),
             own: self.seeing(s, resource),
             others: others
@@ -59,23 +59,23 @@ impl Protocol {
 
     /// Steps 2 to 4: a turn. The pre-read, the live reads, the decision, the signature.
     pub fn turn(&self, s: &mut State, p: usize, resource: u8, view: View) -> Option<()> {
-        let mut look = self.look_at(s, p, resource, s.book());
-        if self.bridge.reads_first(&look.signed, &look.own) {
+        let mut input = self.input(s, p, resource, s.book());
+        if self.bridge.reads_first(&input.signed, &input.own) {
             if self.read(s, view)? == Some(true) {
-                return self.adopt(s, p, resource, &look);
+                return self.adopt(s, p, resource, &input);
             }
         } else if view != View::Now {
             return None;
         }
         // All reads that were due by then were made.
-        (look.granted, look.read) = (true, true);
-        let looked = self.bridge.look(&look);
-        let Then::Claim(book) = looked.then else {
-            return self.write_said(s, resource, looked.said?, false);
+        (input.granted, input.read) = (true, true);
+        let decided = self.bridge.decide(&input);
+        let Then::Claim(book) = decided.then else {
+            return self.write_said(s, resource, decided.said?, false);
         };
         let id = u8::try_from(s.attempts.len()).unwrap();
         assert!(id < 8, "more attempts than bits");
-        s.attempts.push(look.next);
+        s.attempts.push(input.next);
         s.truth.push(Truth::default());
         s.replicas[p].task = Task::Claim {
             id,
@@ -88,8 +88,8 @@ impl Protocol {
         Some(())
     }
 
-    fn adopt(&self, s: &mut State, p: usize, resource: u8, look: &Look) -> Option<()> {
-        match self.bridge.adoption(look) {
+    fn adopt(&self, s: &mut State, p: usize, resource: u8, input: &Input) -> Option<()> {
+        match self.bridge.adoption(input) {
             Adopted::Duplicate(said) => self.write_said(s, resource, said?, false),
             Adopted::NotNow => None,
             Adopted::Adopt(entry) => {
@@ -116,7 +116,7 @@ impl Protocol {
     }
 
     /// An evaluation without an action, by the index.
-    pub fn look(
+    pub fn reconcile(
         &self,
         s: &mut State,
         p: usize,
@@ -130,25 +130,25 @@ impl Protocol {
             From::Nothing => (s.ledger.is_some()).then_some(None)?,
             From::Old => Some(&s.snapshot.as_ref()?.book),
         };
-        let mut look = self.look_at(s, p, resource, book);
-        look.read = from == From::Current { read: true };
-        let looked = self.bridge.look(&look);
-        if let Some(said) = looked.said {
+        let mut input = self.input(s, p, resource, book);
+        input.read = from == From::Current { read: true };
+        let decided = self.bridge.decide(&input);
+        if let Some(said) = decided.said {
             self.write_said(s, resource, said, late)?;
-        } else if late && looked.then != Then::StoreImport {
+        } else if late && decided.then != Then::StoreImport {
             return None;
         }
-        match looked.then {
+        match decided.then {
             Then::Nothing | Then::Read(_) => {}
             Then::Claim(_) => panic!("a claim without a turn"),
             Then::StoreImport => {
-                let own = Some(look.own);
+                let own = Some(input.own);
                 let known = (
-                    look.signed,
+                    input.signed,
                     own,
                     s.book().cloned(),
-                    look.sent,
-                    look.abandoned,
+                    input.sent,
+                    input.abandoned,
                 );
                 self.write_book(s, self.bridge.put_back(&known)?, late)?;
             }
@@ -175,8 +175,8 @@ impl Protocol {
 
     /// A read that a resource asks for.
     pub fn late_read(&self, s: &mut State, p: usize, resource: u8) -> Option<()> {
-        let look = self.look_at(s, p, resource, s.book());
-        let entry = self.bridge.late_read(&look)?;
+        let input = self.input(s, p, resource, s.book());
+        let entry = self.bridge.late_read(&input)?;
         s.verified.then_some(())?;
         self.verified(s, p, resource, entry);
         Some(())

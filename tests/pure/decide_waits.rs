@@ -374,7 +374,7 @@ fn a_token_that_changes_during_an_attempt_is_handled_after_it() {
 }
 
 #[test]
-fn a_request_to_look_again_is_handled_once() {
+fn a_request_to_reconcile_is_handled_once() {
     for reason in Reason::ALL {
         let world = World::new(reason.as_str(), Vec::new())
             .change_status(|s| s.id = Some("828".into()))

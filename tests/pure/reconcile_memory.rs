@@ -176,7 +176,7 @@ fn a_change_that_asks_for_nothing_leaves_the_next_poll_where_it_was() {
 }
 
 #[test]
-fn a_wake_during_a_look_outlasts_what_the_look_arranges() {
+fn a_trigger_during_a_reconcile_outlasts_what_the_reconcile_arranges() {
     let (memory, object) = (ReconcileMemory::default(), version("1"));
     assert_eq!(memory.due(&key(), &object, moment(0)), Due::Changed);
     memory.begin(&key());

@@ -21,7 +21,7 @@ fn received(world: &World, action: &str) -> usize {
         .count()
 }
 
-async fn ready_without_look(world: &World, name: &str, n: usize) {
+async fn ready_without_pre_read(world: &World, name: &str, n: usize) {
     world.number(&phone(n), &code(n), &format!("id-{}", phone(n)));
     world.code(name, &code(n)).await.unwrap();
     world.create(&Migration::new(name, phone(n))).await.unwrap();
@@ -36,7 +36,7 @@ async fn c33_wrong_credentials_hold_the_account_and_leak_nothing() {
         .add_key(AccessKey::new(ACCESS_KEY_ID, "AnotherSecretOfTheSameKey"));
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     for n in 0..20 {
-        ready_without_look(&world, &format!("m-{n}"), n).await;
+        ready_without_pre_read(&world, &format!("m-{n}"), n).await;
     }
     let held = || received(&world, READ_STATUS) >= 1;
     until("the hold is probed", held).await;
@@ -90,7 +90,7 @@ async fn c34_a_clock_20_minutes_off_holds_the_account_and_spends_nothing() {
         .ready_migration("look", &phone(1), &code(1))
         .await
         .unwrap();
-    ready_without_look(&world, "send", 2).await;
+    ready_without_pre_read(&world, "send", 2).await;
     let status = reason(&world, "look", "ClockSkew").await;
     assert_eq!(condition(&status, "Reconciling"), "True", "{status}");
     let probed = || received(&world, READ_STATUS) >= 2;
@@ -150,10 +150,10 @@ async fn three_lost_replies_in_a_row_spare_the_next_code() {
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     for n in 1..=3 {
         let name = format!("m-{n}");
-        ready_without_look(&world, &name, n).await;
+        ready_without_pre_read(&world, &name, n).await;
         reason(&world, &name, "OutcomeUnknown").await;
     }
-    ready_without_look(&world, "m-4", 4).await;
+    ready_without_pre_read(&world, "m-4", 4).await;
     let waits = |s: &serde_json::Value| {
         let said = s["conditions"][0]["message"].as_str().unwrap_or_default();
         harness::reason(s) == "Queued" && said.contains("cannot be reached")
@@ -185,7 +185,7 @@ async fn an_account_that_may_not_submit_is_probed_by_one_attempt_at_a_time() {
         .unwrap();
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     for n in 0..10 {
-        ready_without_look(&world, &format!("m-{n}"), n).await;
+        ready_without_pre_read(&world, &format!("m-{n}"), n).await;
     }
     let denied = || received(&world, VERIFIED);
     until("the account was refused", || denied() >= 1).await;

@@ -190,7 +190,7 @@ async fn the_largest_answer_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_look_that_cannot_be_had_does_not_stop_a_first_attempt() {
+async fn a_pre_read_that_fails_does_not_stop_a_first_attempt() {
     let world = World::new(OPERATOR, "blind").await.unwrap();
     let number = phone(1);
     let blind = FaultRule::new(Fault::internal_error(Stage::Received)).action(READ_STATUS);

@@ -129,7 +129,7 @@ async fn c07_an_outcome_is_recorded_through_conflicts() {
 /// Another client claims while the pre-read is held: the stored claim wins, and the operator sends
 /// nothing.
 #[tokio::test]
-async fn a_claim_of_another_process_during_the_look_wins() {
+async fn a_claim_of_another_process_during_the_pre_read_wins() {
     let world = World::new(OPERATOR, "foreign-race").await.unwrap();
     let number = phone(1);
     let look = FaultRule::new(Fault::gate(Stage::Received))
@@ -214,7 +214,7 @@ async fn released_during_the_call(world: &World, right: &str, wanted: &str) -> s
     let ledgers = world.ledgers().await.unwrap();
     let entry = &ledgers[0]["entries"][0];
     assert_eq!(entry["attemptId"].as_str(), call.nonce.as_deref());
-    super::look_again(world, "r", "again").await;
+    super::reconcile_again(world, "r", "again").await;
     assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
     status

@@ -96,7 +96,7 @@ async fn t19_absurd_statuses_lead_to_no_call_and_stop_nobody() {
     let status = reason(&world, "honest", "Verified").await;
     assert_verified(&status, &phone(99));
     for n in 0..statuses.len() {
-        super::look_again(&world, &format!("f-{n}"), "now").await;
+        super::reconcile_again(&world, &format!("f-{n}"), "now").await;
     }
     let observed = || !world.reads(&phone(0)).is_empty();
     until("an open claim is observed", observed).await;

@@ -58,7 +58,7 @@ async fn told(world: &World, wanted: &str) -> Event {
 }
 
 /// Makes the operator reconcile again and waits until it has.
-async fn look_again(world: &World, name: &str, token: &str) -> Value {
+async fn reconcile_again(world: &World, name: &str, token: &str) -> Value {
     world.request(name, token).await.unwrap();
     let seen = |status: &Value| status["lastHandledReconcileAt"] == token;
     world.until(name, PATIENCE, seen).await.unwrap()

@@ -24,7 +24,7 @@ async fn a_provisional_unknown_is_not_re_armed_by_a_code_or_a_token() {
         .patch("p", json!({"spec": {"retryToken": "now"}}))
         .await
         .unwrap();
-    let status = super::look_again(&world, "p", "now").await;
+    let status = super::reconcile_again(&world, "p", "now").await;
     assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
     let read_twice = || world.reads(&number).len() >= 3;
     until("reads go on", read_twice).await;

@@ -5,8 +5,8 @@ use harness::{Migration, World};
 use serde_json::json;
 
 use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, code, finished, look_again,
-    next_call, phone, reason, told,
+    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, code, finished, next_call, phone,
+    reason, reconcile_again, told,
 };
 
 /// A resource whose code `code(2)` was refused; the right one is `code(1)`.
@@ -42,12 +42,12 @@ async fn c28_a_refused_code_is_not_sent_again_whatever_happens_to_its_secret() {
     let number = refused(&world, "r").await;
     // Rewritten: another uid, another resourceVersion, the same code.
     world.code("r", &code(2)).await.unwrap();
-    let status = look_again(&world, "r", "rewritten").await;
+    let status = reconcile_again(&world, "r", "rewritten").await;
     assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
     // A label changes: another resourceVersion.
     let labels = json!({"metadata": {"labels": {"team": "blue"}}});
     world.patch_secret("r-code", labels).await.unwrap();
-    look_again(&world, "r", "labelled").await;
+    reconcile_again(&world, "r", "labelled").await;
     // retryToken allows another code, never this one.
     world
         .patch("r", json!({"spec": {"retryToken": "again"}}))
@@ -62,7 +62,7 @@ async fn c28_a_refused_code_is_not_sent_again_whatever_happens_to_its_secret() {
     world.until("r", PATIENCE, two).await.unwrap();
     assert_eq!(world.calls(&number).len(), 2);
     world.code("r", &code(2)).await.unwrap();
-    let status = look_again(&world, "r", "put back").await;
+    let status = reconcile_again(&world, "r", "put back").await;
     assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
     assert_eq!(world.calls(&number).len(), 2);
     world.finish().await.unwrap();
@@ -76,7 +76,7 @@ async fn c28_a_refused_code_is_not_sent_again_after_a_restart() {
     assert_eq!(operator.stop().await.unwrap(), Some(0));
     world.code("r", &code(2)).await.unwrap();
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    let status = look_again(&world, "r", "restarted").await;
+    let status = reconcile_again(&world, "r", "restarted").await;
     assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
     assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();

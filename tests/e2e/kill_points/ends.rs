@@ -122,13 +122,13 @@ pub async fn assert_end(world: &World, point: Point, given: Given, claimed: Opti
             let done = |status: &Value| harness::condition(status, "Finished") == "True";
             let status = world.until(NAME, PATIENCE, done).await.unwrap();
             assert_final_unknown(&status);
-            look_again(world, "the same code").await;
+            reconcile_again(world, "the same code").await;
             let sent = vec![claimed; received];
             assert_carried(&world.calls(&number), &sent);
             assert_next_code_goes_on(world, sent).await;
         }
         End::Recorded { .. } => {
-            look_again(world, "recorded").await;
+            reconcile_again(world, "recorded").await;
             let status = reason(world, NAME, recorded(given)).await;
             assert_eq!(status["attempt"]["id"].as_str(), claimed, "{status}");
             assert_carried(&world.calls(&number), &[claimed]);
@@ -176,7 +176,7 @@ fn assert_final_unknown(status: &Value) {
 }
 
 /// Makes the operator reconcile again and waits until it has.
-async fn look_again(world: &World, token: &str) {
+async fn reconcile_again(world: &World, token: &str) {
     world.request(NAME, token).await.unwrap();
     let seen = |status: &Value| status["lastHandledReconcileAt"] == token;
     world.until(NAME, PATIENCE, seen).await.unwrap();

@@ -130,7 +130,7 @@ async fn a_number_that_is_already_verified_is_adopted_without_spending_the_code(
 }
 
 #[tokio::test]
-async fn without_the_look_the_call_is_made_and_a_refusal_that_hides_success_is_not_shown() {
+async fn without_the_pre_read_the_call_is_made_and_a_refusal_that_hides_success_is_not_shown() {
     let world = world("no-look").await;
     world
         .sim

@@ -11,14 +11,14 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
 /// The same answer in place of executing and in place of the reply of an execution.
-fn in_both_places(answer: &Answer, look: impl Fn(&Wire, bool)) {
+fn in_both_places(answer: &Answer, check: impl Fn(&Wire, bool)) {
     for stage in [Stage::Received, Stage::Counted, Stage::Executed] {
         let simulator = simulator();
         let fault = Fault::answer(stage, answer.clone());
         simulator.add_fault(FaultRule::new(fault).once()).unwrap();
         let wire = Rpc::verify(CODE).send(&simulator);
         let executed = stage == Stage::Executed;
-        look(&wire, executed);
+        check(&wire, executed);
         assert_eq!(wire.end, End::Fin);
         let entry = last_entry(&simulator);
         assert_eq!(entry.executed(), executed);

@@ -18,7 +18,7 @@ const OUTPUT_LINES: usize = 30;
 /// Downloads at a time.
 const DOWNLOADS: &str = "16";
 /// How often the output of `go` is read.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(100);
 
 /// Builds the programs into the folder `to`, which will be renamed to `destined`. If this process
 /// is killed, the build is killed too: a stray one would fill `to` again after the next caller has
@@ -142,10 +142,10 @@ impl Go<'_> {
         let mut said = Said::of(log.path())?;
         let status = loop {
             let ended = shell.try_wait().map_err(Error::io("wait for", sh))?;
-            said.look(each).map_err(Error::io("read", log.path()))?;
+            said.follow(each).map_err(Error::io("read", log.path()))?;
             match ended {
                 Some(status) => break status,
-                None => thread::sleep(LOOK),
+                None => thread::sleep(POLL),
             }
         };
         drop(lifeline);
@@ -186,7 +186,7 @@ impl Said {
         })
     }
 
-    fn look(&mut self, each: &mut dyn FnMut(&str)) -> std::io::Result<()> {
+    fn follow(&mut self, each: &mut dyn FnMut(&str)) -> std::io::Result<()> {
         let mut bytes = Vec::new();
         self.file.read_to_end(&mut bytes)?;
         self.text.push_str(&String::from_utf8_lossy(&bytes));
@@ -277,7 +277,8 @@ mod tests {
         let mut lines = Vec::new();
         for text in ["fir", "st\nsecond\nth", "", "ird\n"] {
             log.write_all(text.as_bytes()).unwrap();
-            said.look(&mut |line| lines.push(line.to_owned())).unwrap();
+            said.follow(&mut |line| lines.push(line.to_owned()))
+                .unwrap();
         }
         assert_eq!(lines, ["first", "second", "third"]);
         assert_eq!(said.text, "first\nsecond\nthird\n");

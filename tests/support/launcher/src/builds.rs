@@ -34,7 +34,7 @@ const PLUGIN: &str = "kubectl-phmig";
 const OUTPUT_LINES: usize = 40;
 /// The end of cargo's output that is searched for its progress.
 const TAIL: u64 = 4096;
-const LOOK: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(200);
 
 /// Starts both; returns where the demo will be.
 pub fn start(news: &Sender<News>) -> Result<PathBuf, String> {
@@ -102,7 +102,7 @@ fn cargo(build: &cargo_build::Build, tell: &dyn Fn(State)) -> Result<(), String>
         }
         match ended {
             Some(status) => break status,
-            None => thread::sleep(LOOK),
+            None => thread::sleep(POLL),
         }
     };
     drop(lifeline);

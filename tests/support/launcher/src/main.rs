@@ -36,7 +36,7 @@ Usage: cargo demo [--keep]
 /// Builds that turn out to be up to date within this time are not shown.
 const SOON: Duration = Duration::from_secs(2);
 /// How often the display is updated.
-const LOOK: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_millis(250);
 
 fn main() -> ExitCode {
     // `cargo demo --keep` and `cargo demo -- --keep`.
@@ -86,7 +86,7 @@ fn watch(news: &Receiver<News>, screen: &mut Screen) -> Result<(), String> {
     let started = Instant::now();
     let mut builds = [Build::new(Side::Rust), Build::new(Side::Go)];
     loop {
-        let told = match news.recv_timeout(LOOK) {
+        let told = match news.recv_timeout(POLL) {
             Ok(told) => Some(told),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Err("the builds have ended".to_owned()),

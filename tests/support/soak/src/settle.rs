@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::tenants::Tenants;
 
-const LOOK_EVERY: Duration = Duration::from_secs(3);
+const POLL: Duration = Duration::from_secs(3);
 /// How often an unsettled resource is asked to reconcile: polls of Secrets grow to a minute.
 const ASK_EVERY: Duration = Duration::from_secs(15);
 /// Nothing may change for this long.
@@ -56,7 +56,7 @@ pub async fn settle(tenants: &Tenants, patience: Duration) -> Duration {
             ask(tenants, &unsettled).await;
         }
         tenants.correct(true).await;
-        sleep(LOOK_EVERY).await;
+        sleep(POLL).await;
     }
 }
 
