@@ -6,10 +6,10 @@
 mod apiserver;
 mod beside;
 mod brake;
-mod chart;
 mod finished;
 mod pacing;
 mod peers;
+mod rolling;
 mod sign_in;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! Figures of the pacer and of holds.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use harness::cams_simulator::{
@@ -10,6 +11,7 @@ use harness::{
 };
 use tokio::time::Instant;
 
+use crate::rolling::picture;
 use crate::{Place, claims, operator, per_resource};
 
 /// The codes before a spell are accepted by then.
@@ -38,6 +40,9 @@ pub struct Pace {
     /// Seed of both.
     #[arg(long, default_value_t = SEED)]
     seed: u64,
+    /// Where the plot of calls in each second is written, as SVG.
+    #[arg(long)]
+    svg: Option<PathBuf>,
 }
 
 impl Pace {
@@ -81,6 +86,15 @@ impl Pace {
                 "{action}: throttled {throttled}, worst second {worst}, utilisation {:.2} %",
                 used * 100.0
             );
+        }
+        if let Some(path) = &self.svg {
+            let conditions = format!(
+                "{} numbers at once. The delay of a call varies by up to {} ms.",
+                self.resources,
+                self.jitter_ms + self.processing_jitter_ms
+            );
+            let plot = picture(&ledger, world.sim.settings().quota.limit, &conditions);
+            std::fs::write(path, plot).map_err(Error::at("plot"))?;
         }
         println!(
             "executed per code at most {}",

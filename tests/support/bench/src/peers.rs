@@ -11,11 +11,11 @@ use clap::Args;
 use go_build::Programs;
 use harness::cams_simulator::{Fault, FaultRule, Stage, VERIFIED};
 use harness::{Error, Operator, Result, World, crowd_phone};
+use picture::{Bar, bars};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use crate::Place;
-use crate::chart::{Bar, chart};
 
 /// A run is over after this time without a call.
 const QUIET: Duration = Duration::from_secs(25);
@@ -147,7 +147,7 @@ pub async fn peers(place: &Place<'_>, args: &PeersArgs) -> Result<()> {
             Trouble::LostReplies(args.lost),
         ),
     ] {
-        let mut bars = Vec::new();
+        let mut group = Vec::new();
         for (n, &peer) in all.iter().enumerate() {
             let world = place.world(&format!("peer{n}")).await?;
             let came = run(&world, peer, trouble, args).await?;
@@ -162,16 +162,16 @@ pub async fn peers(place: &Place<'_>, args: &PeersArgs) -> Result<()> {
                 came.lost
             );
             clear(&world).await?;
-            bars.push(Bar {
+            group.push(Bar {
                 name: peer.name(),
                 value: came.sent_twice,
             });
         }
-        groups.push((title, bars));
+        groups.push((title, group));
     }
     if let Some(path) = &args.svg {
         let title = format!("Codes sent twice, of {}", args.resources);
-        std::fs::write(path, chart(&title, &groups)).map_err(Error::at("plot"))?;
+        std::fs::write(path, bars(&title, &groups)).map_err(Error::at("plot"))?;
     }
     Ok(())
 }

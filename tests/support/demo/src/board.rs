@@ -34,7 +34,18 @@ impl Board {
         screen.say(text, rows);
     }
 
-    /// Text as it is, without the time.
+    /// Text as it is, without the time. The recording has it, too.
+    pub fn tell(&self, text: &str) {
+        self.lock().1.tell(text);
+    }
+
+    /// The picture of what was shown so far.
+    pub fn recording(&self) -> String {
+        self.lock().1.recording()
+    }
+
+    /// Text as it is, without the time. It may be too wide for the recording, or name paths of this
+    /// machine: the recording does not have it.
     pub fn print(&self, text: &str) {
         self.lock().1.print(text);
     }

@@ -14,6 +14,7 @@ mod screen;
 mod setup;
 mod verdict;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -30,6 +31,8 @@ use crate::setup::Setup;
 struct Cli {
     #[arg(long)]
     keep: bool,
+    #[arg(long)]
+    record: Option<PathBuf>,
 }
 
 const INTRODUCTION: &str = "\
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
 async fn demo(cli: &Cli) -> Result<ExitCode> {
     let mut stop = Stop::new()?;
     let board = Board::new();
-    board.print(INTRODUCTION);
+    board.tell(INTRODUCTION);
     let dir = TempDir::with_prefix("phone-migration-demo-").map_err(Error::at("folder"))?;
     let Some(setup) = stop.or(Setup::bring_up(&board, dir.path())).await else {
         return Ok(interrupted(&board));
@@ -95,6 +98,9 @@ async fn morning(
         })
         .await
         .transpose()?;
+    if let (Some(file), Some(true)) = (&cli.record, kept) {
+        std::fs::write(file, board.recording()).map_err(Error::at("recording"))?;
+    }
     if cli.keep && kept.is_some() {
         keep::say_how_to_look_around(setup, board)?;
         stop.requested().await;

@@ -27,12 +27,12 @@ pub async fn report(setup: &Setup, board: &Board, played: Result<()>) -> Result<
     let found = violations(&endings, &ledger);
     board.finish();
     board.print(&format!("\n$ kubectl get phmig -A -o wide\n{table}"));
-    board.print(&format!("{}\n", ledger_line(&ledger, limit)));
+    board.tell(&format!("{}\n", ledger_line(&ledger, limit)));
     let kept = played.is_ok() && found.is_empty();
     if let Err(error) = played {
         board.print(&format!("The play stopped: {error}"));
     }
-    board.print(&verdict_text(&found, kept, endings.len(), board.seconds()));
+    board.tell(&verdict_text(&found, kept, endings.len(), board.seconds()));
     if !kept {
         board.print(&format!(
             "\nEnd of the operator's log:\n{}",

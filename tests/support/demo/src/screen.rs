@@ -7,6 +7,8 @@
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
+use picture::{Recording, Tone};
+
 use crate::cast::Role;
 
 /// The last known state of one number.
@@ -55,6 +57,9 @@ pub struct Screen {
     in_place: bool,
     colour: bool,
     drawn: usize,
+    recording: Recording,
+    /// Whether the recording has the table.
+    begun: bool,
 }
 
 impl Screen {
@@ -62,11 +67,16 @@ impl Screen {
     pub fn new() -> Self {
         let terminal = std::io::stdout().is_terminal()
             && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        let mut recording = Recording::default();
+        let first = format!("$ cargo demo    (here {} times as fast)", picture::SPEED);
+        recording.line(0.0, &first, 0, Tone::Dim);
         Self {
             started: Instant::now(),
             in_place: terminal,
             colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
             drawn: 0,
+            recording,
+            begun: false,
         }
     }
 
@@ -77,13 +87,17 @@ impl Screen {
 
     /// A line that stays, above the table.
     pub fn say(&mut self, text: &str, rows: &[Row]) {
-        let stamped = format!("{:>5.1} s  {text}", self.seconds());
-        let line = self.painted(&stamped, BOLD);
+        let at = self.seconds();
+        let stamped = format!("{at:>5.1} s  {text}");
+        let hang = STAMP + text.chars().take_while(|c| *c == ' ').count();
+        self.recording.line(at, &stamped, hang, Tone::Bold);
+        let line = self.painted(&stamped, Tone::Bold);
         self.show(&line, rows);
     }
 
     /// A change of the last row state from `before`.
     pub fn changed(&mut self, row: &Row, before: &str, rows: &[Row]) {
+        self.record(rows);
         if self.in_place {
             self.show("", rows);
         }
@@ -100,7 +114,32 @@ impl Screen {
         self.in_place = false;
     }
 
-    /// Text as it is.
+    /// Text as it is, recorded: above the table, or below it once there is one.
+    pub fn tell(&mut self, text: &str) {
+        let at = self.seconds();
+        match self.begun {
+            false => self.recording.line(at, text, 0, Tone::Plain),
+            true => self.recording.line_below(at, text, Tone::Plain),
+        }
+        self.print(text);
+    }
+
+    /// The picture of what was shown so far.
+    pub fn recording(&self) -> String {
+        self.recording.svg(TITLE, self.seconds())
+    }
+
+    fn record(&mut self, rows: &[Row]) {
+        let at = self.seconds();
+        self.begun = true;
+        self.recording.row(at, 0, &header(), Tone::Dim);
+        for (n, row) in (1..).zip(rows) {
+            self.recording
+                .row(at, n, &table_line(row), tone_of(&row.reason));
+        }
+    }
+
+    /// Text as it is, not recorded.
     pub fn print(&mut self, text: &str) {
         let out = format!("{}{text}\n", self.erased());
         write(&out);
@@ -125,30 +164,10 @@ impl Screen {
     }
 
     fn draw(&mut self, out: &mut String, rows: &[Row], width: usize) {
-        let header = columns(
-            "NAMESPACE",
-            "NAME",
-            "STORY",
-            "STATE",
-            "ID OR ERROR",
-            "SINCE",
-        );
-        let mut lines = vec![self.painted(&clipped(&header, width), DIM)];
+        let mut lines = vec![self.painted(&clipped(&header(), width), Tone::Dim)];
         lines.extend(rows.iter().map(|row| {
-            let since = match row.reason.as_str() {
-                "" => String::new(),
-                _ => format!("{:.1} s", row.at),
-            };
-            let Role {
-                namespace, name, ..
-            } = &row.role;
-            let state = match row.reason.as_str() {
-                "" => "-",
-                reason => reason,
-            };
-            let story = row.role.part.words();
-            let line = columns(namespace, name, story, state, row.detail(), &since);
-            self.painted(&clipped(&line, width), colour_of(&row.reason))
+            let line = clipped(&table_line(row), width);
+            self.painted(&line, tone_of(&row.reason))
         }));
         self.drawn = lines.len();
         for line in lines {
@@ -165,25 +184,58 @@ impl Screen {
         }
     }
 
-    fn painted(&self, text: &str, colour: &str) -> String {
-        match (self.colour, colour) {
-            (false, _) | (true, "") => text.to_owned(),
-            (true, colour) => format!("\x1b[{colour}m{text}\x1b[0m"),
+    fn painted(&self, text: &str, tone: Tone) -> String {
+        let colour = match tone {
+            Tone::Bold => "1",
+            Tone::Dim => "2",
+            Tone::Red => "31",
+            Tone::Green => "32",
+            Tone::Yellow => "33",
+            Tone::Plain => return text.to_owned(),
+        };
+        match self.colour {
+            true => format!("\x1b[{colour}m{text}\x1b[0m"),
+            false => text.to_owned(),
         }
     }
 }
 
-const BOLD: &str = "1";
-const DIM: &str = "2";
+const TITLE: &str = "cargo demo: seventeen numbers on their way";
+/// Characters of the time in front of an announcement.
+const STAMP: usize = 9;
 
-fn colour_of(reason: &str) -> &'static str {
+fn tone_of(reason: &str) -> Tone {
     match reason {
-        "" => DIM,
-        "Verified" => "32",
-        "CodeRejected" => "31",
-        "OutcomeUnknown" | "Throttled" => "33",
-        _ => "",
+        "" => Tone::Dim,
+        "Verified" => Tone::Green,
+        "CodeRejected" => Tone::Red,
+        "OutcomeUnknown" | "Throttled" => Tone::Yellow,
+        _ => Tone::Plain,
     }
+}
+
+fn header() -> String {
+    columns(
+        "NAMESPACE",
+        "NAME",
+        "STORY",
+        "STATE",
+        "ID OR ERROR",
+        "SINCE",
+    )
+}
+
+/// A number's row of the table.
+fn table_line(row: &Row) -> String {
+    let (state, since) = match row.reason.as_str() {
+        "" => ("-", String::new()),
+        reason => (reason, format!("{:.1} s", row.at)),
+    };
+    let Role {
+        namespace, name, ..
+    } = &row.role;
+    let story = row.role.part.words();
+    columns(namespace, name, story, state, row.detail(), &since)
 }
 
 /// A change as a line of its own.
@@ -270,6 +322,23 @@ mod tests {
             ..row("Verified")
         };
         assert_eq!(corrected.detail(), "82828893107");
+    }
+
+    #[test]
+    fn the_recording_has_the_announcements_the_last_table_and_what_is_told() {
+        let mut screen = Screen {
+            in_place: true,
+            ..Screen::new()
+        };
+        screen.say("Scene 1", &[]);
+        screen.changed(&row("Verified"), "", &[row("Verified")]);
+        screen.tell("Verdict: good.");
+        screen.print("/tmp/of-this-machine");
+        let picture = screen.recording();
+        for word in ["Scene 1", "STORY", "store-01", "Verdict: good."] {
+            assert!(picture.contains(word), "{word}: {picture}");
+        }
+        assert!(!picture.contains("of-this-machine"), "{picture}");
     }
 
     #[test]

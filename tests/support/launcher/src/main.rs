@@ -10,7 +10,7 @@ mod screen;
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -27,10 +27,11 @@ twice, any outcome was lost, the quota was exceeded, or anything did not settle 
 Needs a C compiler and Go. kube-apiserver, etcd and kubectl are those in the folder that
 KUBEBUILDER_ASSETS names, else they are built once into the user's cache directory.
 
-Usage: cargo demo [--keep]
+Usage: cargo demo [--keep | --record FILE]
 
-  --keep  Leave everything running after the play, until Ctrl-C, and say how to look around
-  --help  Print this
+  --keep         Leave everything running after the play, until Ctrl-C, and say how to look around
+  --record FILE  Draw what the play shows into FILE, as an animated SVG
+  --help         Print this
 ";
 
 /// Builds that turn out to be up to date within this time are not shown.
@@ -40,11 +41,12 @@ const POLL: Duration = Duration::from_millis(250);
 
 fn main() -> ExitCode {
     // `cargo demo --keep` and `cargo demo -- --keep`.
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--");
-    let keep = match (arguments.next().as_deref(), arguments.next()) {
-        (None, _) => false,
-        (Some("--keep"), None) => true,
-        (Some("--help" | "-h"), None) => {
+    let arguments = std::env::args().skip(1).filter(|argument| argument != "--");
+    let arguments: Vec<String> = arguments.collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] | ["--keep"] | ["--record", _] => {}
+        ["--help" | "-h"] => {
             let _ = std::io::stdout().write_all(USAGE.as_bytes());
             return ExitCode::SUCCESS;
         }
@@ -52,26 +54,18 @@ fn main() -> ExitCode {
             let _ = std::io::stderr().write_all(USAGE.as_bytes());
             return ExitCode::from(2);
         }
-    };
+    }
     let error = match build() {
         // Returns only if it fails.
-        Ok(demo) => demo_command(&demo, keep).exec().to_string(),
+        Ok(demo) => Command::new(demo).args(arguments).exec().to_string(),
         Err(error) => error,
     };
     let _ = writeln!(std::io::stderr(), "error: {error}");
     ExitCode::FAILURE
 }
 
-fn demo_command(demo: &Path, keep: bool) -> Command {
-    let mut command = Command::new(demo);
-    if keep {
-        command.arg("--keep");
-    }
-    command
-}
-
 /// Builds everything; returns the path of the demo.
-fn build() -> Result<std::path::PathBuf, String> {
+fn build() -> Result<PathBuf, String> {
     let (sender, news) = channel();
     let demo = builds::start(&sender)?;
     drop(sender);
