@@ -12,13 +12,25 @@ const DASHBOARD: &str = "deploy/charts/phone-migration-operator/files/dashboard.
 /// Panels whose query may be empty in a healthy run: no code with an expiry waits at the end.
 const EMPTY_BY_DESIGN: &[&str] = &["First code to expire"];
 
-fn dashboard() -> Value {
+/// A query of a panel, as Grafana would send it.
+pub struct Query {
+    /// Of the panel.
+    pub title: String,
+    /// Of the values.
+    pub unit: String,
+    /// The name of a line, with labels in double braces.
+    pub legend: String,
+    /// In PromQL.
+    pub text: String,
+}
+
+pub fn dashboard() -> Value {
     let text = std::fs::read_to_string(harness::repository().join(DASHBOARD)).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
-/// Title of the panel, and its query as Grafana would send it.
-fn queries(dashboard: &Value) -> Vec<(String, String)> {
+/// All of them, with this interval for rates.
+pub fn queries(dashboard: &Value, rate: &str) -> Vec<Query> {
     let panels = dashboard["panels"].as_array().unwrap();
     let mut queries = Vec::new();
     for panel in panels.iter().filter(|panel| panel["type"] != "row") {
@@ -29,10 +41,16 @@ fn queries(dashboard: &Value) -> Vec<(String, String)> {
             let query = target["expr"].as_str().unwrap();
             assert_documented(title, query);
             let query = query
-                .replace("$__rate_interval", "40s")
+                .replace("$__rate_interval", rate)
                 .replace("$namespace", ".*");
             assert!(!query.contains('$'), "{title}: {query}");
-            queries.push((title.to_owned(), query));
+            let unit = &panel["fieldConfig"]["defaults"]["unit"];
+            queries.push(Query {
+                title: title.to_owned(),
+                unit: unit.as_str().unwrap().to_owned(),
+                legend: target["legendFormat"].as_str().unwrap_or("").to_owned(),
+                text: query,
+            });
         }
     }
     queries
@@ -40,7 +58,7 @@ fn queries(dashboard: &Value) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn a_real_prometheus_has_data_for_every_query_of_the_dashboard() {
-    let queries = queries(&dashboard());
+    let queries = queries(&dashboard(), "40s");
     assert!(queries.len() > 30, "{}", queries.len());
     let tools = tools().await;
     let world = World::new(OPERATOR, "dashboard").await.unwrap();
@@ -56,7 +74,10 @@ async fn a_real_prometheus_has_data_for_every_query_of_the_dashboard() {
         .until("phonemigration_objects{reason=\"Verified\"} == 2 and on () phonemigration_outcome_unknown{kind=\"final\"} == 1")
         .await;
     let mut wrong = Vec::new();
-    for (title, query) in &queries {
+    for Query {
+        title, text: query, ..
+    } in &queries
+    {
         let vector = prometheus.query(query).await;
         let has_data = vector.as_ref().is_ok_and(|vector| {
             let number = |sample: &Value| sample["value"][1].as_str() != Some("NaN");

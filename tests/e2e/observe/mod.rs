@@ -8,6 +8,7 @@ mod dashboard;
 mod logs;
 mod metrics;
 mod morning;
+mod picture;
 mod prometheus;
 mod queue;
 mod scrape;

@@ -63,14 +63,31 @@ impl Prometheus {
 
     /// The instant vector that the query returns now.
     pub async fn query(&self, query: &str) -> Result<Vec<Value>, String> {
+        self.ask("query", "vector", &[("query", query)]).await
+    }
+
+    /// The range vector that the query returns for every second between two times, which are
+    /// seconds since 1970.
+    pub async fn query_range(&self, query: &str, times: (f64, f64)) -> Result<Vec<Value>, String> {
+        let (start, end) = (times.0.to_string(), times.1.to_string());
+        let with = [
+            ("query", query),
+            ("start", &start),
+            ("end", &end),
+            ("step", "1"),
+        ];
+        self.ask("query_range", "matrix", &with).await
+    }
+
+    async fn ask(&self, what: &str, of: &str, with: &[(&str, &str)]) -> Result<Vec<Value>, String> {
         let address = self.address().ok_or("it does not listen yet")?;
-        let url = format!("http://{address}/api/v1/query");
-        let url = Url::parse_with_params(&url, [("query", query)]).unwrap();
+        let url = format!("http://{address}/api/v1/{what}");
+        let url = Url::parse_with_params(&url, with).unwrap();
         let reply = self.http.get(url).send().await.map_err(|e| e.to_string())?;
         let text = reply.text().await.map_err(|e| e.to_string())?;
         let reply: Value = serde_json::from_str(&text).map_err(|_| text.clone())?;
         match reply["data"]["result"].as_array() {
-            Some(vector) if reply["data"]["resultType"] == "vector" => Ok(vector.clone()),
+            Some(vector) if reply["data"]["resultType"] == of => Ok(vector.clone()),
             _ => Err(text),
         }
     }
