@@ -7,10 +7,12 @@ const SECOND: u64 = 1_000_000;
 
 /// A panel for each action: every call that reached the simulator, throttled ones too.
 pub fn picture(ledger: &[Entry], quota: u32, conditions: &str) -> String {
-    let begin = ledger.iter().map(|e| e.arrived_us).min().unwrap_or(0);
+    // Jitter makes a call late before it counts.
+    let time = |e: &Entry| e.counted_us.unwrap_or(e.arrived_us);
+    let begin = ledger.iter().map(time).min().unwrap_or(0);
     let panels = [VERIFIED, READ_STATUS].map(|action| {
         let of = ledger.iter().filter(|e| e.action == action);
-        let times: Vec<u64> = of.map(|e| e.arrived_us - begin).collect();
+        let times: Vec<u64> = of.map(|e| time(e) - begin).collect();
         Panel {
             title: action.to_owned(),
             unit: Unit::Number,
@@ -23,7 +25,7 @@ pub fn picture(ledger: &[Entry], quota: u32, conditions: &str) -> String {
     });
     let notes = [
         conditions,
-        "Counted by the CAMS simulator, as the calls reach it.",
+        "Counted by the CAMS simulator, when it holds the calls against the quota.",
     ];
     plot("Calls in the second before each moment", &notes, 1, &panels)
 }
