@@ -199,7 +199,7 @@ impl<'a> Overview<'a> {
             "DO",
         ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
-        for object in stuck {
+        for object in &stuck {
             let key = Key::of(object);
             let status = object.status.as_ref();
             let error = status.and_then(|status| status.error_code.as_deref());
@@ -220,6 +220,18 @@ impl<'a> Overview<'a> {
             for row in &mut rows {
                 row.remove(4);
                 row.remove(2);
+            }
+        }
+        // Half a command helps nobody. Each row has name and namespace in columns of their own.
+        for shorter in [without_arguments, without_command] {
+            let lines = columns(&rows);
+            if lines.iter().all(|line| line.chars().count() <= width) {
+                break;
+            }
+            for (row, object) in rows.iter_mut().skip(1).zip(&stuck) {
+                if let Some(remedy) = row.last_mut() {
+                    *remedy = shorter(remedy, &Key::of(object));
+                }
             }
         }
         columns(&rows).iter().map(|line| cut(line, width)).collect()
@@ -293,6 +305,18 @@ impl<'a> Overview<'a> {
     pub fn json(&self, show_numbers: bool) -> Value {
         let rows = self.objects.iter().map(|object| row(object, show_numbers));
         Value::Array(rows.collect())
+    }
+}
+
+fn without_arguments(remedy: &str, key: &Key) -> String {
+    remedy.replace(&format!(" {} -n {}", key.name, key.namespace), "")
+}
+
+/// The words before the command; all of it, where there are none.
+fn without_command(remedy: &str, _: &Key) -> String {
+    match remedy.split_once(": kubectl ") {
+        Some((words, _)) => words.trim_end_matches("; then").to_owned(),
+        None => remedy.to_owned(),
     }
 }
 
@@ -497,9 +521,24 @@ mod tests {
                 .max();
             assert!(longest.unwrap() <= columns, "{columns}:\n{text}");
             assert!(text.contains("more: kubectl phmig status -o csv"));
-            assert!(text.contains("new code: kubectl phmig code w-0"), "{text}");
+            assert!(text.contains("new code: kubectl phmig code"), "{text}");
             assert_eq!(text.contains("861380000****"), columns >= WIDE, "{text}");
         }
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_no_half_command() {
+        let object = rejected("flagship-hangzhou-01", "Code");
+        let last = |columns| {
+            let rows = None;
+            let text = text(std::slice::from_ref(&object), Room { columns, rows });
+            text.lines().last().unwrap().to_owned()
+        };
+        let whole = "  new code: kubectl phmig code flagship-hangzhou-01 -n tenant-a";
+        assert!(last(200).ends_with(whole), "{}", last(200));
+        let command = "  new code: kubectl phmig code";
+        assert!(last(90).ends_with(command), "{}", last(90));
+        assert!(last(80).ends_with("  new code"), "{}", last(80));
     }
 
     #[test]

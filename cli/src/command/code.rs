@@ -44,8 +44,8 @@ pub async fn run(
     }
     let number = masked(&object.spec.phone_number);
     let lengths = args.hand_in.code_digits;
-    let prompt = format!("Code for {name} ({number}), as received: ");
-    let Some(digits) = read(&prompt, lengths, &mut interrupt).await? else {
+    let about = format!("Code for {name} ({number})");
+    let Some(digits) = read(&about, lengths, &mut interrupt).await? else {
         return Ok(Exit::Interrupted);
     };
     let mut wait = Wait::on(&cluster, &Scope::one(&key));
@@ -98,12 +98,12 @@ fn as_object(ending: &Ending) -> serde_json::Value {
 
 /// The code, from the terminal or as one line from a pipe; `None` if the user interrupted.
 async fn read(
-    prompt: &str,
+    about: &str,
     lengths: Lengths,
     interrupt: &mut Interrupt,
 ) -> Result<Option<Digits>, Failure> {
     let line = match std::io::stdin().is_terminal() {
-        true => typed(prompt, interrupt).await?,
+        true => typed(about, interrupt).await?,
         false => tokio::select! {
             line = piped() => Some(line?),
             () = interrupt.wait() => None,
@@ -122,11 +122,11 @@ async fn read(
 }
 
 async fn typed(
-    prompt: &str,
+    about: &str,
     interrupt: &mut Interrupt,
 ) -> Result<Option<Zeroizing<String>>, Failure> {
     let mut typist = Typist::begin()?;
-    typist.ask(prompt);
+    typist.ask(about, ", as received: ");
     loop {
         let key = tokio::select! {
             key = typist.key() => key,

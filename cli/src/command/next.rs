@@ -16,6 +16,8 @@ use crate::terminal::{Console, Interrupt, Typed, Typist};
 use crate::text::{counted, masked};
 use crate::tracker::Ending;
 
+const QUESTION: &str = "  code (Enter skips): ";
+
 /// The results of the codes so far.
 #[derive(Default)]
 struct Tally {
@@ -86,15 +88,15 @@ impl Desk<'_> {
     ) -> Result<bool, Failure> {
         for (n, object) in queue.iter().enumerate() {
             let key = Key::of(object);
-            let prompt = format!(
-                "[{}/{}] {} {} {}  code (Enter skips): ",
+            let about = format!(
+                "[{}/{}] {} {} {}",
                 n + 1,
                 queue.len(),
                 key.name,
                 key.namespace,
                 masked(&object.spec.phone_number)
             );
-            typist.ask(&prompt);
+            typist.ask(&about, QUESTION);
             loop {
                 let typed = self.typed(typist, interrupt).await?;
                 let line = match typed {
@@ -109,7 +111,7 @@ impl Desk<'_> {
                 let lengths = self.args.hand_in.code_digits;
                 let Some(digits) = Digits::parse(&line, lengths) else {
                     typist.above(&format!("  that is not a code of {lengths} digits; again:"));
-                    typist.ask(&prompt);
+                    typist.ask(&about, QUESTION);
                     continue;
                 };
                 if let Err(failure) = self.one(object, &digits).await {

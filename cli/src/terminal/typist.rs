@@ -68,11 +68,10 @@ impl Typist {
         })
     }
 
-    /// Shows a prompt, on standard error.
-    pub fn ask(&mut self, prompt: &str) {
+    /// Shows a prompt, on standard error: what it is about, and the question.
+    pub fn ask(&mut self, about: &str, question: &str) {
         let columns = keys::size().map_or(80, |(columns, _)| columns);
-        // A line beyond the last column could not be drawn over itself.
-        self.prompt = cut(prompt, columns.saturating_sub(LONGEST / 4).max(20));
+        self.prompt = fitted(about, question, columns);
         self.typed.zeroize();
         self.redraw();
     }
@@ -133,9 +132,33 @@ impl Typist {
     }
 }
 
+/// A prompt that leaves room for the dots: a line beyond the last column could not be drawn over
+/// itself. A long name is cut, and never the question.
+fn fitted(about: &str, question: &str, columns: usize) -> String {
+    let room = columns.saturating_sub(LONGEST / 4).max(20);
+    let left = room.saturating_sub(question.chars().count());
+    cut(&format!("{}{question}", cut(about, left)), room)
+}
+
 impl Drop for Typist {
     fn drop(&mut self) {
         self.done.store(true, Ordering::Relaxed);
         keys::give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_does_not_push_the_question_out() {
+        let question = "  code (Enter skips): ";
+        let about = "[1/7] flagship-store-hangzhou-west-lake-01 tenant-a 861384440****";
+        let shown = fitted(about, question, 80);
+        assert!(shown.ends_with(&format!("…{question}")), "{shown}");
+        assert_eq!(shown.chars().count(), 64);
+        assert_eq!(fitted(about, question, 200), format!("{about}{question}"));
+        assert!(fitted(about, question, 10).chars().count() <= 20);
     }
 }
