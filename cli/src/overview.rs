@@ -225,11 +225,10 @@ impl<'a> Overview<'a> {
         // Half a command helps nobody. Each row has name and namespace in columns of their own.
         for shorter in [without_arguments, without_command] {
             let lines = columns(&rows);
-            if lines.iter().all(|line| line.chars().count() <= width) {
-                break;
-            }
-            for (row, object) in rows.iter_mut().skip(1).zip(&stuck) {
-                if let Some(remedy) = row.last_mut() {
+            let all = rows.iter_mut().zip(&lines).skip(1).zip(&stuck);
+            for ((row, line), object) in all {
+                let too_long = line.chars().count() > width;
+                if let Some(remedy) = row.last_mut().filter(|_| too_long) {
                     *remedy = shorter(remedy, &Key::of(object));
                 }
             }
