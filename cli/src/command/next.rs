@@ -23,6 +23,8 @@ const QUESTION: &str = "  code (Enter skips): ";
 struct Tally {
     handed_in: usize,
     skipped: usize,
+    /// Left when the user ended or interrupted the list.
+    not_asked: usize,
     failed: usize,
     endings: Vec<Ending>,
 }
@@ -87,6 +89,7 @@ impl Desk<'_> {
         interrupt: &mut Interrupt,
     ) -> Result<bool, Failure> {
         for (n, object) in queue.iter().enumerate() {
+            self.tally.not_asked = queue.len() - n;
             let key = Key::of(object);
             let about = format!(
                 "[{}/{}] {} {} {}",
@@ -121,6 +124,7 @@ impl Desk<'_> {
                 break;
             }
         }
+        self.tally.not_asked = 0;
         Ok(true)
     }
 
@@ -215,6 +219,9 @@ impl Tally {
         if self.skipped > 0 {
             line.push_str(&format!("; {} skipped", self.skipped));
         }
+        if self.not_asked > 0 {
+            line.push_str(&format!("; {} not asked", self.not_asked));
+        }
         if self.failed > 0 {
             line.push_str(&format!("; {} not handed in", self.failed));
         }
@@ -229,6 +236,17 @@ mod tests {
     use crate::state;
     use crate::state::tests::in_state;
     use phone_migration_api::reason::Reason;
+
+    #[test]
+    fn the_summary_counts_those_that_were_not_asked() {
+        let tally = Tally {
+            handed_in: 1,
+            not_asked: 2,
+            ..Tally::default()
+        };
+        let line = tally.summary(1);
+        assert_eq!(line, "1 handed in: 0 verified, 1 still open; 2 not asked");
+    }
 
     #[test]
     fn those_without_a_code_come_first() {
