@@ -26,7 +26,7 @@ fn unlimited_has_no_window_but_pauses() {
     for _ in 0..1_000 {
         assert!(pacer.try_send(START).is_ok());
     }
-    assert_eq!(pacer.turns_allowed(START, s(9)), 128);
+    assert_eq!(pacer.turns_allowed(START, s(9)), 64);
     assert_eq!(pacer.rate(START), None);
     let end = pacer.throttled(START, Some(s(3)));
     assert_eq!(end, START + s(3));
@@ -38,7 +38,7 @@ fn unlimited_has_no_window_but_pauses() {
     pacer.answered(end + ms(5));
     assert!(pacer.try_send(end + ms(5)).is_ok());
     assert!(pacer.try_send(end + ms(5)).is_ok());
-    assert_eq!(pacer.turns_allowed(end + ms(5), s(9)), 128);
+    assert_eq!(pacer.turns_allowed(end + ms(5), s(9)), 64);
 }
 
 /// Sends a probe that the server throttles; returns the end of the new pause.

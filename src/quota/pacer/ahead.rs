@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Pacer, Probe, Trust};
 use crate::clock::BootTime;
 
-/// Outstanding turns with unlimited quota.
-const UNLIMITED_TURNS: usize = 128;
+/// Outstanding turns with unlimited quota. With more, the API server is slower.
+const UNLIMITED_TURNS: usize = 64;
 /// In addition to the worst preparation: covers the wait for the slot.
 const PREPARATION_SLACK: Duration = Duration::from_secs(1);
 /// Most turns that may be outstanding, in seconds of the rate.
