@@ -1,57 +1,39 @@
-//! The admin interface: JSON over HTTP, the same as the methods of `Simulator`.
+//! The admin interface: JSON over HTTP, for a person who tries things out.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::config::{AccessKey, KeyState};
 use crate::encoding::parse_form;
 use crate::fault::FaultRule;
-use crate::held::Release;
 use crate::http::{Connection, Request};
 use crate::numbers::Number;
 use crate::reply::Reply;
 use crate::settings::Settings;
 use crate::state::Shared;
-use crate::sts::{OidcProvider, Role};
 
 /// The routes, as `GET /` and `--help` print them.
 pub const ROUTES: &str = "\
 GET    /                        these routes
 GET    /settings                behaviour
 PATCH  /settings                merge into it, e.g. {\"quota\":{\"limit\":5},\"processingMs\":50}
-PUT    /keys                    add a key {\"id\",\"secret\",\"account\"?,\"token\"?,\"state\"?}, or an array
-PATCH  /keys/{id}               {\"state\":\"active|inactive|disabled|tokenExpired\"}
-DELETE /keys/{id}
-PUT    /providers               an OIDC provider {\"arn\",\"issuer\",\"clientIds\",\"jwks\"}, or an array
-PUT    /roles                   a role {\"arn\",\"allowed\",\"trustsTokens\"?,\"trustsKeys\"?,...}, or an array
 GET    /numbers                 all numbers
 PUT    /numbers                 add or replace {\"phone\",\"code\",\"id\",\"custSpaceId\"?,\"verified\"?,...}, or an array
-GET    /numbers/{phone}
-PUT    /numbers/{phone}/code    {\"code\":\"...\",\"expiresAt\"?:\"RFC 3339\"}
-DELETE /numbers/{phone}
 GET    /ledger[?since=SEQ]      every request received after SEQ
-DELETE /ledger                  forget them
 GET    /summary                 the figures
 GET    /faults                  rules in force, with hits
 POST   /faults                  add a rule, e.g. {\"fault\":{\"kind\":\"drop\",\"at\":\"executed\",\"how\":\"close\"},\"action\":\"ChatappMigrationVerified\",\"times\":1}
 DELETE /faults                  all, or /faults/{id}
-GET    /held[?timeout=MS]       requests that a gate holds; waits for the first one
-POST   /held/{id}/release       {\"how\":\"continue|close|reset|blackhole\"}; /held/release for all
 ";
-
-/// Longest wait of `GET /held`.
-const MAX_WAIT_MS: u64 = 10 * 60_000;
 
 /// Serves an admin connection to its end.
 pub async fn serve(shared: Arc<Shared>, stream: TcpStream) {
     let mut wire = Connection::new(stream);
-    while let Ok(Some(request)) = wire.read(None).await {
-        let reply = match route(&shared, &request).await {
+    while let Ok(Some(request)) = wire.read().await {
+        let reply = match route(&shared, &request) {
             Ok(value) => Reply::plain_json(200, &value),
             Err(Failure(status, why)) => Reply::plain_json(status, &json!({ "error": why })),
         };
@@ -75,55 +57,22 @@ enum OneOrMany<T> {
     One(T),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewCode {
-    code: String,
-    #[serde(default, with = "crate::serde_time::option")]
-    expires_at: Option<jiff::Timestamp>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewState {
-    state: KeyState,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ReleaseOrder {
-    how: Release,
-}
-
-async fn route(shared: &Shared, request: &Request) -> Answer {
+fn route(shared: &Shared, request: &Request) -> Answer {
     let path: Vec<_> = request.path.trim_matches('/').split('/').collect();
     match (request.method.as_str(), path.as_slice()) {
         ("GET", [""]) => Ok(json!(ROUTES.lines().collect::<Vec<_>>())),
         ("GET", ["settings"]) => to_json(&shared.lock().settings),
         ("PATCH", ["settings"]) => patch_settings(shared, request),
         ("GET", ["ledger"]) => to_json(&shared.lock().ledger.since(number(request, "since")?)),
-        ("DELETE", ["ledger"]) => {
-            shared.lock().ledger.clear();
-            Ok(json!({}))
-        }
         ("GET", ["summary"]) => to_json(&shared.lock().ledger.summary()),
-        ("PUT", ["providers"]) => {
-            for provider in many::<OidcProvider>(request)? {
-                let mut state = shared.lock();
-                state.sts.providers.insert(provider.arn.clone(), provider);
+        ("GET", ["numbers"]) => to_json(&shared.lock().numbers.all()),
+        ("PUT", ["numbers"]) => {
+            for number in many::<Number>(request)? {
+                shared.lock().numbers.put(number);
             }
             Ok(json!({}))
         }
-        ("PUT", ["roles"]) => {
-            for role in many::<Role>(request)? {
-                shared.lock().sts.roles.insert(role.arn.clone(), role);
-            }
-            Ok(json!({}))
-        }
-        (_, ["keys", ..]) => keys(shared, request, &path),
-        (_, ["numbers", ..]) => numbers(shared, request, &path),
         (_, ["faults", ..]) => faults(shared, request, &path),
-        (_, ["held", ..]) => held(shared, request, &path).await,
         _ => not_found(request),
     }
 }
@@ -135,58 +84,6 @@ fn patch_settings(shared: &Shared, request: &Request) -> Answer {
     let new: Settings = serde_json::from_value(merged).map_err(bad)?;
     let changed = shared.change_settings(|settings| *settings = new);
     to_json(&changed.map_err(|why| Failure(422, why.to_owned()))?)
-}
-
-fn keys(shared: &Shared, request: &Request, path: &[&str]) -> Answer {
-    match (request.method.as_str(), path) {
-        ("PUT", [_]) => {
-            for key in many::<AccessKey>(request)? {
-                shared.lock().keys.insert(key.id.clone(), key);
-            }
-            Ok(json!({}))
-        }
-        ("PATCH", [_, id]) => {
-            let NewState { state } = body(request)?;
-            match shared.lock().keys.get_mut(*id) {
-                Some(key) => {
-                    key.state = state;
-                    Ok(json!({}))
-                }
-                None => not_found(request),
-            }
-        }
-        ("DELETE", [_, id]) => found(shared.lock().keys.remove(*id).is_some(), request),
-        _ => not_found(request),
-    }
-}
-
-fn numbers(shared: &Shared, request: &Request, path: &[&str]) -> Answer {
-    match (request.method.as_str(), path) {
-        ("GET", [_]) => to_json(&shared.lock().numbers.all()),
-        ("PUT", [_]) => {
-            for number in many::<Number>(request)? {
-                shared.lock().numbers.put(number);
-            }
-            Ok(json!({}))
-        }
-        ("GET", [_, phone]) => match shared.lock().numbers.get(phone) {
-            Some(number) => to_json(number),
-            None => not_found(request),
-        },
-        ("PUT", [_, phone, "code"]) => {
-            let new: NewCode = body(request)?;
-            match shared.lock().numbers.get_mut(phone) {
-                Some(number) => {
-                    number.code = Some(new.code);
-                    number.code_expires_at = new.expires_at;
-                    to_json(number)
-                }
-                None => not_found(request),
-            }
-        }
-        ("DELETE", [_, phone]) => found(shared.lock().numbers.remove(phone), request),
-        _ => not_found(request),
-    }
 }
 
 fn faults(shared: &Shared, request: &Request, path: &[&str]) -> Answer {
@@ -208,28 +105,6 @@ fn faults(shared: &Shared, request: &Request, path: &[&str]) -> Answer {
                 .parse()
                 .map_err(|_| Failure(400, "not a number".to_owned()))?;
             found(shared.lock().rules.remove(id), request)
-        }
-        _ => not_found(request),
-    }
-}
-
-async fn held(shared: &Shared, request: &Request, path: &[&str]) -> Answer {
-    match (request.method.as_str(), path) {
-        ("GET", [_]) => {
-            let wait = Duration::from_millis(number(request, "timeout")?.min(MAX_WAIT_MS));
-            shared.held.wait(wait, |_| true).await;
-            to_json(&shared.held.all())
-        }
-        ("POST", [_, "release"]) => {
-            let ReleaseOrder { how } = body(request)?;
-            Ok(json!({ "released": shared.held.release_all(how) }))
-        }
-        ("POST", [_, id, "release"]) => {
-            let ReleaseOrder { how } = body(request)?;
-            let id = id
-                .parse()
-                .map_err(|_| Failure(400, "not a number".to_owned()))?;
-            found(shared.held.release(id, how), request)
         }
         _ => not_found(request),
     }

@@ -209,12 +209,9 @@ impl Call {
         find(&self.params, name).filter(|value| !value.is_empty())
     }
 
-    /// The number, country code included. Only the first operation splits it.
+    /// The number, country code included.
     pub fn phone(&self) -> Option<String> {
-        self.param("PhoneNumber").or_else(|| {
-            let (country, mobile) = (self.param("CountryCode")?, self.param("MobileNumber")?);
-            Some(country + &mobile)
-        })
+        self.param("PhoneNumber")
     }
 
     /// The values that rules are matched against.

@@ -16,17 +16,8 @@ use crate::sts::{STS_ACTIONS, STS_VERSION, check_right, is_unsigned};
 const VERSION: &str = "2020-06-06";
 
 /// The actions and their required parameters.
-pub const ACTIONS: [(&str, &[&str]); 5] = [
-    (
-        "CreateChatappMigrationInitiate",
-        &["CustSpaceId", "CountryCode", "MobileNumber"],
-    ),
-    (
-        "GetMigrationVerifyCode",
-        &["CustSpaceId", "PhoneNumber", "Locale", "Method"],
-    ),
+const ACTIONS: [(&str, &[&str]); 2] = [
     (VERIFIED, &["CustSpaceId", "PhoneNumber", "VerifyCode"]),
-    ("ChatappMigrationRegister", &["CustSpaceId", "PhoneNumber"]),
     (READ_STATUS, &["CustSpaceId", "PhoneNumber"]),
 ];
 
@@ -239,19 +230,11 @@ fn check_api(call: &Call) -> Result<(), Refusal> {
 fn check_permission(settings: &Settings, call: &Call, account: &str) -> Result<(), Refusal> {
     let Some(AccountSettings {
         unsubscribed,
-        risk_control,
         denied,
     }) = settings.accounts.get(account)
     else {
         return Ok(());
     };
-    if *risk_control {
-        return refuse(
-            403,
-            "Forbidden.RiskControl",
-            "This operation is forbidden by Aliyun Risk Control system.",
-        );
-    }
     if *unsubscribed {
         return refuse(400, "Product.Unsubscript", "The product is not subscribed.");
     }

@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::numbers::Number;
 use crate::settings::Settings;
@@ -50,36 +49,27 @@ impl Config {
 
 /// An AccessKey (or STS credential) of an account.
 ///
-/// Has no `Debug` of its secret and no `Serialize`; the admin interface takes keys and never
-/// gives them.
-#[derive(Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// Has no `Debug` of its secret.
+#[derive(Clone)]
 pub struct AccessKey {
     /// AccessKeyId.
     pub id: String,
     /// AccessKeySecret.
     pub secret: String,
     /// Keys of one account share its quota and, by default, its nonces. Empty: the key's id.
-    #[serde(default)]
     pub account: String,
     /// With STS: the token every request must carry.
-    #[serde(default)]
     pub token: Option<String>,
     /// The state of the key at the gateway.
-    #[serde(default)]
     pub state: KeyState,
     /// With STS: end of the key, by the gateway's clock.
-    #[serde(default, with = "crate::serde_time::option")]
     pub expires_at: Option<Timestamp>,
     /// With STS: all permissions of the key, such as `cams:ChatappMigrationVerified`. Null:
     /// everything.
-    #[serde(default)]
     pub allowed: Option<Vec<String>>,
     /// With STS: ARN of the role that the key belongs to.
-    #[serde(default)]
     pub role: Option<String>,
     /// With STS: ARN of the role's session.
-    #[serde(default)]
     pub principal: Option<String>,
 }
 
@@ -152,8 +142,7 @@ impl FromStr for AccessKey {
 }
 
 /// The state of a key at the gateway.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyState {
     /// Good.
     #[default]

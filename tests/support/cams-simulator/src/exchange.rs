@@ -227,10 +227,8 @@ impl<'a> Exchange<'a> {
         let state = &mut *self.shared.lock();
         let now_us = self.shared.clock.now_us();
         let settings = &state.settings;
-        let offset = settings.clock_offset_ms.saturating_add(self.offset_ms);
         let when = When {
             us: now_us,
-            wall: shifted(self.shared.clock.wall(), offset),
             read_lag_ms: settings.read_lag_ms.max(extra_lag_ms),
         };
         let space = self.call.param("CustSpaceId").unwrap_or_default();
@@ -242,12 +240,6 @@ impl<'a> Exchange<'a> {
                 numbers.verify(settings, &space, &phone, &code, when)
             }
             READ_STATUS => numbers.read_status(settings, &space, &phone, now_us),
-            "CreateChatappMigrationInitiate" => numbers.initiate(settings, &space, &phone),
-            "GetMigrationVerifyCode" => {
-                let digits = state.ids.digits(6);
-                numbers.send_code(settings, &space, &phone, digits, when.wall)
-            }
-            "ChatappMigrationRegister" => numbers.register(settings, &space, &phone),
             // Only if the API check is switched off.
             _ => Err(settings.refusals.unknown_number.clone()),
         };
@@ -292,7 +284,6 @@ impl<'a> Exchange<'a> {
         let shape = self.shared.lock().settings.replies;
         let shape = Replies {
             mask_phone: shape.mask_phone || effects.mask_phone,
-            omit_phone: shape.omit_phone,
             omit_id: shape.omit_id || effects.omit_id,
             omit_data: shape.omit_data || effects.omit_data,
         };

@@ -1,6 +1,6 @@
 //! Faults: the stage of a request and the failure. PURE.
 //!
-//! A request passes six stages. The gateway checks a rule, and uses it up, only when a matching
+//! A request passes five stages. The gateway checks a rule, and uses it up, only when a matching
 //! request reaches the rule's stage: a throttled call does not consume a rule that loses the reply
 //! of an execution.
 
@@ -22,8 +22,6 @@ pub enum Stage {
     Executed,
     /// Head and half of the body are out. Only for calls that passed the checks.
     HalfReplied,
-    /// The whole reply is out. Only for calls that passed the checks.
-    Replied,
 }
 
 /// How a request, and its connection, are lost.
@@ -54,14 +52,14 @@ pub enum Fault {
         /// Milliseconds.
         ms: u64,
     },
-    /// Hold the request until it is released: `GET /held`, `POST /held/{id}/release`.
+    /// Hold the request until it is released.
     Gate {
         /// Any stage but `Accepted`.
         at: Stage,
     },
     /// Lose the request. At `Accepted` up to `Counted` it is not executed.
     Drop {
-        /// Any stage. `Replied` is a connection that dies idle.
+        /// Any stage.
         at: Stage,
         /// How.
         how: Drop,

@@ -1,7 +1,6 @@
 //! The gateway: reads the requests of a connection one by one, and delivers the replies.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpStream;
 
@@ -21,16 +20,11 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream, connection: u64) {
     }
     let mut number = 0;
     loop {
-        let idle = shared
-            .lock()
-            .settings
-            .idle_timeout_ms
-            .map(Duration::from_millis);
-        let Ok(Some(request)) = wire.read(idle).await else {
+        let Ok(Some(request)) = wire.read().await else {
             return wire.close().await;
         };
         number += 1;
-        let stays = request.keep_alive && shared.lock().settings.keep_alive;
+        let stays = request.keep_alive;
         let mut exchange = Exchange::begin(&shared, &request, connection, number);
         let outcome = exchange.run().await;
         match exchange.deliver(&mut wire, outcome, !stays).await {
@@ -87,11 +81,7 @@ impl Exchange<'_> {
             return Some(Drop::Close);
         }
         self.delivered(Delivery::Complete);
-        if late {
-            self.meet(Stage::Replied).await.drop
-        } else {
-            None
-        }
+        None
     }
 
     fn delivered(&self, delivery: Delivery) {

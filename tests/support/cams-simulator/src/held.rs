@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::fault::{Drop, Stage};
 
 /// A request that is being held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// For `release`; never used again.
     pub id: u64,
@@ -26,9 +24,8 @@ pub struct Held {
     pub phone: Option<String>,
 }
 
-/// How a held request goes on after its release. In JSON `how` names the variant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// How a held request goes on after its release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
     /// It goes on.
     Continue,

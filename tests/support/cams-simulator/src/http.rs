@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::reply::{Body, Reply};
 
@@ -65,19 +65,8 @@ impl Connection {
         }
     }
 
-    /// The next request; `None` at the end of the stream, after an idle timeout, or if the input is
-    /// not HTTP.
-    pub async fn read(&mut self, idle: Option<Duration>) -> io::Result<Option<Request>> {
-        let first = match idle {
-            Some(idle) if self.buffer.is_empty() => match timeout(idle, self.fill()).await {
-                Ok(read) => read?,
-                Err(_) => return Ok(None),
-            },
-            Some(_) | None => true,
-        };
-        if !first {
-            return Ok(None);
-        }
+    /// The next request; `None` at the end of the stream, or if the input is not HTTP.
+    pub async fn read(&mut self) -> io::Result<Option<Request>> {
         loop {
             match parse_head(&self.buffer, Instant::now()) {
                 Parsed::Head(mut request, length, framing) => {

@@ -212,7 +212,7 @@ impl Ledger {
         self.last_seq
     }
 
-    /// Changes an entry, unless the ledger was cleared meanwhile.
+    /// Changes an entry.
     pub fn update(&mut self, seq: u64, change: impl FnOnce(&mut Entry)) {
         if let Some(entry) = self.entries.get_mut(&seq) {
             change(entry);
@@ -230,11 +230,6 @@ impl Ledger {
     /// The first entry that fits.
     pub fn find(&self, fits: impl Fn(&Entry) -> bool) -> Option<Entry> {
         self.entries.values().find(|entry| fits(entry)).cloned()
-    }
-
-    /// Forgets all entries; numbers go on.
-    pub fn clear(&mut self) {
-        self.entries.clear();
     }
 
     /// The figures.

@@ -1,7 +1,7 @@
 //! A loopback simulator of the RPC gateway in front of Alibaba Cloud CAMS, for tests.
 //!
-//! It checks signatures (v1 and V3), timestamps, nonces, quotas and permissions, executes the four
-//! migration actions and the status read, keeps a ledger of all received and executed requests, and
+//! It checks signatures (v1 and V3), timestamps, nonces, quotas and permissions, executes the
+//! verification and the status read, keeps a ledger of all received and executed requests, and
 //! fails in the ways a test asks for. Official SDKs talk to it and so judge its faithfulness. Where
 //! the real service is undocumented, a setting selects the behaviour, so that a test can try both
 //! answers.
@@ -16,7 +16,7 @@
 //! outside: the binary prints both URLs; the admin URL takes the same as JSON, with the types of
 //! this crate (see [`ADMIN_ROUTES`]).
 //!
-//! A request passes the stages received, counted, executed, half replied, replied ([`Stage`]); a
+//! A request passes the stages received, counted, executed, half replied ([`Stage`]); a
 //! [`FaultRule`] says which requests meet which [`Fault`] at which stage.
 //!
 //! ```
@@ -35,7 +35,7 @@
 //! ```
 //!
 //! Limits: loopback and plain HTTP only; requests up to 64 KiB of header and 1 MiB of body; one
-//! thread. The ledger holds codes in clear and grows until it is cleared.
+//! thread. The ledger holds codes in clear and only grows.
 
 mod admin;
 mod call;
@@ -73,7 +73,7 @@ pub use config::{AccessKey, Config, KeyState};
 pub use fault::{Answer, Drop, Fault, FaultRule, Stage};
 pub use held::{Held, Release};
 pub use ledger::{Algorithm, Decision, Delivery, Entry, Met, READ_STATUS, VERIFIED};
-pub use numbers::{Migration, Number};
+pub use numbers::Number;
 pub use quota::Window;
 pub use rules::{FaultId, FaultState};
 pub use settings::{

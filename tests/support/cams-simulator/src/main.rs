@@ -5,11 +5,8 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::str::FromStr;
 
-use cams_simulator::{
-    ADMIN_ROUTES, AccessKey, Config, Number, Quota, QuotaKind, READ_STATUS, Settings, Simulator,
-};
+use cams_simulator::{ADMIN_ROUTES, AccessKey, Config, Number, Quota, Settings, Simulator};
 use clap::Parser;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,63 +28,20 @@ struct Args {
     /// Calls per second of each account and action; 0 is unlimited
     #[arg(long, default_value_t = 10, value_name = "N")]
     quota: u32,
-    /// Calls per second of the status read, if it differs
-    #[arg(long, value_name = "N")]
-    read_qps: Option<u32>,
-    /// rolling, fixed or bucket
-    #[arg(long, default_value = "rolling", value_name = "KIND", value_parser = quota_kind)]
-    quota_kind: QuotaKind,
-    /// Server time between counting and executing
-    #[arg(long, default_value_t = 0, value_name = "MS")]
-    processing_ms: u64,
-    /// Lateness of arrival, uniform from 0 to this
-    #[arg(long, default_value_t = 0, value_name = "MS")]
-    jitter_ms: u64,
-    /// Largest difference of a signed time from the clock, either way: seconds, or off
-    #[arg(long, default_value = "900", value_name = "SECONDS")]
-    timestamp_window: Window,
-    /// How long a nonce is remembered, seconds
-    #[arg(long, default_value_t = 31 * 60, value_name = "SECONDS")]
-    nonce_retention: u64,
     /// JSON array of numbers, as PUT /numbers takes it
     #[arg(long, value_name = "FILE")]
     numbers: Option<PathBuf>,
 }
 
-/// Seconds, or no limit.
-#[derive(Clone, Copy)]
-struct Window(Option<u64>);
-
-impl FromStr for Window {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match (text, text.parse::<u64>()) {
-            ("off", _) => Ok(Self(None)),
-            (_, Ok(seconds)) => Ok(Self(Some(seconds))),
-            (_, Err(_)) => Err("a whole number of seconds, or off"),
-        }
-    }
-}
-
 fn after_help() -> String {
     format!(
         "Admin interface, JSON in and out:\n{ADMIN_ROUTES}\n\
-         Stages of a request: accepted, received, counted, executed, halfReplied, replied.\n\
+         Stages of a request: accepted, received, counted, executed, halfReplied.\n\
          Faults (kind): delay, gate, drop, answer, slow, otherPhone, maskPhone, omitId, omitData,\n\
          message, throttle, readLag, clockOffset. Answers (is): html, empty, truncatedJson,\n\
          emptyObject, api, redirect, huge, raw. A rule may name action, phone, keyId, nth, times,\n\
          probability and seed."
     )
-}
-
-fn quota_kind(text: &str) -> Result<QuotaKind, &'static str> {
-    match text {
-        "rolling" => Ok(QuotaKind::Rolling),
-        "fixed" => Ok(QuotaKind::Fixed),
-        "bucket" => Ok(QuotaKind::Bucket),
-        _ => Err("one of rolling, fixed, bucket"),
-    }
 }
 
 fn main() -> ExitCode {
@@ -125,23 +79,10 @@ fn run(args: Args) -> Result<(), String> {
 }
 
 fn config(args: Args) -> Result<Config, String> {
-    let window = args
-        .timestamp_window
-        .0
-        .map(|seconds| seconds.saturating_mul(1000));
-    let quota = |limit| Quota::rolling(limit).of_kind(args.quota_kind);
-    let mut settings = Settings {
-        timestamp_past_ms: window,
-        timestamp_future_ms: window,
-        nonce_retention_ms: args.nonce_retention.saturating_mul(1000),
-        quota: quota(args.quota),
-        processing_ms: args.processing_ms,
-        jitter_ms: args.jitter_ms,
+    let settings = Settings {
+        quota: Quota::rolling(args.quota),
         ..Settings::default()
     };
-    if let Some(limit) = args.read_qps {
-        settings.quotas.insert(READ_STATUS.to_owned(), quota(limit));
-    }
     let keys: Result<Vec<AccessKey>, _> = args.accounts.iter().map(|a| a.parse()).collect();
     Ok(Config {
         listen: args.listen,

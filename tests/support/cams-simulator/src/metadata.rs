@@ -33,7 +33,7 @@ pub struct Metadata {
 /// Serves a connection to its end.
 pub async fn serve(shared: Arc<Shared>, stream: TcpStream) {
     let mut wire = Connection::new(stream);
-    while let Ok(Some(request)) = wire.read(None).await {
+    while let Ok(Some(request)) = wire.read().await {
         let now = shared.clock.wall();
         let (status, body) = answer(&mut shared.lock(), &request, now);
         let reply = Reply {

@@ -1,8 +1,7 @@
-//! Phone numbers and what the five actions do to them. PURE: time comes in.
+//! Phone numbers and what the two actions do to them. PURE: time comes in.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{AlreadyVerified, Refusal, Settings, UnknownNumber};
@@ -17,34 +16,12 @@ pub struct Number {
     pub cust_space_id: Option<String>,
     /// The right code; null: no code is right, as before a code was requested.
     pub code: Option<String>,
-    /// When the right code stops being right, RFC 3339.
-    #[serde(with = "crate::serde_time::option")]
-    pub code_expires_at: Option<Timestamp>,
     /// `Data.Id`.
     pub id: Option<String>,
-    /// The stage of its migration.
-    pub migration: Migration,
     /// Verified; the status read shows it once `visible_at_us` has passed.
     pub verified: bool,
     /// Monotonic microseconds from which the status read answers VERIFIED.
     pub visible_at_us: u64,
-    /// Wrong codes executed since the last right one.
-    pub wrong_codes: u32,
-    /// The code that `GetMigrationVerifyCode` will send; null: six seeded digits.
-    pub next_code: Option<String>,
-}
-
-/// The stage of a number's migration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Migration {
-    /// `CreateChatappMigrationInitiate` has not been called yet.
-    NotBegun,
-    /// Begun: a code may be submitted.
-    #[default]
-    Migrating,
-    /// `ChatappMigrationRegister` was done.
-    Registered,
 }
 
 impl Number {
@@ -69,12 +46,6 @@ impl Number {
         self.verified = true;
         self
     }
-
-    /// The same number with a code that expires.
-    pub fn code_expires_at(mut self, at: Timestamp) -> Self {
-        self.code_expires_at = Some(at);
-        self
-    }
 }
 
 /// When a call is executed.
@@ -82,8 +53,6 @@ impl Number {
 pub struct When {
     /// Monotonic microseconds.
     pub us: u64,
-    /// The gateway's wall clock.
-    pub wall: Timestamp,
     /// Lag of the status read for a verification made now.
     pub read_lag_ms: u64,
 }
@@ -95,8 +64,6 @@ pub struct Data {
     pub phone: Option<String>,
     /// `Data.Id`.
     pub id: Option<String>,
-    /// `Data.Status`.
-    pub status: Option<&'static str>,
     /// `Data.CodeVerificationStatus`.
     pub verification: Option<&'static str>,
 }
@@ -109,11 +76,6 @@ impl Numbers {
     /// Adds or replaces.
     pub fn put(&mut self, number: Number) {
         self.0.insert(number.phone.clone(), number);
-    }
-
-    /// Forgets a number; false if it was not there.
-    pub fn remove(&mut self, phone: &str) -> bool {
-        self.0.remove(phone).is_some()
     }
 
     /// One number.
@@ -172,27 +134,15 @@ impl Numbers {
                 AlreadyVerified::Accept => Ok(number.data()),
             };
         }
-        let locked = settings
-            .lock_after
-            .is_some_and(|limit| number.wrong_codes >= limit);
-        if locked {
-            return Err(refusals.locked.clone());
-        }
-        let right = match (&number.code, number.migration) {
-            (_, Migration::NotBegun) => return Err(refusals.not_in_migration.clone()),
-            (Some(right), _) => right == code,
-            (None, _) if any_code => true,
-            (None, _) => return Err(refusals.not_in_migration.clone()),
+        let right = match &number.code {
+            Some(right) => right == code,
+            None if any_code => true,
+            None => return Err(refusals.not_in_migration.clone()),
         };
         if !right {
-            number.wrong_codes += 1;
             return Err(refusals.wrong_code.clone());
         }
-        if number.code_expires_at.is_some_and(|end| when.wall >= end) {
-            return Err(refusals.code_expired.clone());
-        }
         number.verified = true;
-        number.wrong_codes = 0;
         number.visible_at_us = when.us + when.read_lag_ms * 1000;
         Ok(number.data())
     }
@@ -214,76 +164,6 @@ impl Numbers {
             verification: Some(if visible { "VERIFIED" } else { "NOT_VERIFIED" }),
             ..number.data()
         })
-    }
-
-    /// `CreateChatappMigrationInitiate`. Begins the migration of any number.
-    ///
-    /// # Errors
-    /// The business refusal to answer with.
-    pub fn initiate(
-        &mut self,
-        settings: &Settings,
-        space: &str,
-        phone: &str,
-    ) -> Result<Data, Refusal> {
-        if !self.0.contains_key(phone) {
-            self.put(Number {
-                phone: phone.to_owned(),
-                cust_space_id: Some(space.to_owned()),
-                id: Some(made_up_id(phone)),
-                ..Number::default()
-            });
-        }
-        let number = self.known(settings, space, phone)?;
-        number.migration = Migration::Migrating;
-        Ok(Data {
-            status: Some("MIGRATING"),
-            ..number.data()
-        })
-    }
-
-    /// `GetMigrationVerifyCode`: makes the code that is right from now on. `digits` are used
-    /// unless the number has a `next_code`.
-    ///
-    /// # Errors
-    /// The business refusal to answer with.
-    pub fn send_code(
-        &mut self,
-        settings: &Settings,
-        space: &str,
-        phone: &str,
-        digits: String,
-        wall: Timestamp,
-    ) -> Result<Data, Refusal> {
-        let number = self.known(settings, space, phone)?;
-        match (number.verified, number.migration) {
-            (true, _) => Err(settings.refusals.already_verified.clone()),
-            (false, Migration::NotBegun) => Err(settings.refusals.not_in_migration.clone()),
-            (false, Migration::Migrating | Migration::Registered) => {
-                number.code = Some(number.next_code.take().unwrap_or(digits));
-                let life = std::time::Duration::from_millis(settings.code_lifetime_ms);
-                number.code_expires_at = wall.checked_add(life).ok();
-                Ok(number.data())
-            }
-        }
-    }
-
-    /// `ChatappMigrationRegister`; answers without `Data`.
-    ///
-    /// # Errors
-    /// The business refusal to answer with.
-    pub fn register(
-        &mut self,
-        settings: &Settings,
-        space: &str,
-        phone: &str,
-    ) -> Result<Data, Refusal> {
-        let number = self.known(settings, space, phone)?;
-        if !number.verified {
-            return Err(settings.refusals.not_verified.clone());
-        }
-        number.migration = Migration::Registered;
-        Ok(Data::default())
     }
 }
 

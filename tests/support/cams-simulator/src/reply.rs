@@ -113,7 +113,7 @@ impl Letterhead {
         body.insert("Code".into(), json!("OK"));
         body.insert("Message".into(), json!(message.unwrap_or("SUCCESS")));
         let mut fields = Map::new();
-        if let Some(phone) = data.phone.as_ref().filter(|_| !shape.omit_phone) {
+        if let Some(phone) = &data.phone {
             let phone = if shape.mask_phone {
                 masked(phone)
             } else {
@@ -123,9 +123,6 @@ impl Letterhead {
         }
         if let Some(id) = data.id.as_ref().filter(|_| !shape.omit_id) {
             fields.insert("Id".into(), json!(id));
-        }
-        if let Some(status) = data.status {
-            fields.insert("Status".into(), json!(status));
         }
         if let Some(verification) = data.verification {
             fields.insert("CodeVerificationStatus".into(), json!(verification));

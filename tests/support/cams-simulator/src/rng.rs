@@ -36,20 +36,6 @@ impl Rng {
         unit < probability
     }
 
-    /// `n` decimal digits, the first not zero.
-    pub fn digits(&mut self, n: usize) -> String {
-        (0..n)
-            .map(|i| {
-                let digit = if i == 0 {
-                    1 + self.up_to(8)
-                } else {
-                    self.up_to(9)
-                };
-                char::from_digit(u32::try_from(digit).unwrap_or(0), 10).unwrap_or('0')
-            })
-            .collect()
-    }
-
     /// An upper-case UUID of version 4, as in `RequestId`.
     pub fn uuid(&mut self) -> String {
         let (a, b) = (self.next_u64(), self.next_u64());

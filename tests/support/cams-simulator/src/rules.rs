@@ -133,7 +133,7 @@ fn check(rule: &FaultRule) -> Result<(), &'static str> {
         }
         (Fault::Drop { .. }, _) => Ok(()),
         (_, Stage::Accepted) => Err("at stage accepted a connection can only be dropped"),
-        (Fault::Answer { .. }, Stage::HalfReplied | Stage::Replied) => {
+        (Fault::Answer { .. }, Stage::HalfReplied) => {
             Err("an answer has to be given at stage received, counted or executed")
         }
         (_, _) if rule.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) => {
@@ -214,7 +214,7 @@ mod tests {
         for rule in [
             FaultRule::new(accepted.clone()).action("A"),
             FaultRule::new(Fault::gate(Stage::Accepted)),
-            FaultRule::new(Fault::nonce_used(Stage::Replied)),
+            FaultRule::new(Fault::nonce_used(Stage::HalfReplied)),
             FaultRule::new(Fault::OmitId).probability(1.5, 0),
         ] {
             assert!(Rules::default().add(rule.clone(), 0).is_err(), "{rule:?}");

@@ -45,10 +45,6 @@ pub struct Settings {
     pub clock_offset_ms: i64,
     /// How long after a verification the status read still answers NOT_VERIFIED.
     pub read_lag_ms: u64,
-    /// A number of which this many wrong codes were executed is locked; null: never.
-    pub lock_after: Option<u32>,
-    /// Life of a code made by `GetMigrationVerifyCode`.
-    pub code_lifetime_ms: u64,
     /// The answer for a number that the simulator does not know.
     pub unknown_number: UnknownNumber,
     /// The answer of `ChatappMigrationVerified` for a number that is already verified.
@@ -57,12 +53,8 @@ pub struct Settings {
     pub refusals: Refusals,
     /// Shape of successful replies.
     pub replies: Replies,
-    /// Per account: RAM, subscription, risk control.
+    /// Per account: RAM, subscription.
     pub accounts: BTreeMap<String, AccountSettings>,
-    /// Keep connections open between requests.
-    pub keep_alive: bool,
-    /// Close a connection that was idle this long, without a word; null: never.
-    pub idle_timeout_ms: Option<u64>,
 }
 
 impl Default for Settings {
@@ -86,15 +78,11 @@ impl Default for Settings {
             jitter_seed: 1,
             clock_offset_ms: 0,
             read_lag_ms: 0,
-            lock_after: None,
-            code_lifetime_ms: 10 * 60_000,
             unknown_number: UnknownNumber::Refuse,
             already_verified: AlreadyVerified::Refuse,
             refusals: Refusals::default(),
             replies: Replies::default(),
             accounts: BTreeMap::new(),
-            keep_alive: true,
-            idle_timeout_ms: None,
         }
     }
 }
@@ -143,7 +131,7 @@ pub enum Check {
     Api,
     /// The quota of (account, action); this is where an arrival is admitted.
     Quota,
-    /// Subscription, RAM and risk control.
+    /// Subscription and RAM.
     Permission,
 }
 
@@ -289,20 +277,14 @@ pub enum AlreadyVerified {
 pub struct Refusals {
     /// The code is not the one that was sent.
     pub wrong_code: Refusal,
-    /// The right code, too late.
-    pub code_expired: Refusal,
-    /// Too many wrong codes.
-    pub locked: Refusal,
     /// The number is verified already.
     pub already_verified: Refusal,
-    /// No migration was begun, or no code was asked for.
+    /// No code was asked for.
     pub not_in_migration: Refusal,
     /// The number is not known.
     pub unknown_number: Refusal,
     /// The number belongs to another CustSpaceId.
     pub wrong_space: Refusal,
-    /// Register before the number is verified.
-    pub not_verified: Refusal,
 }
 
 impl Default for Refusals {
@@ -310,8 +292,6 @@ impl Default for Refusals {
         let ok_status = |code, message| Refusal::new(200, code, message);
         Self {
             wrong_code: ok_status("VerifyCode.Mismatch", "The verification code is wrong."),
-            code_expired: ok_status("VerifyCode.Expired", "The verification code has expired."),
-            locked: ok_status("VerifyCode.TooManyAttempts", "Too many wrong codes."),
             already_verified: ok_status("PhoneNumber.AlreadyVerified", "Already verified."),
             not_in_migration: ok_status("PhoneNumber.NotInMigration", "Not in migration."),
             unknown_number: ok_status(
@@ -319,7 +299,6 @@ impl Default for Refusals {
                 "The phone number is invalid or abnormal.",
             ),
             wrong_space: ok_status("Authentication.NoAuth", "No permission for this number."),
-            not_verified: ok_status("PhoneNumber.NotVerified", "Verify the number first."),
         }
     }
 }
@@ -330,8 +309,6 @@ impl Default for Refusals {
 pub struct Replies {
     /// `Data.PhoneNumber` ends in `****`.
     pub mask_phone: bool,
-    /// No `Data.PhoneNumber`.
-    pub omit_phone: bool,
     /// No `Data.Id`.
     pub omit_id: bool,
     /// No `Data`.
@@ -344,8 +321,6 @@ pub struct Replies {
 pub struct AccountSettings {
     /// `Product.Unsubscript`.
     pub unsubscribed: bool,
-    /// `Forbidden.RiskControl`.
-    pub risk_control: bool,
     /// Refused actions; `*` stands for all.
     pub denied: BTreeMap<String, Refusal>,
 }

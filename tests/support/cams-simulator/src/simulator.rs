@@ -139,11 +139,6 @@ impl Simulator {
         self.shared.lock().keys.insert(key.id.clone(), key);
     }
 
-    /// Takes a key away; calls with it are then refused as `InvalidAccessKeyId.NotFound`.
-    pub fn remove_key(&self, id: &str) -> bool {
-        self.shared.lock().keys.remove(id).is_some()
-    }
-
     /// Changes the state of a key at the gateway; false if the gateway does not know it.
     pub fn set_key_state(&self, id: &str, to: KeyState) -> bool {
         let mut state = self.shared.lock();
@@ -178,20 +173,12 @@ impl Simulator {
         self.shared.lock().numbers.put(number);
     }
 
-    /// Forgets a number; false if it was not known.
-    pub fn remove_number(&self, phone: &str) -> bool {
-        self.shared.lock().numbers.remove(phone)
-    }
-
-    /// Makes this the right code of a number, without expiry; false if it is not known.
+    /// Makes this the right code of a number; false if it is not known.
     pub fn set_code(&self, phone: &str, code: &str) -> bool {
         let mut state = self.shared.lock();
         let number = state.numbers.get_mut(phone);
         number
-            .map(|number| {
-                number.code = Some(code.to_owned());
-                number.code_expires_at = None;
-            })
+            .map(|number| number.code = Some(code.to_owned()))
             .is_some()
     }
 
@@ -254,11 +241,6 @@ impl Simulator {
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-    }
-
-    /// Forgets the entries; sequence numbers go on.
-    pub fn clear_ledger(&self) {
-        self.shared.lock().ledger.clear();
     }
 
     /// The ledger's figures.

@@ -35,7 +35,7 @@ pub struct State {
     pub rules: Rules,
     /// All requests and their results.
     pub ledger: Ledger,
-    /// Request ids and codes; seeded by the operating system.
+    /// Request ids; seeded by the operating system.
     pub ids: Rng,
     /// Lateness; seeded by the settings.
     pub jitter: Rng,

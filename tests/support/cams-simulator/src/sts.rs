@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::call::Call;
@@ -40,8 +39,7 @@ pub const STS_ACTIONS: [(&str, &[&str]); 3] = [
 const SOMEBODY: &str = "1000000000000001";
 
 /// An issuer of tokens that RAM knows.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct OidcProvider {
     /// `acs:ram::ID:oidc-provider/NAME`.
     pub arn: String,
@@ -54,24 +52,19 @@ pub struct OidcProvider {
 }
 
 /// A role.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Role {
     /// `acs:ram::ID:role/NAME`; the ID is the account that its keys count for.
     pub arn: String,
     /// Pairs of a provider's ARN and a `sub` that it trusts.
-    #[serde(default)]
     pub trusts_tokens: Vec<(String, String)>,
     /// AccessKeyIds and roles' ARNs that it trusts.
-    #[serde(default)]
     pub trusts_keys: Vec<String>,
     /// The ExternalId that a caller with a key must know.
-    #[serde(default)]
     pub external_id: Option<String>,
     /// Its permissions, such as `cams:ChatappMigrationVerified`.
     pub allowed: Vec<String>,
     /// Life of its keys in place of the requested one, so that an hour can pass in seconds.
-    #[serde(default)]
     pub life_ms: Option<u64>,
 }
 

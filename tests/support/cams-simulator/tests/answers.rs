@@ -198,14 +198,14 @@ fn reply_shapes_by_setting() {
     assert_eq!(reply["Data"]["PhoneNumber"], "861380000****");
     assert_eq!(reply["Data"]["Id"], ID);
     let change = |settings: &mut cams_simulator::Settings| {
-        settings.replies.omit_phone = true;
+        settings.replies.mask_phone = false;
         settings.replies.omit_id = true;
     };
     simulator.change_settings(change).unwrap();
     let data = Rpc::read().send(&simulator).json()["Data"].clone();
     assert_eq!(
         data,
-        serde_json::json!({ "CodeVerificationStatus": "VERIFIED" })
+        serde_json::json!({ "CodeVerificationStatus": "VERIFIED", "PhoneNumber": PHONE })
     );
 }
 

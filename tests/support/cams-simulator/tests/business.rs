@@ -3,11 +3,8 @@
 
 mod common;
 
-use cams_simulator::{
-    AlreadyVerified, Decision, Migration, Number, Quota, Refusal, Simulator, UnknownNumber,
-};
+use cams_simulator::{AlreadyVerified, Decision, Number, Quota, Refusal, Simulator, UnknownNumber};
 use common::{CODE, ID, PHONE, Rpc, SPACE, last_entry, simulator, simulator_with};
-use jiff::{SignedDuration, Timestamp};
 
 fn verify(simulator: &Simulator, code: &str) -> (u16, String) {
     Rpc::verify(code).send(simulator).outcome()
@@ -45,7 +42,6 @@ fn refusals_come_in_http_200_or_as_configured() {
         (entry.decision, entry.executed()),
         (Decision::Refused, true)
     );
-    assert_eq!(simulator.number(PHONE).unwrap().wrong_codes, 1);
 
     let http_400 = Refusal::new(400, "136025", "verify code failed");
     simulator
@@ -81,12 +77,6 @@ fn spaces_unknown_numbers_and_numbers_not_in_migration() {
         call("49301234567", SPACE),
         ok("InvalidParameter.PhoneNumberError")
     );
-    let early = Number {
-        migration: Migration::NotBegun,
-        ..Number::new("4930", CODE, "1")
-    };
-    simulator.add_number(early);
-    assert_eq!(call("4930", SPACE), ok("PhoneNumber.NotInMigration"));
     simulator.add_number(Number {
         code: None,
         ..Number::new("4931", "", "1")
@@ -99,70 +89,5 @@ fn spaces_unknown_numbers_and_numbers_not_in_migration() {
     assert_eq!(
         simulator.number("49301234567").unwrap().id.as_deref(),
         Some("849301234567")
-    );
-}
-
-#[test]
-fn codes_expire_and_numbers_lock() {
-    let simulator = simulator_with(|settings| settings.lock_after = Some(3));
-    let past = Timestamp::now() - SignedDuration::from_secs(1);
-    simulator.add_number(Number::new(PHONE, CODE, ID).code_expires_at(past));
-    assert_eq!(verify(&simulator, CODE), ok("VerifyCode.Expired"));
-    assert!(simulator.set_code(PHONE, CODE), "a new code has no expiry");
-    for _ in 0..3 {
-        assert_eq!(verify(&simulator, "000000"), ok("VerifyCode.Mismatch"));
-    }
-    assert_eq!(verify(&simulator, CODE), ok("VerifyCode.TooManyAttempts"));
-    assert!(!simulator.number(PHONE).unwrap().verified);
-    assert!(!simulator.set_code("nobody", CODE));
-}
-
-#[test]
-fn the_four_actions_in_a_row() {
-    let simulator = simulator();
-    let phone = "8613900001234";
-    let of = |action: &str| Rpc::new(action).with("PhoneNumber", phone);
-    let begin = Rpc::new("CreateChatappMigrationInitiate")
-        .without("PhoneNumber")
-        .with("CountryCode", "86")
-        .with("MobileNumber", "13900001234");
-    let reply = begin.send(&simulator).json();
-    assert_eq!(reply["Data"]["Status"], "MIGRATING");
-    assert_eq!(last_entry(&simulator).phone.as_deref(), Some(phone));
-
-    let number = Number {
-        next_code: Some("012345".to_owned()),
-        ..simulator.number(phone).unwrap()
-    };
-    simulator.add_number(number);
-    let send_code = of("GetMigrationVerifyCode")
-        .with("Locale", "zh_CN")
-        .with("Method", "sms");
-    assert_eq!(send_code.send(&simulator).code(), "OK");
-    let number = simulator.number(phone).unwrap();
-    assert_eq!(number.code.as_deref(), Some("012345"));
-    let life = number
-        .code_expires_at
-        .unwrap()
-        .duration_since(Timestamp::now());
-    assert!((590..=600).contains(&life.as_secs()), "{life:?}");
-
-    let register = || of("ChatappMigrationRegister").send(&simulator);
-    assert_eq!(register().code(), "PhoneNumber.NotVerified");
-    let verify = Rpc::verify("012345").with("PhoneNumber", phone);
-    assert_eq!(verify.send(&simulator).code(), "OK");
-    let reply = register().json();
-    assert_eq!((&reply["Code"], reply.get("Data")), (&"OK".into(), None));
-    assert_eq!(
-        simulator.number(phone).unwrap().migration,
-        Migration::Registered
-    );
-    assert_eq!(
-        of("GetMigrationVerifyCode")
-            .with("Locale", "x")
-            .with("Method", "sms")
-            .send(&simulator)
-            .code(),
-        "PhoneNumber.AlreadyVerified"
     );
 }

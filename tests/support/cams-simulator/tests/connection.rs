@@ -10,7 +10,7 @@ use std::time::Duration;
 use cams_simulator::{AccessKey, Config, Error, Simulator};
 use common::{
     CODE, End, KEY, Rpc, SECRET, connect, exchange, last_entry, read_reply, read_to_end, simulator,
-    simulator_with, wait_for,
+    wait_for,
 };
 
 const LONG: Duration = Duration::from_secs(10);
@@ -85,32 +85,6 @@ fn a_client_that_waits_for_100_continue_gets_it() {
     assert_eq!(&go, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(body.as_bytes()).unwrap();
     assert_eq!(read_to_end(&mut stream, LONG).code(), "OK");
-}
-
-#[test]
-fn keep_alive_and_idle_connections_are_settings() {
-    let simulator = simulator_with(|settings| settings.idle_timeout_ms = Some(50));
-    let send = || {
-        let call = Rpc::read();
-        let mut stream = connect(simulator.address());
-        stream
-            .write_all(&call.bytes_signed(&call.signature(), ""))
-            .unwrap();
-        (read_reply(&mut stream), read_to_end(&mut stream, LONG))
-    };
-    let (reply, rest) = send();
-    assert_eq!(reply.header("connection").as_deref(), Some("keep-alive"));
-    assert_eq!((rest.end, rest.bytes.len()), (End::Fin, 0));
-    assert!(
-        rest.waited >= Duration::from_millis(40),
-        "{:?}",
-        rest.waited
-    );
-
-    simulator
-        .change_settings(|settings| settings.keep_alive = false)
-        .unwrap();
-    assert_eq!(send().0.header("connection").as_deref(), Some("close"));
 }
 
 #[test]

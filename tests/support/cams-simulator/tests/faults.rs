@@ -10,8 +10,7 @@ use cams_simulator::{
     VERIFIED,
 };
 use common::{
-    CODE, End, ID, PHONE, Rpc, Wire, connect, exchange_within, last_entry, read_reply, read_to_end,
-    simulator,
+    CODE, End, ID, PHONE, Rpc, Wire, connect, exchange_within, last_entry, read_to_end, simulator,
 };
 
 /// One verification under one fault.
@@ -109,25 +108,6 @@ fn half_a_reply() {
         (Decision::Accepted, Delivery::Half)
     );
     assert!(simulator.number(PHONE).unwrap().verified);
-}
-
-#[test]
-fn a_connection_that_dies_idle() {
-    let simulator = simulator();
-    simulator.add_fault(Fault::reset(Stage::Replied)).unwrap();
-    let call = Rpc::verify(CODE);
-    let mut stream = connect(simulator.address());
-    use std::io::Write as _;
-    stream
-        .write_all(&call.bytes_signed(&call.signature(), ""))
-        .unwrap();
-    let wire = read_reply(&mut stream);
-    assert_eq!(wire.code(), "OK");
-    assert_eq!(wire.header("connection").as_deref(), Some("keep-alive"));
-    let rest = read_to_end(&mut stream, Duration::from_secs(10));
-    assert_eq!((rest.end, rest.bytes.len()), (End::Reset, 0));
-    let entry = last_entry(&simulator);
-    assert_eq!(entry.delivery, Delivery::Complete);
 }
 
 #[test]

@@ -152,13 +152,6 @@ fn keys_have_states() {
             .code(),
         "OK"
     );
-    assert!(simulator.remove_key(KEY));
-    refused(
-        &simulator,
-        &Rpc::read().send(&simulator),
-        404,
-        "InvalidAccessKeyId.NotFound",
-    );
 }
 
 #[test]
@@ -233,14 +226,6 @@ fn account_errors() {
             },
             400,
             "Product.Unsubscript",
-        ),
-        (
-            AccountSettings {
-                risk_control: true,
-                ..Default::default()
-            },
-            403,
-            "Forbidden.RiskControl",
         ),
         (
             AccountSettings {

@@ -9,8 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 
 use cams_simulator::{
-    AccessKey, AccountSettings, Algorithm, Fault, FaultRule, Number, Quota, Refusal, Simulator,
-    Stage,
+    AccessKey, AccountSettings, Algorithm, Fault, FaultRule, Quota, Refusal, Simulator, Stage,
 };
 use common::{CODE, ID, KEY, PHONE, SECRET, SPACE, simulator};
 use go_build::{Programs, required_version};
@@ -253,44 +252,5 @@ fn a_denial_and_server_errors_are_the_sdks_errors() {
         }
         assert_eq!(simulator.ledger().len(), 3, "the SDK does not retry");
         assert_eq!(simulator.summary().total.executed, 0);
-    }
-}
-
-#[test]
-fn the_whole_migration_runs_through_the_sdk() {
-    let mut sdk = Sdk::start();
-    for algorithm in ["v3", "v2"] {
-        let simulator = simulator();
-        let phone = "8613900001234";
-        let mut call = |action, params: Value| {
-            let mut order = order(&simulator, algorithm, action, params);
-            order["params"]["PhoneNumber"] = json!(phone);
-            sdk.call(&order)
-        };
-        let begun = call(
-            "initiate",
-            json!({ "CountryCode": "86", "MobileNumber": "13900001234" }),
-        );
-        assert_eq!(
-            begun["body"]["Data"]["Status"],
-            json!("MIGRATING"),
-            "{begun}"
-        );
-        let early = call("register", json!({}));
-        assert_eq!(early["body"]["Code"], json!("PhoneNumber.NotVerified"));
-        let sent = call("getCode", json!({ "Locale": "zh_CN", "Method": "sms" }));
-        assert_eq!(sent["body"]["Code"], json!("OK"), "{sent}");
-        let code = simulator
-            .number(phone)
-            .and_then(|number: Number| number.code)
-            .unwrap();
-        let verified = call("verified", json!({ "VerifyCode": code }));
-        assert_eq!(verified["body"]["Data"]["Id"], json!(format!("8{phone}")));
-        let registered = call("register", json!({}));
-        assert_eq!(registered["body"]["Code"], json!("OK"), "{registered}");
-        assert!(
-            registered["body"].get("Data").is_none(),
-            "Register has no Data: {registered}"
-        );
     }
 }

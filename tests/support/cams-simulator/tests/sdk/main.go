@@ -46,10 +46,7 @@ type result struct {
 // actions are the names of the operations in Alibaba Cloud's generated CAMS client (cams20200606
 // 5.3.1), which sends each with POST and all parameters in the query.
 var actions = map[string]string{
-	"initiate": "CreateChatappMigrationInitiate",
-	"getCode":  "GetMigrationVerifyCode",
 	"verified": "ChatappMigrationVerified",
-	"register": "ChatappMigrationRegister",
 	"status":   "GetPhoneNumberVerificationStatus",
 }
 
