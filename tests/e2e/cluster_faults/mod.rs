@@ -9,7 +9,6 @@ mod away;
 mod crowd;
 mod flow;
 mod older;
-mod panics;
 mod pruned;
 mod restored;
 mod slow;

@@ -92,6 +92,7 @@ async fn c34_a_clock_20_minutes_off_holds_the_account_and_spends_nothing() {
         .unwrap();
     ready_without_look(&world, "send", 2).await;
     let status = reason(&world, "look", "ClockSkew").await;
+    assert_eq!(status["errorCode"], "InvalidTimeStamp.Expired", "{status}");
     assert_eq!(condition(&status, "Reconciling"), "True", "{status}");
     let probed = || received(&world, READ_STATUS) >= 2;
     until("the hold is probed", probed).await;

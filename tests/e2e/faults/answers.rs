@@ -1,6 +1,6 @@
 //! Answers in the API's shape whose plain reading would be wrong.
 
-use harness::cams_simulator::{Answer, Fault, FaultRule, Number, READ_STATUS, Refusal, Stage};
+use harness::cams_simulator::{Answer, Fault, FaultRule, READ_STATUS, Refusal, Stage};
 use harness::expect::until_events;
 use harness::{Migration, World};
 
@@ -8,80 +8,6 @@ use super::{
     NEVER_FINAL, OPERATOR, SOON_FINAL, assert_verified, code, finished, next_call, phone, reason,
     told,
 };
-
-#[tokio::test]
-async fn a_refusal_that_hides_success_is_adopted_and_never_shown_as_refused() {
-    let world = World::new(OPERATOR, "hidden").await.unwrap();
-    let number = phone(1);
-    let known = Number::new(&number, code(1), format!("id-{number}")).verified();
-    world.sim.add_number(known);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world.code("hidden", &code(1)).await.unwrap();
-    // The pre-read fails.
-    world.unreadable(&number, 1).unwrap();
-    let sends = Migration::new("hidden", &number);
-    world.create(&sends).await.unwrap();
-    let status = finished(&world, "hidden").await;
-    assert_verified(&status, &number);
-    assert_eq!(
-        (world.calls(&number).len(), world.executed(&number)),
-        (1, 1)
-    );
-    let (call, reads) = (&world.calls(&number)[0], world.reads(&number));
-    assert_eq!(reads.len(), 2);
-    assert!(reads[0].seq < call.seq && reads[1].seq > call.seq);
-    let figures = world.finish().await.unwrap();
-    let refused = figures.requests.iter().any(|r| {
-        r.request_object
-            .as_ref()
-            .is_some_and(|o| o["status"]["reason"] == "CodeRejected")
-    });
-    assert!(!refused, "the refusal was written before the read");
-}
-
-#[tokio::test]
-async fn a_number_that_is_verified_already_is_adopted_without_a_call() {
-    let world = World::new(OPERATOR, "adopt").await.unwrap();
-    let number = phone(1);
-    let known = Number::new(&number, code(1), format!("id-{number}")).verified();
-    world.sim.add_number(known);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world.code("adopt", &code(1)).await.unwrap();
-    world
-        .create(&Migration::new("adopt", &number))
-        .await
-        .unwrap();
-    let status = finished(&world, "adopt").await;
-    assert_verified(&status, &number);
-    assert!(world.calls(&number).is_empty());
-    world.finish().await.unwrap();
-}
-
-#[tokio::test]
-async fn accepted_without_an_id_is_verified_and_the_id_is_read_later() {
-    let world = World::new(OPERATOR, "noid").await.unwrap();
-    let (a, b) = (phone(1), phone(2));
-    world.sim.add_fault(next_call(&a, Fault::OmitId)).unwrap();
-    world.sim.add_fault(next_call(&b, Fault::OmitData)).unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world.ready_migration("noid", &a, &code(1)).await.unwrap();
-    world.ready_migration("nodata", &b, &code(2)).await.unwrap();
-    let status = reason(&world, "noid", "Verified").await;
-    assert!(status["id"].is_null(), "{status}");
-    for (name, number) in [("noid", &a), ("nodata", &b)] {
-        let has_id = |s: &serde_json::Value| s["id"].is_string();
-        let status = world.until(name, super::PATIENCE, has_id).await.unwrap();
-        assert_verified(&status, number);
-        // The read adds the Id, and leaves the call's reply details.
-        let call = &world.calls(number)[0];
-        assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
-        assert_eq!(status["requestId"], call.request_id, "{status}");
-        let message = &status["conditions"][0]["message"];
-        assert_eq!(message, "CAMS accepted the code", "{status}");
-        assert_eq!(world.calls(number).len(), 1);
-    }
-    world.finish().await.unwrap();
-}
 
 #[tokio::test]
 async fn a_masked_number_in_the_reply_is_fine() {

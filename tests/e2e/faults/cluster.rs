@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use harness::cams_simulator::{Delivery, Fault, FaultRule, READ_STATUS, Release, Stage};
+use harness::cams_simulator::{Fault, FaultRule, READ_STATUS, Release, Stage};
 use harness::control_plane::{ControlPlane, Options};
 use harness::{Error, Migration, World, install};
 use serde_json::json;
@@ -11,36 +11,6 @@ use serde_json::json;
 use super::{
     NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
 };
-
-#[tokio::test]
-async fn c05_an_outcome_is_recorded_once_the_api_server_is_back() -> Result<(), Error> {
-    let dir = tempfile::tempdir().unwrap();
-    let control = ControlPlane::start(dir.path(), Options::default())
-        .await
-        .unwrap();
-    let world = World::on(Arc::new(install(control).await?), OPERATOR, "c05").await?;
-    let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
-        .unwrap();
-    let operator = world.operator(NEVER_FINAL).await?;
-    world.ready_migration("c05", &number, &code(1)).await?;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
-    world.plane.control.stop_apiserver();
-    assert!(world.sim.release(held.id, Release::Continue));
-    let replied = || world.calls(&number)[0].delivery == Delivery::Complete;
-    until("the reply is out", replied).await;
-    let tried = || operator.log().contains("Outcome not recorded yet");
-    until("the operator tried to record it", tried).await;
-    world.plane.control.start_apiserver().await.unwrap();
-    let status = reason(&world, "c05", "Verified").await;
-    assert_verified(&status, &number);
-    // From memory, not found by a read.
-    assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
-    assert_eq!(world.calls(&number).len(), 1);
-    world.finish_after_restart().await.map(|_| ())
-}
 
 #[tokio::test]
 async fn c06_an_outcome_is_recorded_during_the_shutdown_of_the_process() -> Result<(), Error> {

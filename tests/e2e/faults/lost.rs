@@ -3,7 +3,7 @@
 
 use harness::World;
 use harness::cams_simulator::{Answer, Entry, Fault, FaultRule, READ_STATUS, Stage};
-use harness::{Migration, condition};
+use harness::condition;
 
 use super::{
     OPERATOR, SOON_FINAL, assert_final_unknown, assert_verified, code, finished, next_call, phone,
@@ -42,39 +42,9 @@ async fn foreign_body(name: &str, answer: Answer) {
 }
 
 #[tokio::test]
-async fn c14_executed_and_closed_without_reply_is_observed() {
-    let world = World::new(OPERATOR, "c14").await.unwrap();
-    observed(&world, Some(Fault::close(Stage::Executed)), None).await;
-}
-
-#[tokio::test]
 async fn c14_executed_and_half_a_reply_is_observed() {
     let world = World::new(OPERATOR, "c14-half").await.unwrap();
     observed(&world, Some(Fault::half_reply()), None).await;
-}
-
-#[tokio::test]
-async fn c15_reset_before_a_byte_was_read_is_never_sent_twice() {
-    let world = World::new(OPERATOR, "c15").await.unwrap();
-    let number = phone(1);
-    // The first connection is the pre-read's, the second one the submission's.
-    let reset = FaultRule::new(Fault::reset(Stage::Accepted)).times(2);
-    world.sim.add_fault(reset).unwrap();
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
-    world.number(&number, &code(1), &format!("id-{number}"));
-    world.code("reset", &code(1)).await.unwrap();
-    let migration = Migration::new("reset", &number);
-    world.create(&migration).await.unwrap();
-    let status = finished(&world, "reset").await;
-    // "Provably unsent" is allowed to go on; anything else must end unknown.
-    match harness::reason(&status) {
-        "Verified" => assert_eq!(world.executed(&number), 1),
-        _ => {
-            assert_final_unknown(&status);
-            assert_eq!(world.executed(&number), 0);
-        }
-    }
-    world.finish().await.unwrap();
 }
 
 #[tokio::test]

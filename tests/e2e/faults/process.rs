@@ -4,33 +4,8 @@ use std::time::Duration;
 
 use harness::cams_simulator::{Fault, Number, Release, Stage};
 use harness::{Migration, World, requests_of};
-use serde_json::json;
 
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
-};
-
-#[tokio::test]
-async fn a_provisional_unknown_is_not_re_armed_by_a_code_or_a_token() {
-    let world = World::new(OPERATOR, "provisional").await.unwrap();
-    let number = phone(1);
-    let lost = next_call(&number, Fault::close(Stage::Counted));
-    world.sim.add_fault(lost).unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world.ready_migration("p", &number, &code(1)).await.unwrap();
-    reason(&world, "p", "OutcomeUnknown").await;
-    world.code("p", &code(2)).await.unwrap();
-    world
-        .patch("p", json!({"spec": {"retryToken": "now"}}))
-        .await
-        .unwrap();
-    let status = super::look_again(&world, "p", "now").await;
-    assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
-    let read_twice = || world.reads(&number).len() >= 3;
-    until("reads go on", read_twice).await;
-    assert_eq!(world.calls(&number).len(), 1);
-    world.finish().await.unwrap();
-}
+use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason};
 
 #[tokio::test]
 async fn a_verified_resource_costs_nothing_after_a_restart() {
@@ -68,34 +43,26 @@ async fn a_verified_resource_costs_nothing_after_a_restart() {
 
 #[tokio::test]
 async fn a_resource_restored_without_its_status_is_adopted_without_a_call() {
-    let world = World::new(OPERATOR, "restored").await.unwrap();
-    let number = phone(1);
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-    world.ready_migration("r", &number, &code(1)).await.unwrap();
-    reason(&world, "r", "Verified").await;
-    operator.kill().await.unwrap();
-    world.delete("r").await.unwrap();
-    world.create(&Migration::new("r", &number)).await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    let status = reason(&world, "r", "Verified").await;
-    assert_verified(&status, &number);
-    assert_eq!(world.calls(&number).len(), 1);
-    world.finish().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_recreated_resource_is_adopted_by_the_same_process() {
-    let world = World::new(OPERATOR, "recreated").await.unwrap();
-    let number = phone(1);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world.ready_migration("r", &number, &code(1)).await.unwrap();
-    reason(&world, "r", "Verified").await;
-    world.delete("r").await.unwrap();
-    world.create(&Migration::new("r", &number)).await.unwrap();
-    let status = reason(&world, "r", "Verified").await;
-    assert_verified(&status, &number);
-    assert_eq!(world.calls(&number).len(), 1);
-    world.finish().await.unwrap();
+    for restarted in [true, false] {
+        let world = World::new(OPERATOR, "restored").await.unwrap();
+        let number = phone(1);
+        let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+        world.ready_migration("r", &number, &code(1)).await.unwrap();
+        reason(&world, "r", "Verified").await;
+        if restarted {
+            operator.kill().await.unwrap();
+        }
+        world.delete("r").await.unwrap();
+        world.create(&Migration::new("r", &number)).await.unwrap();
+        if restarted {
+            operator = world.operator(NEVER_FINAL).await.unwrap();
+        }
+        let status = reason(&world, "r", "Verified").await;
+        assert_verified(&status, &number);
+        assert_eq!(world.calls(&number).len(), 1, "restarted: {restarted}");
+        drop(operator);
+        world.finish().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use harness::expect::PATIENCE;
 use harness::{Migration, World};
+use serde_json::json;
 
 use super::{OPERATOR, SOON_FINAL, artefacts, child, finished, reason, until};
 
@@ -68,6 +70,18 @@ async fn t23_a_panic_stops_one_resource_and_not_the_others() {
             .any(|e| e.code.is_some() && e.phone == Some(phone(1)))
     );
     reason(&world, visit, "SecretNotFound").await;
+    // Each write about the first one panics, and is made nevertheless; nothing loops.
+    for token in ["a", "b", "c"] {
+        let retry = json!({"spec": {"retryToken": token}});
+        world.patch(visit, retry).await.unwrap();
+        world.request(visit, token).await.unwrap();
+        let seen = |status: &serde_json::Value| status["lastHandledReconcileAt"] == token;
+        world.until(visit, PATIENCE, seen).await.unwrap();
+    }
+    let seen = panics(&world);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let more = panics(&world) - seen;
+    assert!(more <= 2, "{seen} panics, {more} in 5 s");
     for path in ["/livez", "/readyz"] {
         let reply = operator.http(path).await.unwrap();
         assert!(reply.starts_with("HTTP/1.1 200"), "{path}: {reply}");

@@ -176,19 +176,6 @@ async fn a_refused_account_waits_and_heals() {
 
 const CLOCK: &str = "Correct the node's clock";
 
-#[tokio::test]
-async fn a_clock_that_the_service_refuses_waits_and_heals() {
-    let world = world("clock").await;
-    world.sim.set_clock_offset(20 * 60_000);
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    let status = until(&world, "m", progress("ClockSkew", CLOCK)).await;
-    assert_eq!(status["errorCode"], "InvalidTimeStamp.Expired");
-    assert!(calls(&world, PHONE).is_empty());
-    world.sim.set_clock_offset(0);
-    heals(&world).await;
-}
-
 /// The service would accept it. But if a signature can be taken as fifteen minutes younger or older
 /// than it is, "surely expired" becomes a guess.
 #[tokio::test]

@@ -146,12 +146,16 @@ async fn without_the_look_the_call_is_made_and_a_refusal_that_hides_success_is_n
     )
     .await;
     assert_eq!(status["id"], "id-9");
-    assert_eq!(calls(&world, PHONE).len(), 1);
-    finish(&world).await;
+    let (calls, reads) = (calls(&world, PHONE), reads(&world, PHONE));
+    assert_eq!((calls.len(), world.executed(PHONE)), (1, 1));
+    assert_eq!(reads.len(), 2);
+    assert!(reads[0].seq < calls[0].seq && reads[1].seq > calls[0].seq);
+    let written = written_reasons(&finish(&world).await, "m");
+    assert!(!written.contains(&"CodeRejected".to_owned()), "{written:?}");
 }
 
 #[tokio::test]
-async fn a_refused_code_stalls_until_a_different_one_is_there() {
+async fn c27_a_refused_code_stalls_until_a_different_one_is_there() {
     let world = world("rejected").await;
     world.code("m", WRONG).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
@@ -178,10 +182,12 @@ async fn a_refused_code_stalls_until_a_different_one_is_there() {
     new_code(&world, "m", RIGHT).await;
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(status["attempt"]["number"], 2);
+    assert_eq!(status["history"][0]["outcome"], "Refused", "{status}");
     assert!(
         status["errorCode"].is_null() && status["errorMessage"].is_null(),
         "{status}"
     );
+    assert_eq!(world.executed(PHONE), 2);
     finish(&world).await;
 }
 

@@ -1,6 +1,6 @@
 //! The resource in kubectl: columns, waits, selectors, `kubectl explain`, manifests.
 
-use harness::{Migration, World, control_plane};
+use harness::{Migration, World};
 use serde_json::json;
 
 use super::expect::*;
@@ -201,15 +201,6 @@ async fn kubectl_explain_is_the_manual() {
     }
     let explain = async |path: &str| plane.control.kubectl_ok(["explain", path]).await.unwrap();
     let spec = explain("phmig.spec").await;
-    for field in [
-        "custSpaceId",
-        "phoneNumber",
-        "retryToken",
-        "suspend",
-        "verifyCodeSecretRef",
-    ] {
-        assert!(spec.contains(field), "{field} in {spec}");
-    }
     let words: Vec<&str> = spec.split_whitespace().collect();
     let manual = words.join(" ");
     assert!(
@@ -220,64 +211,11 @@ async fn kubectl_explain_is_the_manual() {
     let token = explain("phmig.spec.retryToken").await;
     let wrapped = "it lets a code through of\n    which the operator cannot tell";
     assert!(token.contains(wrapped), "{token}");
-    // Every field has a description.
-    for path in [
-        "phmig.spec",
-        "phmig.spec.verifyCodeSecretRef",
-        "phmig.status",
-        "phmig.status.attempt",
-        "phmig.status.attempt.secret",
-        "phmig.status.history",
-    ] {
-        let text = explain(path).await;
-        assert!(!text.contains("<no description>"), "{path}: {text}");
-    }
     assert!(
         explain("phmig")
             .await
             .contains("ownership of one WhatsApp Business phone number")
     );
-}
-
-#[tokio::test]
-async fn the_shipped_manifests_render_and_are_accepted_with_the_samples() {
-    let plane = harness::plane().await.unwrap();
-    let top = harness::repository();
-    let deploy = top.join("deploy").to_string_lossy().into_owned();
-    let rendered = plane
-        .control
-        .kubectl_ok(["kustomize", &deploy])
-        .await
-        .unwrap();
-    for kind in [
-        "CustomResourceDefinition",
-        "Namespace",
-        "ServiceAccount",
-        "ClusterRole",
-        "Deployment",
-    ] {
-        assert!(
-            rendered.contains(&format!("kind: {kind}\n")),
-            "{kind} in {rendered}"
-        );
-    }
-    let args = ["apply", "--dry-run=server", "-f", "-"];
-    accepted(plane.control.kubectl_with_input(args, &rendered).await);
-    // The samples' namespace is the reader's own.
-    let _ = plane
-        .control
-        .kubectl_ok(["create", "namespace", "tenant-a"])
-        .await;
-    let samples = top.join("deploy/samples").to_string_lossy().into_owned();
-    let args = ["apply", "--dry-run=server", "-f", samples.as_str()];
-    accepted(plane.control.kubectl(args).await);
-}
-
-fn accepted(output: Result<std::process::Output, control_plane::Error>) {
-    let output = output.unwrap();
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{words}");
-    assert!(!words.contains("Warning"), "{words}");
 }
 
 #[tokio::test]

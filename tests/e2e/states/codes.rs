@@ -1,6 +1,8 @@
 //! The contents of a Secret: the operator cleans a code of white space and dashes; it refuses
 //! everything else without sending or showing it.
 
+use std::collections::BTreeSet;
+
 use harness::cams_simulator::Number;
 use harness::{Migration, World};
 use k8s_openapi::ByteString;
@@ -37,6 +39,12 @@ async fn c26_values_that_are_no_code_are_refused_unsent_and_unshown() {
         ("not-utf8", b"\xff\xfe9182736"),
         ("nul", b"9182736\0"),
         ("utf16", b"9\x001\x008\x002\x00"),
+        // Of other programs: a user who may not read them refers to them all.
+        ("password", b"S3cr3t-Database-Passw0rd!"),
+        ("number", b"123456789012"),
+        ("pem", b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQ==\n"),
+        ("json", b"{\"code\":\"46990003\"}"),
+        ("digits-and-more", b"46990004;drop"),
     ];
     for (n, (name, value)) in bad.iter().enumerate() {
         secret(&world, name, value).await;
@@ -46,13 +54,28 @@ async fn c26_values_that_are_no_code_are_refused_unsent_and_unshown() {
     let _operator = world.operator(&[]).await.unwrap();
     let state = stalled("InvalidCode", false, "is not a code of 4 to 8 digits");
     let mut texts = String::new();
+    let mut messages = BTreeSet::new();
     for (name, _) in &bad {
         let status = until(&world, name, state).await;
+        messages.insert(message(&status));
         texts += &status.to_string();
     }
+    // One text for all: it reveals not even length or kind.
+    assert_eq!(messages.len(), 1, "{messages:?}");
     texts += &format!("{:?}", world.events().await.unwrap());
     texts += &world.logs().concat();
-    for shown in ["91827364", "9182736", "７３６４", "٧٣٦٤", "7777777777"] {
+    for shown in [
+        "91827364",
+        "9182736",
+        "７３６４",
+        "٧٣٦٤",
+        "7777777777",
+        "S3cr3t",
+        "123456789012",
+        "PRIVATE KEY",
+        "46990003",
+        "46990004",
+    ] {
         assert!(!texts.contains(shown), "{shown} is shown");
     }
     assert!(world.sim.ledger().is_empty(), "nothing was sent");

@@ -82,7 +82,7 @@ async fn a_spent_code_put_back_shows_its_own_error_again() {
 }
 
 #[tokio::test]
-async fn a_resource_made_anew_shows_at_once_what_its_code_led_to() {
+async fn c28_a_recreated_resource_shows_at_once_what_its_code_led_to() {
     let world = world("recreated").await;
     let _operator = world.operator(&[]).await.unwrap();
     world.create(&Migration::new("m", PHONE)).await.unwrap();
@@ -102,6 +102,7 @@ async fn a_resource_made_anew_shows_at_once_what_its_code_led_to() {
     )
     .await;
     assert_eq!(status["errorCode"], "VerifyCode.Mismatch");
+    assert_eq!(status["requestId"], calls(&world, PHONE)[0].request_id);
     // It is the outcome of another resource's attempt.
     assert!(
         status["attempt"].is_null() && status["history"].is_null(),

@@ -159,9 +159,18 @@ async fn unreadable_it_stalls_without_being_finished_and_names_the_reads_error()
 
 #[tokio::test]
 async fn a_success_without_its_id_is_a_success_and_the_id_is_read() {
-    let world = World::new(OPERATOR, "no-id").await.unwrap();
+    without_its_id("no-id", Fault::OmitId).await;
+}
+
+#[tokio::test]
+async fn a_success_without_data_is_a_success_and_the_id_is_read() {
+    without_its_id("no-data", Fault::OmitData).await;
+}
+
+async fn without_its_id(name: &str, omitted: Fault) {
+    let world = World::new(OPERATOR, name).await.unwrap();
     world.number(PHONE, CODE, "id-1");
-    let omitted = FaultRule::new(Fault::OmitId).action(VERIFIED);
+    let omitted = FaultRule::new(omitted).action(VERIFIED);
     world.sim.add_fault(omitted.once()).unwrap();
     world.code("m", CODE).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
@@ -180,7 +189,10 @@ async fn a_success_without_its_id_is_a_success_and_the_id_is_read() {
         .unwrap();
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
     assert!(!message(&status).contains("being read"), "{status}");
+    // The read adds the Id, and leaves the call's reply details.
     assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    let calls = calls(&world, PHONE);
+    assert_eq!(calls.len(), 1);
+    assert_eq!(status["requestId"], calls[0].request_id, "{status}");
     finish(&world).await;
 }
