@@ -38,7 +38,7 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream) {
             Err(Failure(status, why)) => Reply::plain_json(status, &json!({ "error": why })),
         };
         let close = !request.keep_alive;
-        if wire.write(&reply, close, None).await.is_err() || close {
+        if wire.write(&reply, close).await.is_err() || close {
             break;
         }
     }

@@ -219,7 +219,6 @@ impl Call {
         Facts {
             action: self.action.clone(),
             phone: self.phone(),
-            key_id: self.key_id.clone(),
         }
     }
 }

@@ -228,16 +228,9 @@ fn check_api(call: &Call) -> Result<(), Refusal> {
 }
 
 fn check_permission(settings: &Settings, call: &Call, account: &str) -> Result<(), Refusal> {
-    let Some(AccountSettings {
-        unsubscribed,
-        denied,
-    }) = settings.accounts.get(account)
-    else {
+    let Some(AccountSettings { denied }) = settings.accounts.get(account) else {
         return Ok(());
     };
-    if *unsubscribed {
-        return refuse(400, "Product.Unsubscript", "The product is not subscribed.");
-    }
     match denied.get(&call.action).or_else(|| denied.get("*")) {
         Some(refusal) => Err(refusal.clone()),
         None => Ok(()),

@@ -147,12 +147,8 @@ pub enum KeyState {
     /// Good.
     #[default]
     Active,
-    /// `InvalidAccessKeyId.Inactive`.
-    Inactive,
     /// `Forbidden.AccessKeyDisabled`.
     Disabled,
-    /// `InvalidSecurityToken.Expired`, for STS credentials.
-    TokenExpired,
 }
 
 #[cfg(test)]

@@ -27,17 +27,11 @@ pub fn check_key(call: &Call, key: Option<&AccessKey>, now: Timestamp) -> Result
     let state = match key.state {
         KeyState::Active if ended => token_expired(),
         KeyState::Active => Ok(()),
-        KeyState::Inactive => refuse(
-            400,
-            "InvalidAccessKeyId.Inactive",
-            "Specified access key is disabled.",
-        ),
         KeyState::Disabled => refuse(
             403,
             "Forbidden.AccessKeyDisabled",
             "The access key is disabled.",
         ),
-        KeyState::TokenExpired => token_expired(),
     };
     state.and(match (&key.token, &call.token) {
         (None, None) => Ok(()),

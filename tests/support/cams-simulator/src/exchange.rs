@@ -12,10 +12,10 @@ use crate::clock::shifted;
 use crate::fault::{Drop, Stage};
 use crate::http::Request;
 use crate::ledger::{Decision, Entry, READ_STATUS, VERIFIED};
-use crate::numbers::{Data, When};
+use crate::numbers::{Data, When, unknown_number};
 use crate::reply::{Letterhead, Reply};
 use crate::rules::Facts;
-use crate::settings::{Refusal, Replies};
+use crate::settings::Refusal;
 use crate::stage::{Effects, Faults};
 use crate::state::Shared;
 use crate::sts::is_sts;
@@ -26,8 +26,6 @@ pub enum Outcome {
     Reply {
         /// The reply.
         reply: Reply,
-        /// Pause after each byte of the body.
-        slow: Option<Duration>,
         /// The checks were passed.
         late: bool,
     },
@@ -114,7 +112,6 @@ impl<'a> Exchange<'a> {
         if let Some(refusal) = self.check(counted_us, effects.throttle.as_ref()) {
             return Outcome::Reply {
                 reply: self.letterhead().refusal(&refusal, None),
-                slow: None,
                 late: false,
             };
         }
@@ -138,11 +135,7 @@ impl<'a> Exchange<'a> {
             Executed::Sts(Err(refusal)) => self.letterhead().refusal(&refusal, None),
         };
         self.cut_short(&after, Some(&reply))
-            .unwrap_or(Outcome::Reply {
-                reply,
-                slow: after.slow,
-                late: true,
-            })
+            .unwrap_or(Outcome::Reply { reply, late: true })
     }
 
     /// How long the server works on this call.
@@ -186,7 +179,6 @@ impl<'a> Exchange<'a> {
         decided(Decision::Answered);
         Some(Outcome::Reply {
             reply: self.letterhead().answer(answer, real),
-            slow: effects.slow,
             late: true,
         })
     }
@@ -241,7 +233,7 @@ impl<'a> Exchange<'a> {
             }
             READ_STATUS => numbers.read_status(settings, &space, &phone, now_us),
             // Only if the API check is switched off.
-            _ => Err(settings.refusals.unknown_number.clone()),
+            _ => Err(unknown_number()),
         };
         let decision = match result {
             Ok(_) => Decision::Accepted,
@@ -281,19 +273,13 @@ impl<'a> Exchange<'a> {
     }
 
     fn reply(&self, result: Result<Data, Refusal>, effects: &Effects) -> Reply {
-        let shape = self.shared.lock().settings.replies;
-        let shape = Replies {
-            mask_phone: shape.mask_phone || effects.mask_phone,
-            omit_id: shape.omit_id || effects.omit_id,
-            omit_data: shape.omit_data || effects.omit_data,
-        };
         let message = effects.message.as_deref();
         match result {
             Ok(mut data) => {
                 if let Some(phone) = &effects.other_phone {
                     data.phone = Some(phone.clone());
                 }
-                self.letterhead().success(&data, shape, message)
+                self.letterhead().success(&data, effects)
             }
             Err(refusal) => self.letterhead().refusal(&refusal, message),
         }

@@ -1,6 +1,6 @@
 //! Faults: the stage of a request and the failure. PURE.
 //!
-//! A request passes five stages. The gateway checks a rule, and uses it up, only when a matching
+//! A request passes four stages. The gateway checks a rule, and uses it up, only when a matching
 //! request reaches the rule's stage: a throttled call does not consume a rule that loses the reply
 //! of an execution.
 
@@ -12,8 +12,6 @@ use crate::settings::Refusal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stage {
-    /// The connection was accepted, nothing was read. Knows no action or number.
-    Accepted,
     /// Read, nothing checked or counted.
     Received,
     /// All checks passed and the call was counted; processing time is over; not executed.
@@ -47,17 +45,17 @@ pub enum Drop {
 pub enum Fault {
     /// Wait.
     Delay {
-        /// Any stage but `Accepted`.
+        /// Any stage.
         at: Stage,
         /// Milliseconds.
         ms: u64,
     },
     /// Hold the request until it is released.
     Gate {
-        /// Any stage but `Accepted`.
+        /// Any stage.
         at: Stage,
     },
-    /// Lose the request. At `Accepted` up to `Counted` it is not executed.
+    /// Lose the request. At `Received` and `Counted` it is not executed.
     Drop {
         /// Any stage.
         at: Stage,
@@ -70,11 +68,6 @@ pub enum Fault {
         at: Stage,
         /// The answer.
         answer: Answer,
-    },
-    /// The body of the reply comes byte by byte.
-    Slow {
-        /// Pause after each byte of the body, milliseconds.
-        ms_per_byte: u64,
     },
     /// `Data.PhoneNumber` is another number.
     OtherPhone {
@@ -237,8 +230,7 @@ impl Fault {
             | Self::Answer { at, .. } => *at,
             Self::Throttle { .. } | Self::ClockOffset { .. } => Stage::Received,
             Self::ReadLag { .. } => Stage::Counted,
-            Self::Slow { .. }
-            | Self::OtherPhone { .. }
+            Self::OtherPhone { .. }
             | Self::MaskPhone
             | Self::OmitId
             | Self::OmitData
@@ -259,12 +251,6 @@ pub struct FaultRule {
     /// Only this number.
     #[serde(default)]
     pub phone: Option<String>,
-    /// Only this AccessKeyId.
-    #[serde(default)]
-    pub key_id: Option<String>,
-    /// Begin with the n-th matching request (1 is the first).
-    #[serde(default)]
-    pub nth: Option<u64>,
     /// Stop after this many.
     #[serde(default)]
     pub times: Option<u64>,
@@ -283,8 +269,6 @@ impl FaultRule {
             fault,
             action: None,
             phone: None,
-            key_id: None,
-            nth: None,
             times: None,
             probability: None,
             seed: 0,
@@ -300,18 +284,6 @@ impl FaultRule {
     /// Only this number.
     pub fn phone(mut self, phone: impl Into<String>) -> Self {
         self.phone = Some(phone.into());
-        self
-    }
-
-    /// Only this AccessKeyId.
-    pub fn key_id(mut self, id: impl Into<String>) -> Self {
-        self.key_id = Some(id.into());
-        self
-    }
-
-    /// Begin with the n-th matching request.
-    pub fn nth(mut self, n: u64) -> Self {
-        self.nth = Some(n);
         self
     }
 

@@ -8,16 +8,11 @@ use crate::exchange::{Exchange, Outcome};
 use crate::fault::{Drop, Stage};
 use crate::http::Connection;
 use crate::ledger::Delivery;
-use crate::rules::Facts;
 use crate::state::Shared;
 
 /// Serves a connection to its end.
 pub async fn serve(shared: Arc<Shared>, stream: TcpStream, connection: u64) {
     let mut wire = Connection::new(stream);
-    let faults = shared.take(Stage::Accepted, &Facts::default());
-    if let Some(how) = shared.perform(None, Stage::Accepted, faults).await.drop {
-        return end(wire, how).await;
-    }
     let mut number = 0;
     loop {
         let Ok(Some(request)) = wire.read().await else {
@@ -46,12 +41,12 @@ async fn end(wire: Connection, how: Drop) {
 impl Exchange<'_> {
     /// Sends the outcome. Returns how the connection has to end, if it has to.
     async fn deliver(&self, wire: &mut Connection, outcome: Outcome, close: bool) -> Option<Drop> {
-        let (reply, slow, late) = match outcome {
+        let (reply, late) = match outcome {
             Outcome::Drop(how) => {
                 self.delivered(how.into());
                 return Some(how);
             }
-            Outcome::Reply { reply, slow, late } => (reply, slow, late),
+            Outcome::Reply { reply, late } => (reply, late),
         };
         self.update(|entry| {
             entry.reply_status = Some(reply.status);
@@ -63,7 +58,7 @@ impl Exchange<'_> {
             Vec::new()
         };
         let written = if half.is_empty() {
-            wire.write(&reply, close, slow).await
+            wire.write(&reply, close).await
         } else {
             match wire.write_half(&reply, close).await {
                 Ok(from) => {
@@ -71,7 +66,7 @@ impl Exchange<'_> {
                         self.delivered(Delivery::Half);
                         return Some(how);
                     }
-                    wire.write_rest(&reply.body, from, slow).await
+                    wire.write_rest(&reply.body, from).await
                 }
                 Err(error) => Err(error),
             }

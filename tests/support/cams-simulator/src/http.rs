@@ -7,11 +7,10 @@
 //! Limits: header 64 KiB and 64 fields, body 1 MiB, with Content-Length or chunked.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::sleep;
 
 use crate::reply::{Body, Reply};
 
@@ -160,44 +159,23 @@ impl Connection {
         Ok(half.min(64 * 1024))
     }
 
-    /// Writes the body from `from` on, all at once or byte by byte.
-    pub async fn write_rest(
-        &mut self,
-        body: &Body,
-        from: u64,
-        slow: Option<Duration>,
-    ) -> io::Result<()> {
-        let step = if slow.is_some() { 1 } else { 64 * 1024 };
+    /// Writes the body from `from` on.
+    pub async fn write_rest(&mut self, body: &Body, from: u64) -> io::Result<()> {
         let mut at = from;
         while at < body.len() {
-            let part = body.part(at, step);
+            let part = body.part(at, 64 * 1024);
             self.stream.write_all(&part).await?;
             at += u64::try_from(part.len()).unwrap_or(u64::MAX);
-            if let Some(pause) = slow {
-                self.stream.flush().await?;
-                sleep(pause).await;
-            }
         }
         self.stream.flush().await
     }
 
     /// Writes a whole reply.
-    pub async fn write(
-        &mut self,
-        reply: &Reply,
-        close: bool,
-        slow: Option<Duration>,
-    ) -> io::Result<()> {
+    pub async fn write(&mut self, reply: &Reply, close: bool) -> io::Result<()> {
         let mut bytes = reply.head(close).into_bytes();
-        let small = slow.is_none() && reply.body.len() <= 64 * 1024;
-        if small {
-            bytes.extend_from_slice(&reply.body.part(0, 64 * 1024));
-        }
+        bytes.extend_from_slice(&reply.body.part(0, 64 * 1024));
         self.stream.write_all(&bytes).await?;
-        if small {
-            return self.stream.flush().await;
-        }
-        self.write_rest(&reply.body, 0, slow).await
+        self.write_rest(&reply.body, 64 * 1024).await
     }
 
     /// Ends the connection with a FIN.

@@ -77,8 +77,7 @@ pub use numbers::Number;
 pub use quota::Window;
 pub use rules::{FaultId, FaultState};
 pub use settings::{
-    AccountSettings, AlreadyVerified, Check, NonceScope, Quota, QuotaKind, Refusal, Refusals,
-    Replies, Settings, UnknownNumber,
+    AccountSettings, Check, NonceScope, Quota, QuotaKind, Refusal, Settings, UnknownNumber,
 };
 pub use simulator::Simulator;
 pub use start::Error;

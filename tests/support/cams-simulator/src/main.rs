@@ -36,11 +36,11 @@ struct Args {
 fn after_help() -> String {
     format!(
         "Admin interface, JSON in and out:\n{ADMIN_ROUTES}\n\
-         Stages of a request: accepted, received, counted, executed, halfReplied.\n\
-         Faults (kind): delay, gate, drop, answer, slow, otherPhone, maskPhone, omitId, omitData,\n\
+         Stages of a request: received, counted, executed, halfReplied.\n\
+         Faults (kind): delay, gate, drop, answer, otherPhone, maskPhone, omitId, omitData,\n\
          message, throttle, readLag, clockOffset. Answers (is): html, empty, truncatedJson,\n\
-         emptyObject, api, redirect, huge, raw. A rule may name action, phone, keyId, nth, times,\n\
-         probability and seed."
+         emptyObject, api, redirect, huge, raw. A rule may name action, phone, times, probability\n\
+         and seed."
     )
 }
 

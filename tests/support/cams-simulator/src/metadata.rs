@@ -42,7 +42,7 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream) {
             body: Body::Bytes(body.into_bytes()),
             code: None,
         };
-        if wire.write(&reply, true, None).await.is_err() {
+        if wire.write(&reply, true).await.is_err() {
             break;
         }
     }

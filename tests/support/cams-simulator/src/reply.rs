@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::clock::http_date;
 use crate::fault::Answer;
 use crate::numbers::Data;
-use crate::settings::{Refusal, Replies};
+use crate::settings::Refusal;
+use crate::stage::Effects;
 use crate::sts::STS_ACTIONS;
 
 /// The reply to the client.
@@ -107,27 +108,28 @@ pub struct Letterhead {
 
 impl Letterhead {
     /// A successful call.
-    pub fn success(&self, data: &Data, shape: Replies, message: Option<&str>) -> Reply {
+    pub fn success(&self, data: &Data, effects: &Effects) -> Reply {
+        let message = effects.message.as_deref().unwrap_or("SUCCESS");
         let mut body = Map::new();
         body.insert("RequestId".into(), json!(self.request_id));
         body.insert("Code".into(), json!("OK"));
-        body.insert("Message".into(), json!(message.unwrap_or("SUCCESS")));
+        body.insert("Message".into(), json!(message));
         let mut fields = Map::new();
         if let Some(phone) = &data.phone {
-            let phone = if shape.mask_phone {
+            let phone = if effects.mask_phone {
                 masked(phone)
             } else {
                 phone.clone()
             };
             fields.insert("PhoneNumber".into(), json!(phone));
         }
-        if let Some(id) = data.id.as_ref().filter(|_| !shape.omit_id) {
+        if let Some(id) = data.id.as_ref().filter(|_| !effects.omit_id) {
             fields.insert("Id".into(), json!(id));
         }
         if let Some(verification) = data.verification {
             fields.insert("CodeVerificationStatus".into(), json!(verification));
         }
-        if *data != Data::default() && !shape.omit_data {
+        if *data != Data::default() && !effects.omit_data {
             body.insert("Data".into(), Value::Object(fields));
         }
         self.shaped(200, &Value::Object(body), Some("OK"))

@@ -47,13 +47,7 @@ pub struct Settings {
     pub read_lag_ms: u64,
     /// The answer for a number that the simulator does not know.
     pub unknown_number: UnknownNumber,
-    /// The answer of `ChatappMigrationVerified` for a number that is already verified.
-    pub already_verified: AlreadyVerified,
-    /// Business refusals.
-    pub refusals: Refusals,
-    /// Shape of successful replies.
-    pub replies: Replies,
-    /// Per account: RAM, subscription.
+    /// Per account: RAM.
     pub accounts: BTreeMap<String, AccountSettings>,
 }
 
@@ -79,9 +73,6 @@ impl Default for Settings {
             clock_offset_ms: 0,
             read_lag_ms: 0,
             unknown_number: UnknownNumber::Refuse,
-            already_verified: AlreadyVerified::Refuse,
-            refusals: Refusals::default(),
-            replies: Replies::default(),
             accounts: BTreeMap::new(),
         }
     }
@@ -131,7 +122,7 @@ pub enum Check {
     Api,
     /// The quota of (account, action); this is where an arrival is admitted.
     Quota,
-    /// Subscription and RAM.
+    /// RAM.
     Permission,
 }
 
@@ -254,73 +245,16 @@ impl Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum UnknownNumber {
-    /// `refusals.unknownNumber`.
+    /// A business refusal.
     Refuse,
     /// It is in migration and any code is right; its Id is made from its digits.
     AcceptAnyCode,
-}
-
-/// The answer of `ChatappMigrationVerified` for a number that is already verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum AlreadyVerified {
-    /// `refusals.alreadyVerified`.
-    Refuse,
-    /// OK with its Id, whatever the code.
-    Accept,
-}
-
-/// Business refusals. Only `unknownNumber` and `wrongSpace` use codes from the CAMS
-/// documentation; the others are invented, since no real one is known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Refusals {
-    /// The code is not the one that was sent.
-    pub wrong_code: Refusal,
-    /// The number is verified already.
-    pub already_verified: Refusal,
-    /// No code was asked for.
-    pub not_in_migration: Refusal,
-    /// The number is not known.
-    pub unknown_number: Refusal,
-    /// The number belongs to another CustSpaceId.
-    pub wrong_space: Refusal,
-}
-
-impl Default for Refusals {
-    fn default() -> Self {
-        let ok_status = |code, message| Refusal::new(200, code, message);
-        Self {
-            wrong_code: ok_status("VerifyCode.Mismatch", "The verification code is wrong."),
-            already_verified: ok_status("PhoneNumber.AlreadyVerified", "Already verified."),
-            not_in_migration: ok_status("PhoneNumber.NotInMigration", "Not in migration."),
-            unknown_number: ok_status(
-                "InvalidParameter.PhoneNumberError",
-                "The phone number is invalid or abnormal.",
-            ),
-            wrong_space: ok_status("Authentication.NoAuth", "No permission for this number."),
-        }
-    }
-}
-
-/// Shape of successful replies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Replies {
-    /// `Data.PhoneNumber` ends in `****`.
-    pub mask_phone: bool,
-    /// No `Data.Id`.
-    pub omit_id: bool,
-    /// No `Data`.
-    pub omit_data: bool,
 }
 
 /// The permissions of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct AccountSettings {
-    /// `Product.Unsubscript`.
-    pub unsubscribed: bool,
     /// Refused actions; `*` stands for all.
     pub denied: BTreeMap<String, Refusal>,
 }

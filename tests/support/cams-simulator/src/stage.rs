@@ -24,8 +24,6 @@ pub struct Effects {
     pub drop: Option<Drop>,
     /// Answer with this.
     pub answer: Option<Answer>,
-    /// Pause after each byte.
-    pub slow: Option<Duration>,
     /// Other number in the reply.
     pub other_phone: Option<String>,
     /// Mask the number.
@@ -91,9 +89,6 @@ impl Shared {
                 Fault::Drop { how, .. } => effects.drop = effects.drop.or(Some(how)),
                 Fault::Answer { answer, .. } => {
                     effects.answer.get_or_insert(answer);
-                }
-                Fault::Slow { ms_per_byte } => {
-                    effects.slow = Some(Duration::from_millis(ms_per_byte));
                 }
                 Fault::OtherPhone { phone } => effects.other_phone = Some(phone),
                 Fault::MaskPhone => effects.mask_phone = true,

@@ -149,14 +149,11 @@ fn settings_and_faults_are_checked() {
     let program = Program::start(&["--quota", "7"]);
     let mut expected: Settings = program.get("/settings");
     assert_eq!(expected.quota.limit, 7);
-    let patch = json!({
-        "quota": { "limit": 5 },
-        "refusals": { "wrongCode": { "status": 400, "code": "136025" } },
-    });
+    let patch = json!({ "quota": { "limit": 5 }, "throttle": { "status": 429, "code": "busy" } });
     program.order("PATCH", "/settings", patch);
     expected.quota.limit = 5;
-    expected.refusals.wrong_code.status = 400;
-    expected.refusals.wrong_code.code = "136025".to_owned();
+    expected.throttle.status = 429;
+    expected.throttle.code = "busy".to_owned();
     let rule = json!({
         "fault": { "kind": "answer", "at": "counted", "answer": { "is": "html", "status": 502 } },
         "action": VERIFIED, "times": 1,
@@ -168,7 +165,7 @@ fn settings_and_faults_are_checked() {
         (
             "POST",
             "/faults",
-            json!({ "fault": { "kind": "gate", "at": "accepted" } }),
+            json!({ "fault": { "kind": "maskPhone" }, "probability": 2 }),
             422,
         ),
         (

@@ -9,9 +9,7 @@ use cams_simulator::{
     Answer, Decision, Delivery, Entry, Fault, FaultRule, Refusal, Release, Simulator, Stage,
     VERIFIED,
 };
-use common::{
-    CODE, End, ID, PHONE, Rpc, Wire, connect, exchange_within, last_entry, read_to_end, simulator,
-};
+use common::{CODE, End, PHONE, Rpc, Wire, connect, exchange_within, last_entry, simulator};
 
 /// One verification under one fault.
 fn verify_under(fault: Fault) -> (Simulator, Wire, Entry) {
@@ -24,44 +22,41 @@ fn verify_under(fault: Fault) -> (Simulator, Wire, Entry) {
     (simulator, wire, entry)
 }
 
+/// Each way to lose a request: what the client sees, and what the ledger says.
 #[test]
-fn dropped_before_executing() {
-    for stage in [Stage::Received, Stage::Counted] {
-        for (fault, end, delivery) in [
-            (Fault::close(stage), End::Fin, Delivery::Closed),
-            (Fault::reset(stage), End::Reset, Delivery::Reset),
-        ] {
-            let (simulator, wire, entry) = verify_under(fault);
-            assert_eq!((wire.end, wire.bytes.len()), (end, 0));
-            assert_eq!(
-                (entry.decision, entry.delivery),
-                (Decision::Dropped, delivery)
-            );
-            assert_eq!((entry.executed_us, entry.reply_status), (None, None));
-            assert_eq!(entry.counted_us.is_some(), stage == Stage::Counted);
-            assert!(!simulator.number(PHONE).unwrap().verified);
+fn a_lost_request_is_executed_or_not_by_its_stage() {
+    use Decision::{Accepted, Dropped};
+    use Delivery::{Closed, Half, Reset};
+    use Stage::{Counted, Executed, Received};
+    for (fault, end, decision, delivery) in [
+        (Fault::close(Received), End::Fin, Dropped, Closed),
+        (Fault::reset(Received), End::Reset, Dropped, Reset),
+        (Fault::close(Counted), End::Fin, Dropped, Closed),
+        (Fault::reset(Counted), End::Reset, Dropped, Reset),
+        (Fault::close(Executed), End::Fin, Accepted, Closed),
+        (Fault::reset(Executed), End::Reset, Accepted, Reset),
+        (Fault::half_reply(), End::Fin, Accepted, Half),
+    ] {
+        let case = format!("{fault:?}");
+        let counted = fault.stage() != Received;
+        let (simulator, wire, entry) = verify_under(fault);
+        assert_eq!(
+            (wire.end, entry.decision, entry.delivery),
+            (end, decision, delivery),
+            "{case}"
+        );
+        assert_eq!(entry.counted_us.is_some(), counted, "{case}");
+        assert_eq!(entry.executed(), decision == Accepted, "{case}");
+        let verified = simulator.number(PHONE).unwrap().verified;
+        assert_eq!(verified, decision == Accepted, "{case}");
+        if delivery == Half {
+            assert_eq!(wire.body().len(), wire.announced() / 2);
+        } else {
+            assert_eq!(wire.bytes.len(), 0, "{case}");
+        }
+        if decision == Dropped {
             assert_eq!(Rpc::verify(CODE).send(&simulator).code(), "OK", "once only");
         }
-    }
-}
-
-#[test]
-fn dropped_after_executing() {
-    for (fault, end, delivery) in [
-        (Fault::close(Stage::Executed), End::Fin, Delivery::Closed),
-        (Fault::reset(Stage::Executed), End::Reset, Delivery::Reset),
-    ] {
-        let (simulator, wire, entry) = verify_under(fault);
-        assert_eq!((wire.end, wire.bytes.len()), (end, 0));
-        assert_eq!(
-            (entry.decision, entry.delivery),
-            (Decision::Accepted, delivery)
-        );
-        assert!(entry.executed());
-        assert!(simulator.number(PHONE).unwrap().verified);
-        let read = Rpc::read().send(&simulator).json();
-        assert_eq!(read["Data"]["CodeVerificationStatus"], "VERIFIED");
-        assert_eq!(read["Data"]["Id"], ID);
     }
 }
 
@@ -85,64 +80,24 @@ fn a_blackhole_is_silent_until_the_client_leaves() {
 }
 
 #[test]
-fn dropped_before_anything_was_read() {
-    let simulator = simulator();
-    simulator
-        .add_fault(FaultRule::new(Fault::reset(Stage::Accepted)).once())
-        .unwrap();
-    let wire = read_to_end(&mut connect(simulator.address()), Duration::from_secs(10));
-    assert_eq!((wire.end, wire.bytes.len()), (End::Reset, 0));
-    assert_eq!(simulator.ledger(), []);
-    assert_eq!(simulator.faults()[0].hits, 1);
-    assert_eq!(Rpc::verify(CODE).send(&simulator).code(), "OK");
-}
-
-#[test]
-fn half_a_reply() {
-    let (simulator, wire, entry) = verify_under(Fault::half_reply());
-    assert_eq!((wire.status(), wire.end), (200, End::Fin));
-    assert_eq!(wire.body().len(), wire.announced() / 2);
-    assert!(wire.text().contains(r#"{"Code":"OK""#));
-    assert_eq!(
-        (entry.decision, entry.delivery),
-        (Decision::Accepted, Delivery::Half)
-    );
-    assert!(simulator.number(PHONE).unwrap().verified);
-}
-
-#[test]
 fn delays_before_counting_before_executing_and_before_replying() {
     let simulator = simulator();
     for stage in [Stage::Received, Stage::Counted, Stage::Executed] {
         simulator.add_fault(Fault::delay(stage, 50)).unwrap();
     }
+    simulator.set_processing(30);
     let wire = Rpc::verify(CODE).send(&simulator);
     assert_eq!(wire.code(), "OK");
     assert!(
-        wire.waited >= Duration::from_millis(140),
+        wire.waited >= Duration::from_millis(170),
         "{:?}",
         wire.waited
     );
     let entry = last_entry(&simulator);
     let (counted, executed) = (entry.counted_us.unwrap(), entry.executed_us.unwrap());
     assert!(counted >= entry.arrived_us + 50_000, "{entry:?}");
-    assert!(executed >= counted + 50_000, "{entry:?}");
+    assert!(executed >= counted + 80_000, "{entry:?}");
     assert!(entry.replied_us.unwrap() >= executed + 50_000, "{entry:?}");
-}
-
-#[test]
-fn processing_time_lies_between_counting_and_executing() {
-    let simulator = simulator();
-    simulator.set_processing(80);
-    let wire = Rpc::verify(CODE).send(&simulator);
-    assert!(
-        wire.waited >= Duration::from_millis(75),
-        "{:?}",
-        wire.waited
-    );
-    let entry = last_entry(&simulator);
-    assert_eq!(entry.counted_us, Some(entry.arrived_us));
-    assert!(entry.executed_us.unwrap() >= entry.arrived_us + 80_000);
 }
 
 #[tokio::test]
@@ -265,19 +220,4 @@ fn a_throttle_phase_throttles_and_ends() {
     common::wait_for(accepted);
     assert!(begun.elapsed() >= Duration::from_millis(300));
     assert_eq!(simulator.summary().action(VERIFIED).counts.executed, 1);
-}
-
-#[test]
-fn the_first_rule_that_ends_a_request_wins() {
-    let simulator = simulator();
-    let empty = Answer::EmptyObject;
-    simulator
-        .add_fault(Fault::answer(Stage::Counted, empty))
-        .unwrap();
-    simulator.add_fault(Fault::close(Stage::Executed)).unwrap();
-    assert_eq!(Rpc::verify(CODE).send(&simulator).body(), b"{}");
-    let hits: Vec<_> = simulator.faults().iter().map(|fault| fault.hits).collect();
-    assert_eq!(hits, [1, 0]);
-    simulator.clear_faults();
-    assert_eq!(Rpc::verify(CODE).send(&simulator).code(), "OK");
 }

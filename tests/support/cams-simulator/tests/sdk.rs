@@ -225,7 +225,6 @@ fn a_denial_and_server_errors_are_the_sdks_errors() {
         );
         let account = AccountSettings {
             denied: [("*".to_owned(), AccountSettings::ram_denial())].into(),
-            ..AccountSettings::default()
         };
         simulator
             .change_settings(|settings| drop(settings.accounts.insert(KEY.to_owned(), account)))

@@ -80,11 +80,6 @@ pub async fn until_events(world: &World, name: &str, reasons: &[&str]) {
     until_seen(world, name, reasons, |seen| *seen == wanted).await;
 }
 
-/// Waits for this reason, among any others.
-pub async fn until_event(world: &World, name: &str, reason: &str) {
-    until_seen(world, name, &[reason], |seen| seen.contains_key(reason)).await;
-}
-
 async fn until_seen(
     world: &World,
     name: &str,

@@ -155,8 +155,6 @@ pub struct Wire {
     pub end: End,
     /// From the last request byte to the first reply byte, or the end.
     pub waited: Duration,
-    /// From there to the end.
-    pub lasted: Duration,
 }
 
 impl Wire {
@@ -250,7 +248,6 @@ pub fn read_to_end(stream: &mut TcpStream, limit: Duration) -> Wire {
         bytes,
         end,
         waited: first - begin,
-        lasted: first.elapsed(),
     }
 }
 
@@ -273,7 +270,6 @@ pub fn read_reply(stream: &mut TcpStream) -> Wire {
         bytes,
         end: End::Silence,
         waited: begin.elapsed(),
-        lasted: Duration::ZERO,
     };
     let mut body = vec![0; wire.announced()];
     stream.read_exact(&mut body).unwrap();
