@@ -59,7 +59,7 @@ async fn crowd(world: &World, flags: &[&str]) -> Operator {
     let mut operator = world.operator(flags).await.unwrap();
     for n in 0..RESOURCES {
         let phone = format!("8613861{n:06}");
-        world.create(&Migration::new(name(n), phone)).await.unwrap();
+        world.make(&Migration::new(name(n), phone)).await;
     }
     let (objects, waiting) = ("phonemigration_objects", "\"SecretNotFound\"");
     until_at_least(&mut operator, objects, waiting, RESOURCES as f64).await;
@@ -157,12 +157,12 @@ async fn the_end_of_a_duplicate_wakes_nobody() {
     let mut operator = world.operator(NEVER_FINAL).await.unwrap();
     let (phone, right) = ("8613864000001", "40718265");
     world.number(phone, right, "id-1");
-    world.ready_migration("first", phone, right).await.unwrap();
+    world.migrate("first", phone, right).await;
     reason(&world, "first", "Verified").await;
     for n in 0..DUPLICATES {
         let code = format!("5523{n:04}");
         world.code(&name(n), &code).await.unwrap();
-        world.create(&Migration::new(name(n), phone)).await.unwrap();
+        world.make(&Migration::new(name(n), phone)).await;
     }
     let (objects, duplicates) = ("phonemigration_objects", "\"DuplicatePhoneNumber\"");
     until_at_least(&mut operator, objects, duplicates, DUPLICATES as f64).await;

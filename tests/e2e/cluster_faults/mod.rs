@@ -90,9 +90,8 @@ async fn verified(world: &World, n: usize) -> Value {
 async fn waiting(world: &World, n: usize) {
     world.number(&phone(n), &code(n), &format!("id-{}", phone(n)));
     world
-        .create(&harness::Migration::new(name(n), phone(n)))
-        .await
-        .unwrap();
+        .make(&harness::Migration::new(name(n), phone(n)))
+        .await;
     world
         .until_reason(&name(n), "SecretNotFound")
         .await
@@ -106,10 +105,7 @@ async fn bring_code(world: &World, n: usize) {
 }
 
 async fn ready(world: &World, n: usize) {
-    world
-        .ready_migration(&name(n), &phone(n), &code(n))
-        .await
-        .unwrap();
+    world.migrate(&name(n), &phone(n), &code(n)).await;
 }
 
 /// An operator with a crowd: some are done, some wait for their Secrets, and some have calls in

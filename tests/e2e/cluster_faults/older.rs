@@ -26,7 +26,7 @@ async fn reached(world: &World, wanted: &str) -> Value {
 async fn resource(world: &World, right: &str) {
     world.number(&phone(1), right, &format!("id-{}", phone(1)));
     let migration = Migration::new(name(1), phone(1));
-    world.create(&migration).await.unwrap();
+    world.make(&migration).await;
 }
 
 #[tokio::test]

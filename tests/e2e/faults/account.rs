@@ -24,7 +24,7 @@ fn received(world: &World, action: &str) -> usize {
 async fn ready_without_look(world: &World, name: &str, n: usize) {
     world.number(&phone(n), &code(n), &format!("id-{}", phone(n)));
     world.code(name, &code(n)).await.unwrap();
-    world.create(&Migration::new(name, phone(n))).await.unwrap();
+    world.make(&Migration::new(name, phone(n))).await;
 }
 
 /// 20 resources, and a service that echoes the string it signed: key id, code and all.
@@ -86,10 +86,7 @@ async fn c34_a_clock_20_minutes_off_holds_the_account_and_spends_nothing() {
     let world = World::new(OPERATOR, "c34").await.unwrap();
     world.sim.set_clock_offset(20 * 60_000);
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("look", &phone(1), &code(1))
-        .await
-        .unwrap();
+    world.migrate("look", &phone(1), &code(1)).await;
     ready_without_look(&world, "send", 2).await;
     let status = reason(&world, "look", "ClockSkew").await;
     assert_eq!(status["errorCode"], "InvalidTimeStamp.Expired", "{status}");
@@ -120,10 +117,7 @@ async fn c34_an_expired_timestamp_of_one_call_is_not_an_attempt() {
     let skew = Fault::ClockOffset { ms: 20 * 60_000 };
     world.sim.add_fault(next_call(&phone(1), skew)).unwrap();
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("skew", &phone(1), &code(1))
-        .await
-        .unwrap();
+    world.migrate("skew", &phone(1), &code(1)).await;
     let status = reason(&world, "skew", "ClockSkew").await;
     assert_eq!(status["attempt"]["outcome"], "Blocked", "{status}");
     let status = reason(&world, "skew", "Verified").await;
@@ -225,10 +219,7 @@ async fn c22_a_throttle_spends_nothing_and_is_waited_out() {
         .unwrap();
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     for n in 1..=5 {
-        world
-            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
     }
     for n in 1..=5 {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;

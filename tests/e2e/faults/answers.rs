@@ -18,10 +18,7 @@ async fn a_masked_number_in_the_reply_is_fine() {
         .add_fault(next_call(&number, Fault::MaskPhone))
         .unwrap();
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("masked", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("masked", &number, &code(1)).await;
     let status = finished(&world, "masked").await;
     assert_verified(&status, &number);
     assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
@@ -39,10 +36,7 @@ async fn a_number_in_another_spelling_is_accepted_with_its_id_and_told() {
     let spelt = next_call(&number, Fault::OtherPhone { phone });
     world.sim.add_fault(spelt).unwrap();
     let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("spelt", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("spelt", &number, &code(1)).await;
     let status = finished(&world, "spelt").await;
     assert_verified(&status, &number);
     assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
@@ -80,10 +74,7 @@ async fn what_a_message_carries_does_no_harm() {
     // The code is wrong, so the refusal is the truth.
     world.number(&number, &code(1), "id");
     world.code("message", &code(2)).await.unwrap();
-    world
-        .create(&Migration::new("message", &number))
-        .await
-        .unwrap();
+    world.make(&Migration::new("message", &number)).await;
     let status = reason(&world, "message", "CodeRejected").await;
     let shown = status["errorMessage"].as_str().unwrap();
     assert!(shown.chars().count() <= 256, "{}", shown.len());
@@ -102,13 +93,13 @@ async fn the_largest_answer_is_recorded() {
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.number(&a, &code(3), "id");
     world.code("refused", &code(1)).await.unwrap();
-    world.create(&Migration::new("refused", &a)).await.unwrap();
+    world.make(&Migration::new("refused", &a)).await;
     let status = reason(&world, "refused", "CodeRejected").await;
     assert_eq!(status["errorCode"], "C".repeat(128), "{status}");
     // An Id too long for status: the outcome is recorded without it.
     world.number(&b, &code(2), &"9".repeat(300));
     world.code("accepted", &code(2)).await.unwrap();
-    world.create(&Migration::new("accepted", &b)).await.unwrap();
+    world.make(&Migration::new("accepted", &b)).await;
     let status = reason(&world, "accepted", "Verified").await;
     assert!(status["id"].is_null(), "{status}");
     assert_eq!(world.calls(&b).len(), 1);
@@ -122,10 +113,7 @@ async fn a_look_that_cannot_be_had_does_not_stop_a_first_attempt() {
     let blind = FaultRule::new(Fault::internal_error(Stage::Received)).action(READ_STATUS);
     world.sim.add_fault(blind).unwrap();
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("blind", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("blind", &number, &code(1)).await;
     let status = reason(&world, "blind", "Verified").await;
     assert_verified(&status, &number);
     assert_eq!(world.calls(&number).len(), 1);
@@ -144,7 +132,7 @@ async fn a_refusal_whose_read_cannot_be_had_is_recorded_all_the_same() {
     world.number(&number, &code(1), &format!("id-{number}"));
     world.code("unread", &code(2)).await.unwrap();
     let sends = Migration::new("unread", &number);
-    world.create(&sends).await.unwrap();
+    world.make(&sends).await;
     let status = reason(&world, "unread", "CodeRejected").await;
     assert_eq!(status["attempt"]["outcome"], "Refused", "{status}");
     assert_eq!(

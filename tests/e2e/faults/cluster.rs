@@ -73,10 +73,7 @@ async fn c07_an_outcome_is_recorded_through_conflicts() {
         .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
         .unwrap();
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("c07", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("c07", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     // From here on the version that the claim left is outdated.
     let touched = json!({"metadata": {"labels": {"n": "first"}}});
@@ -107,10 +104,7 @@ async fn a_claim_of_another_process_during_the_look_wins() {
         .once();
     world.sim.add_fault(look).unwrap();
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("race", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("race", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     let attempt = super::forged::attempt("00112233445566778899aabbccddeeff");
     world
@@ -169,7 +163,7 @@ async fn released_during_the_call(world: &World, right: &str, wanted: &str) -> s
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.number(&number, right, &format!("id-{number}"));
     world.code("r", &code(1)).await.unwrap();
-    world.create(&Migration::new("r", &number)).await.unwrap();
+    world.make(&Migration::new("r", &number)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     let mut forged = super::forged::attempt("00112233445566778899aabbccddeeff");
     forged["outcome"] = "NotSent".into();

@@ -26,7 +26,7 @@ async fn forged(world: &World, name: &str, n: usize, status: Value) {
     let number = phone(n);
     world.number(&number, &code(n), &format!("id-{number}"));
     world.code(name, &code(n)).await.unwrap();
-    world.create(&Migration::new(name, &number)).await.unwrap();
+    world.make(&Migration::new(name, &number)).await;
     world.patch_status(name, status).await.unwrap();
 }
 
@@ -89,10 +89,7 @@ async fn t19_absurd_statuses_lead_to_no_call_and_stop_nobody() {
     }
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     // Every resource was reconciled when the newest is done, and again after its own request.
-    world
-        .ready_migration("honest", &phone(99), &code(99))
-        .await
-        .unwrap();
+    world.migrate("honest", &phone(99), &code(99)).await;
     let status = reason(&world, "honest", "Verified").await;
     assert_verified(&status, &phone(99));
     for n in 0..statuses.len() {
@@ -121,10 +118,7 @@ async fn t19_a_forged_release_gives_no_more_codes_than_the_limit() {
     let number = phone(1);
     world.number(&number, &code(99), &format!("id-{number}"));
     world.code("many", &code(0)).await.unwrap();
-    world
-        .create(&Migration::new("many", &number))
-        .await
-        .unwrap();
+    world.make(&Migration::new("many", &number)).await;
     for n in 0..5 {
         world.code("many", &code(n)).await.unwrap();
         world.request("many", &format!("code {n}")).await.unwrap();

@@ -17,7 +17,7 @@ async fn observed(world: &World, executed_then: Option<Fault>, instead: Option<F
     let _operator = world.operator(SOON_FINAL).await.unwrap();
     if let Some(fault) = executed_then {
         world.sim.add_fault(next_call(&a, fault)).unwrap();
-        world.ready_migration("ran", &a, &code(1)).await.unwrap();
+        world.migrate("ran", &a, &code(1)).await;
         let lost = reason(world, "ran", "OutcomeUnknown").await;
         assert_eq!(condition(&lost, "Reconciling"), "True", "{lost}");
         let status = reason(world, "ran", "Verified").await;
@@ -27,7 +27,7 @@ async fn observed(world: &World, executed_then: Option<Fault>, instead: Option<F
     }
     if let Some(fault) = instead {
         world.sim.add_fault(next_call(&b, fault)).unwrap();
-        world.ready_migration("not", &b, &code(2)).await.unwrap();
+        world.migrate("not", &b, &code(2)).await;
         let status = finished(world, "not").await;
         assert_final_unknown(&status);
         assert_eq!((world.calls(&b).len(), world.executed(&b)), (1, 0));

@@ -13,10 +13,7 @@ async fn a_verified_resource_costs_nothing_after_a_restart() {
     let mut operator = world.operator(NEVER_FINAL).await.unwrap();
     for n in 1..=3 {
         let name = format!("old-{n}");
-        world
-            .ready_migration(&name, &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(&name, &phone(n), &code(n)).await;
     }
     for n in 1..=3 {
         reason(&world, &format!("old-{n}"), "Verified").await;
@@ -25,10 +22,7 @@ async fn a_verified_resource_costs_nothing_after_a_restart() {
     let (ledger, before) = (world.sim.ledger().len(), world.requests().unwrap().len());
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     // The newest is reconciled last; when it is verified, the old ones were reconciled.
-    world
-        .ready_migration("new", &phone(9), &code(9))
-        .await
-        .unwrap();
+    world.migrate("new", &phone(9), &code(9)).await;
     reason(&world, "new", "Verified").await;
     let about_old = |e: &&harness::cams_simulator::Entry| e.phone != Some(phone(9));
     let ledger_now = world.sim.ledger();
@@ -47,13 +41,13 @@ async fn a_resource_restored_without_its_status_is_adopted_without_a_call() {
         let world = World::new(OPERATOR, "restored").await.unwrap();
         let number = phone(1);
         let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-        world.ready_migration("r", &number, &code(1)).await.unwrap();
+        world.migrate("r", &number, &code(1)).await;
         reason(&world, "r", "Verified").await;
         if restarted {
             operator.kill().await.unwrap();
         }
         world.delete("r").await.unwrap();
-        world.create(&Migration::new("r", &number)).await.unwrap();
+        world.make(&Migration::new("r", &number)).await;
         if restarted {
             operator = world.operator(NEVER_FINAL).await.unwrap();
         }
@@ -77,10 +71,7 @@ async fn a_second_signal_stops_at_once_and_the_attempt_is_observed() {
         .add_fault(next_call(&number, Fault::gate(Stage::Counted)))
         .unwrap();
     let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("twice", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("twice", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     operator.terminate().await.unwrap();
     super::terminate::until_not_ready(&mut operator).await;

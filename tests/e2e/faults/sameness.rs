@@ -14,7 +14,7 @@ async fn refused(world: &World, name: &str) -> String {
     let number = phone(1);
     world.number(&number, &code(1), &format!("id-{number}"));
     world.code(name, &code(2)).await.unwrap();
-    world.create(&Migration::new(name, &number)).await.unwrap();
+    world.make(&Migration::new(name, &number)).await;
     let status = reason(world, name, "CodeRejected").await;
     assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
     assert_eq!(world.executed(&number), 1);
@@ -35,10 +35,7 @@ async fn c28_a_refused_code_is_not_sent_again_whatever_happens_to_its_secret() {
     world.patch_secret("r-code", labels).await.unwrap();
     look_again(&world, "r", "labelled").await;
     // retryToken allows another code, never this one.
-    world
-        .patch("r", json!({"spec": {"retryToken": "again"}}))
-        .await
-        .unwrap();
+    world.retry("r", "again").await;
     let seen = |s: &serde_json::Value| s["lastHandledRetryToken"] == "again";
     world.until("r", PATIENCE, seen).await.unwrap();
     assert_eq!(world.calls(&number).len(), 1);
@@ -63,10 +60,7 @@ async fn c29_a_secret_deleted_during_the_call_changes_nothing() {
         .add_fault(next_call(&number, Fault::gate(Stage::Received)))
         .unwrap();
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("c29", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("c29", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     world
         .plane
@@ -91,10 +85,10 @@ async fn recreated_in_flight(world: &World, right: &str, wanted: &str) -> serde_
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.number(&number, right, &format!("id-{number}"));
     world.code("c30", &code(1)).await.unwrap();
-    world.create(&Migration::new("c30", &number)).await.unwrap();
+    world.make(&Migration::new("c30", &number)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     world.delete("c30").await.unwrap();
-    world.create(&Migration::new("c30", &number)).await.unwrap();
+    world.make(&Migration::new("c30", &number)).await;
     let status = reason(world, "c30", "Queued").await;
     assert!(status["attempt"].is_null(), "{status}");
     assert!(world.sim.release(held.id, Release::Continue));
@@ -127,10 +121,10 @@ async fn c30_recreated_in_flight_a_refused_code_is_not_sent_again() {
 async fn recreated_while_unknown(world: &World, fault: Fault) -> serde_json::Value {
     let number = phone(1);
     world.sim.add_fault(next_call(&number, fault)).unwrap();
-    world.ready_migration("u", &number, &code(1)).await.unwrap();
+    world.migrate("u", &number, &code(1)).await;
     reason(world, "u", "OutcomeUnknown").await;
     world.delete("u").await.unwrap();
-    world.create(&Migration::new("u", &number)).await.unwrap();
+    world.make(&Migration::new("u", &number)).await;
     reason(world, "u", "Queued").await;
     let status = finished(world, "u").await;
     assert_eq!(world.calls(&number).len(), 1);

@@ -15,10 +15,7 @@ async fn two_operators_send_each_code_once() {
     let _first = world.operator(NEVER_FINAL).await.unwrap();
     let _second = world.operator(NEVER_FINAL).await.unwrap();
     for n in 0..20 {
-        world
-            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
     }
     for n in 0..20 {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;
@@ -33,15 +30,9 @@ async fn one_resource_costs_no_more_than_its_budget_of_requests() {
     let world = World::new(OPERATOR, "budget").await.unwrap();
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     // The first one waits for the silent window after the start.
-    world
-        .ready_migration("first", &phone(1), &code(1))
-        .await
-        .unwrap();
+    world.migrate("first", &phone(1), &code(1)).await;
     reason(&world, "first", "Verified").await;
-    world
-        .ready_migration("second", &phone(2), &code(2))
-        .await
-        .unwrap();
+    world.migrate("second", &phone(2), &code(2)).await;
     reason(&world, "second", "Verified").await;
     let figures = world.finish().await.unwrap();
     for name in ["first", "second"] {
@@ -76,10 +67,7 @@ async fn thirty_accepted_codes_keep_their_budget_of_requests() {
     world.sim.set_processing(100);
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     for n in 0..30 {
-        world
-            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
     }
     for n in 0..30 {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;
@@ -115,10 +103,7 @@ async fn a_late_refusal_replaces_a_final_unknown() {
     let _second = world.operator(SOON_FINAL).await.unwrap();
     world.number(&number, &code(9), &format!("id-{number}"));
     world.code("late", &code(1)).await.unwrap();
-    world
-        .create(&Migration::new("late", &number))
-        .await
-        .unwrap();
+    world.make(&Migration::new("late", &number)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     assert_final_unknown(&finished(&world, "late").await);
     assert!(world.sim.release(held.id, Release::Continue));

@@ -43,7 +43,7 @@ pub async fn give(world: &World, given: Given) {
     world.number(&number, &right, &format!("id-{number}"));
     world.code(NAME, &code(1)).await.unwrap();
     let migration = Migration::new(NAME, &number);
-    world.create(&migration).await.unwrap();
+    world.make(&migration).await;
 }
 
 #[tokio::test]

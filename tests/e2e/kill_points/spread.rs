@@ -34,7 +34,7 @@ async fn give(world: &World, resources: usize) {
         world.number(&number, right, &format!("id-{number}"));
         world.code(&name, &code(n)).await.unwrap();
         let migration = Migration::new(&name, &number);
-        world.create(&migration).await.unwrap();
+        world.make(&migration).await;
     }
 }
 

@@ -214,10 +214,7 @@ async fn t05_a_million_guesses_find_no_code_in_a_resource() {
     let phone = "8613891000001";
     world.number(phone, "480297", "id-1");
     world.code("refused", "480296").await.unwrap();
-    world
-        .create(&Migration::new("refused", phone))
-        .await
-        .unwrap();
+    world.make(&Migration::new("refused", phone)).await;
     reason(&world, "refused", "CodeRejected").await;
     let object = serde_json::to_value(world.get("refused").await.unwrap()).unwrap();
     let status = &object["status"];

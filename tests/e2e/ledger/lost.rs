@@ -15,7 +15,7 @@ async fn a_ledger_deleted_under_a_living_operator_is_filled_again_from_its_memor
     delete_ledger(&world, &number).await;
     world.code("second", &code(2)).await.unwrap();
     let second = Migration::new("second", &number);
-    world.create(&second).await.unwrap();
+    world.make(&second).await;
     reason(&world, "second", "CodeRejected").await;
     assert_eq!(world.calls(&number).len(), 1);
     // Another code is claimed on the basis of memory: the ledger has both from then on.
@@ -45,7 +45,7 @@ async fn a_ledger_deleted_under_a_restarted_operator_is_filled_again_from_status
     delete_ledger(&world, &number).await;
     world.code("second", &code(2)).await.unwrap();
     let second = Migration::new("second", &number);
-    world.create(&second).await.unwrap();
+    world.make(&second).await;
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     reason(&world, "second", "CodeRejected").await;
     let first = looked(&world, "first", "from its own status").await;
@@ -73,8 +73,7 @@ async fn an_open_entry_ends_when_its_own_signature_does_whatever_a_later_process
     let lost = next_call(&number, Fault::close(Stage::Counted));
     world.sim.add_fault(lost).unwrap();
     let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-    let made = world.ready_migration("m", &number, &code(1)).await;
-    made.unwrap();
+    world.migrate("m", &number, &code(1)).await;
     let before = reason(&world, "m", "OutcomeUnknown").await;
     operator.kill().await.unwrap();
     let _operator = world.operator(SOON_FINAL).await.unwrap();

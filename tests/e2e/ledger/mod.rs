@@ -47,7 +47,7 @@ async fn refused(world: &World, name: &str) -> Value {
     let number = phone(1);
     world.number(&number, &code(1), &format!("id-{number}"));
     world.code(name, &code(2)).await.unwrap();
-    world.create(&Migration::new(name, &number)).await.unwrap();
+    world.make(&Migration::new(name, &number)).await;
     let status = reason(world, name, "CodeRejected").await;
     assert_eq!(world.executed(&number), 1);
     status

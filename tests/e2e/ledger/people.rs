@@ -19,7 +19,7 @@ async fn a_resource_that_is_renamed_or_moved_shows_what_its_code_led_to_and_a_ne
     world.delete("first").await.unwrap();
     let its_secret = json!({"verifyCodeSecretRef": {"name": "first-code"}});
     let renamed = Migration::new("renamed", &number).spec(its_secret);
-    world.create(&renamed).await.unwrap();
+    world.make(&renamed).await;
     let status = reason(&world, "renamed", "CodeRejected").await;
     assert_eq!(status["requestId"], request, "{status}");
     assert!(status["attempt"].is_null(), "not its own: {status}");
@@ -63,7 +63,7 @@ async fn a_status_that_is_wiped_or_not_restored_is_shown_again_from_the_ledger()
     assert_eq!(operator.stop().await.unwrap(), Some(0));
 
     world.delete("r").await.unwrap();
-    world.create(&Migration::new("r", &number)).await.unwrap();
+    world.make(&Migration::new("r", &number)).await;
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     let says = "by another PhoneMigration";
     let status = until_says(&world, "r", "CodeRejected", says).await;

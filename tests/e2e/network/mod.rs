@@ -60,10 +60,7 @@ impl Net {
         self.world
             .number(&phone, &crowd_code(n), &format!("id-{phone}"));
         self.world.code(name, &crowd_code(n)).await.unwrap();
-        self.world
-            .create(&Migration::new(name, &phone))
-            .await
-            .unwrap();
+        self.world.make(&Migration::new(name, &phone)).await;
     }
 
     /// The same, and its submission's connection has these toxics. One at a time.

@@ -113,7 +113,7 @@ async fn an_alert_clears_after_its_runbook_was_followed() {
         .sim
         .add_number(Number::new(number, right, format!("id-{number}")));
     let migration = harness::Migration::new("store-42", number);
-    world.create(&migration).await.unwrap();
+    world.make(&migration).await;
     world.code("store-42", wrong).await.unwrap();
     reason(&world, "store-42", "CodeRejected").await;
     prometheus.until(&alert).await;

@@ -33,7 +33,7 @@ async fn migration(world: &World, n: usize) {
     let name = format!("m-{n}");
     world.code(&name, &code(n)).await.unwrap();
     let migration = harness::Migration::new(name, phone(n));
-    world.create(&migration).await.unwrap();
+    world.make(&migration).await;
 }
 
 async fn verified(world: &World, n: usize) -> Value {

@@ -38,16 +38,13 @@ async fn refused_credentials_wait_and_heal_when_the_account_is_repaired() {
         .sim
         .add_key(AccessKey::new(ACCESS_KEY_ID, "another-secret"));
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", progress("CredentialsInvalid", CREDENTIALS)).await;
     assert_eq!(status["errorCode"], "SignatureDoesNotMatch");
     assert!(status["nextAttemptAt"].is_string(), "{status}");
     assert!(status["attempt"].is_null(), "nothing is claimed: {status}");
     // The others wait, and show for what.
-    world
-        .ready_migration("other", "8613800000302", "77665544")
-        .await
-        .unwrap();
+    world.migrate("other", "8613800000302", "77665544").await;
     until(
         &world,
         "other",
@@ -75,7 +72,7 @@ async fn refused_credentials_heal_when_the_files_are_repaired() {
         .operator(&["--credentials-dir", &dir_text])
         .await
         .unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", progress("CredentialsInvalid", CREDENTIALS)).await;
     assert_eq!(status["errorCode"], "InvalidAccessKeyId.NotFound");
     write("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID);
@@ -86,7 +83,7 @@ async fn refused_credentials_heal_when_the_files_are_repaired() {
 async fn held_for_minutes(world: &World, reason: &str) {
     let now = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap();
     let until = now + Duration::from_secs(240);
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let secret = json!({"uid": "11111111-2222-3333-4444-555555555555", "resourceVersion": "1"});
     let attempt = json!({
         "number": 1, "id": "of-the-last-process", "outcome": "Blocked", "secret": secret,
@@ -99,10 +96,7 @@ async fn held_for_minutes(world: &World, reason: &str) {
 /// No resource calls, and all of them wait.
 async fn nothing_is_tried(world: &World) {
     let other = "8613800000302";
-    world
-        .ready_migration("other", other, "77665544")
-        .await
-        .unwrap();
+    world.migrate("other", other, "77665544").await;
     until(world, "other", progress("Queued", "CAMS")).await;
     assert!(world.sim.ledger().is_empty(), "probed too early");
 }
@@ -164,7 +158,7 @@ async fn a_refused_account_waits_and_heals() {
     };
     deny(true);
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let says = "Check the RAM policy and the subscription";
     let status = until(&world, "m", progress("AccountError", says)).await;
     assert_eq!(status["errorCode"], "Ram.PermissionDeny");
@@ -183,7 +177,7 @@ async fn nothing_is_sent_while_the_clocks_differ_by_more_than_a_minute() {
     let world = world("skew").await;
     world.sim.set_clock_offset(-120_000);
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", progress("ClockSkew", CLOCK)).await;
     assert!(calls(&world, PHONE).is_empty());
     world.sim.set_clock_offset(0);
@@ -195,7 +189,7 @@ async fn throttled_for(world: &World, ms: u64) -> Operator {
     let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
     world.sim.add_fault(rule.once()).unwrap();
     let operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     operator
 }
 
@@ -261,7 +255,7 @@ async fn an_endpoint_that_cannot_be_reached_holds_the_account_and_is_probed() {
         .unwrap();
     let mut operator = Operator::spawn(&launch).unwrap();
     operator.ready().await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let held = world.until("m", Duration::from_secs(20), |status| {
         harness::reason(status) == "Queued" && message(status).contains("could not be sent")
     });

@@ -153,7 +153,7 @@ async fn unknown_fields_are_dropped_and_strict_clients_are_told() {
 #[tokio::test]
 async fn c32_the_number_and_the_space_are_immutable_in_every_state() {
     let world = World::new(OPERATOR, "immutable").await.unwrap();
-    world.ready_migration("m", PHONE, "40718265").await.unwrap();
+    world.migrate("m", PHONE, "40718265").await;
     let changes = [
         (
             json!({"phoneNumber": "8613800000699"}),
@@ -268,7 +268,7 @@ async fn a_policy_that_refuses_every_ledger_holds_the_account_until_it_is_gone()
     let world = World::new(OPERATOR, "no-ledgers").await.unwrap();
     refuse_ledgers(&world).await;
     let _operator = world.operator(&[]).await.unwrap();
-    world.ready_migration("m", PHONE, "40718265").await.unwrap();
+    world.migrate("m", PHONE, "40718265").await;
     let says = "cannot write CodeLedgers in its namespace, so it sends nothing";
     until(&world, "m", progress("Queued", says)).await;
     assert!(calls(&world, PHONE).is_empty());
@@ -284,7 +284,7 @@ async fn a_policy_that_refuses_every_ledger_holds_the_account_until_it_is_gone()
 #[tokio::test]
 async fn without_an_operator_a_new_resource_is_not_current() {
     let world = World::new(OPERATOR, "default-status").await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let object = serde_json::to_value(world.get("m").await.unwrap()).unwrap();
     assert_eq!(object["status"], json!({"observedGeneration": -1}));
     assert_eq!(kstatus(&object), "InProgress");

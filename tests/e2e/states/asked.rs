@@ -20,8 +20,8 @@ async fn refused(name: &str) -> (World, FaultProxy, Operator) {
     world.code("m", WRONG).await.unwrap();
     let proxy = world.proxy().await.unwrap();
     let operator = world.operator_via(&proxy, &[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    let rejected = stalled("CodeRejected", true, "request a new code");
+    world.make(&Migration::new("m", PHONE)).await;
+    let rejected = code_refused();
     until(&world, "m", rejected).await;
     (world, proxy, operator)
 }
@@ -96,7 +96,7 @@ async fn a_resource_that_waits_for_its_code_is_read_for_when_a_person_asks() {
     let world = World::new(OPERATOR, "outside-waiting").await.unwrap();
     world.number(PHONE, CODE, "id-1");
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", progress("SecretNotFound", "create it")).await;
     assert!(reads(&world, PHONE).is_empty(), "nobody asked");
     verified_outside(&world);

@@ -25,7 +25,7 @@ async fn resources_over_the_quota_are_shown_queued_and_all_end_verified() {
     let phone = |n: usize| format!("86138000003{n:02}");
     for (n, name) in names.iter().enumerate() {
         let code = format!("5555{n:04}");
-        world.ready_migration(name, &phone(n), &code).await.unwrap();
+        world.migrate(name, &phone(n), &code).await;
     }
     let _operator = world.operator(&[]).await.unwrap();
     for name in &names {
@@ -55,7 +55,7 @@ async fn an_open_attempt_stands_in_the_ledger_and_in_no_status_until_its_answer(
     world.sim.add_fault(gate.once()).unwrap();
     world.code("m", RIGHT).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
     let [ledger] = &world.ledgers().await.unwrap()[..] else {
         panic!("one number has one ledger");
@@ -88,7 +88,7 @@ async fn a_right_code_ends_verified_with_id_masked_number_and_request_id() {
     let world = world("verified").await;
     world.code("m", RIGHT).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(status["id"], "id-1");
     assert_eq!(status["attempt"]["outcome"], "Accepted");
@@ -104,10 +104,7 @@ async fn a_right_code_ends_verified_with_id_masked_number_and_request_id() {
     );
     // For good: neither another code nor a retryToken changes this.
     put_code(&world, "m", WRONG).await;
-    world
-        .patch("m", json!({"spec": {"retryToken": "again"}}))
-        .await
-        .unwrap();
+    world.retry("m", "again").await;
     looked(&world, "m").await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
@@ -122,7 +119,7 @@ async fn a_number_that_is_already_verified_is_adopted_without_spending_the_code(
         .add_number(Number::new(PHONE, RIGHT, "id-9").verified());
     world.code("m", RIGHT).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", verified("already verified; no code was spent")).await;
     assert_eq!(status["id"], "id-9");
     assert!(calls(&world, PHONE).is_empty());
@@ -138,7 +135,7 @@ async fn without_the_look_the_call_is_made_and_a_refusal_that_hides_success_is_n
     world.code("m", RIGHT).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
     world.unreadable(PHONE, 1).unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(
         &world,
         "m",
@@ -159,7 +156,7 @@ async fn c27_a_refused_code_stalls_until_a_different_one_is_there() {
     let world = world("rejected").await;
     world.code("m", WRONG).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let rejected = stalled(
         "CodeRejected",
         true,
@@ -196,8 +193,8 @@ async fn a_retry_token_never_sends_the_same_code_again() {
     let world = world("retry-same").await;
     world.code("m", WRONG).await.unwrap();
     let mut operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    let rejected = stalled("CodeRejected", true, "request a new code");
+    world.make(&Migration::new("m", PHONE)).await;
+    let rejected = code_refused();
     until(&world, "m", rejected).await;
     let retry = |token: &'static str| {
         let world = &world;
@@ -227,7 +224,7 @@ async fn a_refused_request_stalls_with_advice_of_its_own() {
         .add_number(Number::new(PHONE, RIGHT, "id-1").in_space("111"));
     world.code("m", WRONG).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(
         &world,
         "m",
@@ -260,11 +257,11 @@ async fn after_a_refused_request_another_resource_with_the_right_space_goes_on()
     world.code("right", RIGHT).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
     let wrong = Migration::new("wrong", PHONE).spec(in_space("222"));
-    world.create(&wrong).await.unwrap();
+    world.make(&wrong).await;
     let says = "a wrong one needs another PhoneMigration, with a new code";
     until(&world, "wrong", stalled("RequestRejected", true, says)).await;
     let right = Migration::new("right", PHONE).spec(in_space("111"));
-    world.create(&right).await.unwrap();
+    world.make(&right).await;
     until(&world, "right", verified("CAMS accepted the code")).await;
     assert_eq!(calls(&world, PHONE).len(), 2);
     finish(&world).await;
@@ -273,7 +270,7 @@ async fn after_a_refused_request_another_resource_with_the_right_space_goes_on()
 /// Five refused codes.
 async fn exhaust(world: &World) {
     world.code("m", "10000001").await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     for n in 1..=5 {
         if n > 1 {
             new_code(world, "m", &format!("1000000{n}")).await;
@@ -299,10 +296,7 @@ async fn five_refused_codes_exhaust_and_a_changed_retry_token_allows_more() {
     looked(&world, "m").await;
     until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
     assert_eq!(calls(&world, PHONE).len(), 5, "the sixth code is not sent");
-    world
-        .patch("m", json!({"spec": {"retryToken": "go on"}}))
-        .await
-        .unwrap();
+    world.retry("m", "go on").await;
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(status["attemptLimit"], 10);
     assert_eq!(status["attempt"]["number"], 6);
@@ -320,10 +314,7 @@ async fn a_retry_token_is_not_lost_while_the_resource_waits_in_the_queue() {
     // Another resource is throttled, which pauses the account for four seconds.
     throttle_other(&world, "8613800000202", 4000).await;
     put_code(&world, "m", RIGHT).await;
-    world
-        .patch("m", json!({"spec": {"retryToken": "go on"}}))
-        .await
-        .unwrap();
+    world.retry("m", "go on").await;
     until(&world, "m", progress("Queued", "quota")).await;
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(status["attemptLimit"], 10);
@@ -341,13 +332,8 @@ async fn a_code_whose_sameness_cannot_be_told_waits_for_a_retry_token() {
         .operator(&["--fingerprint-key-file", &world.other_key(1).unwrap()])
         .await
         .unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+    world.make(&Migration::new("m", PHONE)).await;
+    until(&world, "m", code_refused()).await;
     operator.stop().await.unwrap();
     // An unchanged Secret holds the same code, whatever the key.
     let mut operator = world
@@ -355,12 +341,7 @@ async fn a_code_whose_sameness_cannot_be_told_waits_for_a_retry_token() {
         .await
         .unwrap();
     looked(&world, "m").await;
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+    until(&world, "m", code_refused()).await;
     operator.stop().await.unwrap();
     put_code(&world, "m", RIGHT).await;
     let _operator = world
@@ -375,10 +356,7 @@ async fn a_code_whose_sameness_cannot_be_told_waits_for_a_retry_token() {
     )
     .await;
     assert_eq!(calls(&world, PHONE).len(), 1);
-    world
-        .patch("m", json!({"spec": {"retryToken": "it is new"}}))
-        .await
-        .unwrap();
+    world.retry("m", "it is new").await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     finish(&world).await;
 }

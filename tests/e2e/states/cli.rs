@@ -11,17 +11,11 @@ const BAD: &str = "8613800001002";
 /// One verified, one refused, one without a Secret.
 async fn world(name: &str) -> (World, harness::Operator) {
     let world = World::new(OPERATOR, name).await.unwrap();
-    world
-        .ready_migration("good", GOOD, "40718265")
-        .await
-        .unwrap();
+    world.migrate("good", GOOD, "40718265").await;
     world.number(BAD, "40718265", "id-2");
     world.code("bad", "99887766").await.unwrap();
-    world.create(&Migration::new("bad", BAD)).await.unwrap();
-    world
-        .create(&Migration::new("late", "8613800001003"))
-        .await
-        .unwrap();
+    world.make(&Migration::new("bad", BAD)).await;
+    world.make(&Migration::new("late", "8613800001003")).await;
     let operator = world.operator(&[]).await.unwrap();
     (world, operator)
 }
@@ -34,12 +28,7 @@ async fn kubectl(world: &World, args: &[&str]) -> String {
 
 async fn settled(world: &World) {
     until(world, "good", verified("CAMS accepted the code")).await;
-    until(
-        world,
-        "bad",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+    until(world, "bad", code_refused()).await;
     until(world, "late", progress("SecretNotFound", "create it")).await;
 }
 

@@ -49,7 +49,7 @@ async fn c26_values_that_are_no_code_are_refused_unsent_and_unshown() {
     for (n, (name, value)) in bad.iter().enumerate() {
         secret(&world, name, value).await;
         let phone = format!("86138000007{n:02}");
-        world.create(&Migration::new(*name, phone)).await.unwrap();
+        world.make(&Migration::new(*name, phone)).await;
     }
     let _operator = world.operator(&[]).await.unwrap();
     let state = stalled("InvalidCode", false, "is not a code of 4 to 8 digits");
@@ -100,7 +100,7 @@ async fn c26_a_code_of_six_digits_is_sent_without_white_space_and_dashes() {
         world
             .sim
             .add_number(Number::new(phone.clone(), *sent, "id"));
-        world.create(&Migration::new(*name, phone)).await.unwrap();
+        world.make(&Migration::new(*name, phone)).await;
     }
     // A leading zero that a spreadsheet dropped, a PIN, digits of two codes.
     let bad: [(&str, &[u8]); 3] = [
@@ -111,11 +111,11 @@ async fn c26_a_code_of_six_digits_is_sent_without_white_space_and_dashes() {
     for (n, (name, value)) in bad.iter().enumerate() {
         secret(&world, name, value).await;
         let phone = format!("86138000009{n:02}");
-        world.create(&Migration::new(*name, phone)).await.unwrap();
+        world.make(&Migration::new(*name, phone)).await;
     }
     secret(&world, "blank", b" \n").await;
     let blank = Migration::new("blank", "8613800000999");
-    world.create(&blank).await.unwrap();
+    world.make(&blank).await;
     let _operator = world.operator(&["--code-digits", "6"]).await.unwrap();
     for (name, ..) in &good {
         until(&world, name, verified("CAMS accepted the code")).await;

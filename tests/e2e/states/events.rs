@@ -20,7 +20,7 @@ async fn there_is_one_event_per_change_and_none_for_a_state_that_stays() {
     let world = World::new(OPERATOR, "events").await.unwrap();
     world.number(GOOD, CODE, "id-1");
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", GOOD)).await.unwrap();
+    world.make(&Migration::new("m", GOOD)).await;
     until(&world, "m", progress("SecretNotFound", "create it")).await;
     for _ in 0..3 {
         looked(&world, "m").await;
@@ -28,18 +28,13 @@ async fn there_is_one_event_per_change_and_none_for_a_state_that_stays() {
     world.code("m", "none").await.unwrap();
     looked(&world, "m").await;
     new_code(&world, "m", "99887766").await;
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+    until(&world, "m", code_refused()).await;
     looked(&world, "m").await;
     new_code(&world, "m", CODE).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     looked(&world, "m").await;
     world.code("twin", "11223344").await.unwrap();
-    world.create(&Migration::new("twin", GOOD)).await.unwrap();
+    world.make(&Migration::new("twin", GOOD)).await;
     until(
         &world,
         "twin",
@@ -62,7 +57,7 @@ async fn a_resource_with_the_longest_name_has_its_events() {
     for (name, phone) in names.iter().zip([GOOD, BAD]) {
         let secret = json!({"verifyCodeSecretRef": {"name": "s"}});
         let migration = Migration::new(name, phone).spec(secret);
-        world.create(&migration).await.unwrap();
+        world.make(&migration).await;
     }
     for name in &names {
         until_events(&world, name, &["SecretNotFound"]).await;
@@ -83,7 +78,7 @@ async fn an_unknown_outcome_and_its_end_are_events() {
     lost(BAD, Stage::Received);
     for (name, phone) in [("kept", GOOD), ("gone", BAD)] {
         world.code(name, CODE).await.unwrap();
-        world.create(&Migration::new(name, phone)).await.unwrap();
+        world.make(&Migration::new(name, phone)).await;
     }
     let _operator = world
         .operator(&["--signature-validity", "3s"])
@@ -109,16 +104,13 @@ async fn what_holds_the_account_back_is_an_event_of_the_resource_that_met_it() {
     let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
     world.sim.add_fault(rule.once()).unwrap();
     let _operator = world.operator(&[]).await.unwrap();
-    world
-        .ready_migration("throttled", GOOD, CODE)
-        .await
-        .unwrap();
+    world.migrate("throttled", GOOD, CODE).await;
     until(&world, "throttled", verified("CAMS accepted the code")).await;
     until_events(&world, "throttled", &["Throttled", "Verified"]).await;
     world
         .sim
         .add_key(AccessKey::new(ACCESS_KEY_ID, "another-secret"));
-    world.ready_migration("held", BAD, CODE).await.unwrap();
+    world.migrate("held", BAD, CODE).await;
     until(
         &world,
         "held",
@@ -142,15 +134,9 @@ async fn suspension_a_refused_request_and_a_recognised_code_are_events() {
     world.code("m", CODE).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
     let spec = json!({"suspend": true});
-    world
-        .create(&Migration::new("m", GOOD).spec(spec))
-        .await
-        .unwrap();
+    world.make(&Migration::new("m", GOOD).spec(spec)).await;
     until(&world, "m", suspended()).await;
-    world
-        .patch("m", json!({"spec": {"suspend": false}}))
-        .await
-        .unwrap();
+    world.edit("m", json!({"suspend": false})).await;
     let refused = stalled("RequestRejected", true, "check custSpaceId, phoneNumber");
     until(&world, "m", refused).await;
     // The space refuses the pre-read as well.
@@ -161,7 +147,7 @@ async fn suspension_a_refused_request_and_a_recognised_code_are_events() {
     )
     .await;
     world.delete("m").await.unwrap();
-    world.create(&Migration::new("m", GOOD)).await.unwrap();
+    world.make(&Migration::new("m", GOOD)).await;
     until(&world, "m", refused).await;
     let wanted = [
         "Suspended",
@@ -180,7 +166,7 @@ async fn the_outcome_of_a_resource_that_was_deleted_meanwhile_is_an_event() {
     let gate = FaultRule::new(Fault::gate(Stage::Executed)).action(VERIFIED);
     world.sim.add_fault(gate.once()).unwrap();
     let _operator = world.operator(&[]).await.unwrap();
-    world.ready_migration("m", GOOD, CODE).await.unwrap();
+    world.migrate("m", GOOD, CODE).await;
     let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
     world.delete("m").await.unwrap();
     assert!(world.sim.release(held.id, Release::Continue));

@@ -55,6 +55,11 @@ pub fn stalled(reason: &'static str, finished: bool, says: &'static str) -> Stat
     }
 }
 
+/// The code was refused, and a new one goes on.
+pub fn code_refused() -> State {
+    stalled("CodeRejected", true, "request a new code")
+}
+
 /// Verified.
 pub fn verified(says: &'static str) -> State {
     State {
@@ -298,10 +303,7 @@ pub fn throttle_next(world: &World, ms: u64) {
 /// Another resource, `other`, is throttled, which pauses the account for so many milliseconds.
 pub async fn throttle_other(world: &World, number: &str, ms: u64) {
     throttle_next(world, ms);
-    world
-        .ready_migration("other", number, "77665544")
-        .await
-        .unwrap();
+    world.migrate("other", number, "77665544").await;
     until(
         world,
         "other",

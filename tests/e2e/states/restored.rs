@@ -19,7 +19,7 @@ async fn world(name: &str) -> World {
 #[tokio::test]
 async fn ready_without_an_id_is_corrected_by_the_first_read_that_says_otherwise() {
     let world = world("half-restored").await;
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let conditions = CONDITIONS.map(|type_| {
         let holds = ["Ready", "Finished"].contains(&type_);
         json!({"type": type_, "status": if holds { "True" } else { "False" }, "reason": "Verified",
@@ -63,10 +63,7 @@ async fn a_resource_restored_without_status_and_ledger_waits_for_a_retry_token()
     until(&world, "m", waits).await;
     assert!(calls(&world, PHONE).is_empty());
     put_code(&world, "m", CODE).await;
-    world
-        .patch("m", json!({"spec": {"retryToken": "it is new"}}))
-        .await
-        .unwrap();
+    world.retry("m", "it is new").await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     finish(&world).await;

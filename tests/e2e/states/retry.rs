@@ -26,13 +26,8 @@ async fn a_throttle_does_not_use_up_a_retry_token() {
         .operator(&["--fingerprint-key-file", &world.other_key(1).unwrap()])
         .await
         .unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+    world.make(&Migration::new("m", PHONE)).await;
+    until(&world, "m", code_refused()).await;
     operator.stop().await.unwrap();
     put_code(&world, "m", RIGHT).await;
     let _operator = world
@@ -47,10 +42,7 @@ async fn a_throttle_does_not_use_up_a_retry_token() {
     )
     .await;
     throttle_next(&world, 2000);
-    world
-        .patch("m", json!({"spec": {"retryToken": "new"}}))
-        .await
-        .unwrap();
+    world.retry("m", "new").await;
     until(&world, "m", progress("Throttled", "the code was not spent")).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(calls(&world, PHONE).len(), 3);
@@ -61,7 +53,7 @@ async fn a_throttle_does_not_use_up_a_retry_token() {
 async fn a_spent_code_put_back_shows_its_own_error_again() {
     let world = world("put-back").await;
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let rejected = stalled(
         "CodeRejected",
         true,
@@ -85,16 +77,11 @@ async fn a_spent_code_put_back_shows_its_own_error_again() {
 async fn c28_a_recreated_resource_shows_at_once_what_its_code_led_to() {
     let world = world("recreated").await;
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+    world.make(&Migration::new("m", PHONE)).await;
+    until(&world, "m", code_refused()).await;
     let reads_before = reads(&world, PHONE).len();
     world.delete("m").await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(
         &world,
         "m",
@@ -136,16 +123,13 @@ fn twenty_refused() -> serde_json::Value {
 async fn after_twenty_codes_no_token_allows_more() {
     let world = world("twenty").await;
     put_code(&world, "m", RIGHT).await;
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     world.patch_status("m", twenty_refused()).await.unwrap();
     let forged = world.patch_status("m", json!({"attemptLimit": 1000})).await;
     assert!(forged.is_err_and(|error| error.to_string().contains("attemptLimit")));
     let _operator = world.operator(&[]).await.unwrap();
     for token in ["one", "two"] {
-        world
-            .patch("m", json!({"spec": {"retryToken": token}}))
-            .await
-            .unwrap();
+        world.retry("m", token).await;
         looked(&world, "m").await;
         let says = "20 codes were spent, and no more are allowed for this number";
         until(&world, "m", stalled("AttemptsExhausted", true, says)).await;

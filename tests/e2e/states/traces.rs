@@ -28,18 +28,13 @@ pub async fn until_metric(operator: &mut Operator, line: &str) {
 #[tokio::test]
 async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
     let world = World::new(OPERATOR, "metrics").await.unwrap();
-    world.ready_migration("good", GOOD, CODE).await.unwrap();
+    world.migrate("good", GOOD, CODE).await;
     world.number(BAD, CODE, "id-2");
     world.code("bad", "99887766").await.unwrap();
-    world.create(&Migration::new("bad", BAD)).await.unwrap();
+    world.make(&Migration::new("bad", BAD)).await;
     let mut operator = world.operator(&[]).await.unwrap();
     until(&world, "good", verified("CAMS accepted the code")).await;
-    until(
-        &world,
-        "bad",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+    until(&world, "bad", code_refused()).await;
     for line in [
         "phonemigration_objects{reason=\"Verified\"} 1",
         "phonemigration_objects{reason=\"CodeRejected\"} 1",
@@ -89,7 +84,7 @@ async fn unknown_outcomes_are_counted_while_provisional_and_finally() {
     let lost = FaultRule::new(Fault::close(Stage::Received)).action(VERIFIED);
     world.sim.add_fault(lost.once()).unwrap();
     world.code("m", CODE).await.unwrap();
-    world.create(&Migration::new("m", GOOD)).await.unwrap();
+    world.make(&Migration::new("m", GOOD)).await;
     let mut operator = world
         .operator(&["--signature-validity", "3s"])
         .await
@@ -147,7 +142,7 @@ async fn a_namespace_that_is_not_watched_is_not_touched() {
         .await
         .unwrap();
     let _operator = world.operator(&[]).await.unwrap();
-    world.ready_migration("m", GOOD, CODE).await.unwrap();
+    world.migrate("m", GOOD, CODE).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     let foreign = world.migrations_in(&other).get("m").await.unwrap();
     assert_eq!(foreign.data["status"], json!({"observedGeneration": -1}));
@@ -162,7 +157,7 @@ async fn a_namespace_that_is_not_watched_is_not_touched() {
 #[tokio::test]
 async fn a_migration_writes_its_ledger_twice_status_once_one_event_and_nothing_else() {
     let world = World::new(OPERATOR, "frugal").await.unwrap();
-    world.ready_migration("m", GOOD, CODE).await.unwrap();
+    world.migrate("m", GOOD, CODE).await;
     let before = serde_json::to_value(world.get("m").await.unwrap()).unwrap();
     let _operator = world.operator(&[]).await.unwrap();
     until(&world, "m", verified("CAMS accepted the code")).await;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use harness::cams_simulator::{Fault, FaultRule, Number, READ_STATUS, Stage, VERIFIED};
 use harness::{Migration, World};
-use serde_json::json;
 
 use super::expect::*;
 use super::traces::until_metric;
@@ -29,7 +28,7 @@ const PROVISIONAL: &str = "until then no code is submitted, whatever changes";
 async fn a_lost_reply_is_provisional_and_adopted_once_a_read_says_verified() {
     let world = world("adopted", Stage::Executed).await;
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", progress("OutcomeUnknown", PROVISIONAL)).await;
     assert_eq!(status["attempt"]["outcome"], "Unknown", "{status}");
     let until_when = status["nextAttemptAt"].as_str().unwrap();
@@ -51,13 +50,10 @@ async fn a_lost_reply_is_provisional_and_adopted_once_a_read_says_verified() {
 async fn while_it_is_provisional_neither_a_new_code_nor_a_retry_token_sends_anything() {
     let world = world("provisional", Stage::Received).await;
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", progress("OutcomeUnknown", PROVISIONAL)).await;
     put_code(&world, "m", NEXT).await;
-    world
-        .patch("m", json!({"spec": {"retryToken": "please"}}))
-        .await
-        .unwrap();
+    world.retry("m", "please").await;
     let reads_before = reads(&world, PHONE).len();
     looked(&world, "m").await;
     until_sim("a read", Duration::from_secs(20), || {
@@ -79,7 +75,7 @@ async fn without_a_verification_it_becomes_final_and_only_a_different_code_goes_
         .operator(&["--signature-validity", "4s"])
         .await
         .unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let provisional = until(&world, "m", progress("OutcomeUnknown", PROVISIONAL)).await;
     let status = until(&world, "m", stalled("OutcomeUnknown", true, FINAL)).await;
     assert_eq!(status["attempt"]["outcome"], "UnknownFinal");
@@ -91,10 +87,7 @@ async fn without_a_verification_it_becomes_final_and_only_a_different_code_goes_
     let waited = time(&status["attempt"]["finishedAt"]).duration_since(signed);
     assert!(waited.as_secs() >= 8, "{waited:?}");
     looked(&world, "m").await;
-    world
-        .patch("m", json!({"spec": {"retryToken": "please"}}))
-        .await
-        .unwrap();
+    world.retry("m", "please").await;
     looked(&world, "m").await;
     assert_eq!(
         calls(&world, PHONE).len(),
@@ -115,7 +108,7 @@ async fn a_later_read_that_says_verified_adopts_even_a_final_one() {
         .operator(&["--signature-validity", "2s"])
         .await
         .unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", stalled("OutcomeUnknown", true, FINAL)).await;
     world
         .sim
@@ -136,7 +129,7 @@ async fn unreadable_it_stalls_without_being_finished_and_names_the_reads_error()
         .operator(&["--signature-validity", "2s"])
         .await
         .unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let says = "the number's status cannot be read (InternalError)";
     until(&world, "m", stalled("OutcomeUnknown", false, says)).await;
     let overdue = "phonemigration_outcome_unknown{kind=\"overdue\"} 1";
@@ -174,7 +167,7 @@ async fn without_its_id(name: &str, omitted: Fault) {
     world.sim.add_fault(omitted.once()).unwrap();
     world.code("m", CODE).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(
         &world,
         "m",

@@ -33,10 +33,7 @@ fn replay_at(proxy: &FaultProxy, value: &'static str, frames: &Recording) -> Rul
 /// The watch is ordered: when a later resource is verified, all earlier ones were reconciled.
 async fn a_later_one(world: &World, n: usize) {
     let name = format!("later-{n}");
-    world
-        .ready_migration(&name, &phone(n), &code(n))
-        .await
-        .unwrap();
+    world.migrate(&name, &phone(n), &code(n)).await;
     reason(world, &name, "Verified").await;
 }
 
@@ -46,7 +43,7 @@ async fn sending(world: &World) {
     world.code(NAME, &code(1)).await.unwrap();
     // No read answers: only the protocol keeps it from being sent again.
     world.unreadable(&number, u64::MAX).unwrap();
-    world.create(&Migration::new(NAME, number)).await.unwrap();
+    world.make(&Migration::new(NAME, number)).await;
 }
 
 #[tokio::test]

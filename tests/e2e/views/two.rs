@@ -37,7 +37,7 @@ async fn claim_at_once(world: &World, codes: [&str; 2]) {
     for (name, code) in ["a", "b"].into_iter().zip(codes) {
         world.code(name, code).await.unwrap();
         let migration = Migration::new(name, &number);
-        world.create(&migration).await.unwrap();
+        world.make(&migration).await;
     }
     for claim in &claims {
         claim.hit().await.unwrap();
@@ -102,8 +102,7 @@ async fn a_release_that_comes_late_or_again_undoes_no_later_claim() {
     let late = proxy.rule(outcome_of("m").once(), Then::Hold);
     let unanswered = proxy.rule(outcome_of("m").nth(2).once(), Then::HoldReply);
     let _first = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    let made = world.ready_migration("m", &number, &code(1)).await;
-    made.unwrap();
+    world.migrate("m", &number, &code(1)).await;
     let release = late.hit().await.unwrap();
     let released = &release.body["entries"][0];
     assert_eq!(released["outcome"], "Throttled", "{released}");

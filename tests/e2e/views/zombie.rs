@@ -21,8 +21,7 @@ async fn while_the_request_of_a_zombie_may_be_executed_no_other_code_goes() {
     let gate = FaultRule::new(Fault::gate(Stage::Received)).action(VERIFIED);
     world.sim.add_fault(gate.once()).unwrap();
     let zombie = world.operator(SOON_FINAL).await.unwrap();
-    let made = world.ready_migration("c08", &number, &code(1)).await;
-    made.unwrap();
+    world.migrate("c08", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     zombie.signal("STOP").await.unwrap();
     let _other = world.operator(SOON_FINAL).await.unwrap();
@@ -64,10 +63,7 @@ async fn fall_asleep(world: &World, flags: &[&str]) -> Night {
     let zombie = world.operator_via(&proxy, flags).await.unwrap();
     let stop = zombie.process().unwrap().stopped_after();
     let stop = proxy.rule(claim_of("c08").once(), stop);
-    world
-        .ready_migration("c08", &phone(1), &code(1))
-        .await
-        .unwrap();
+    world.migrate("c08", &phone(1), &code(1)).await;
     let claim = stop.hit().await.unwrap();
     let claim = claim.body["entries"][0]["attemptId"].as_str().unwrap();
     let since = tokio::time::Instant::now();

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{World, condition};
+use crate::{Migration, World, condition};
 
 /// Flags with which a lost outcome becomes final about 5 s after it was signed.
 pub const SOON_FINAL: &[&str] = &["--signature-validity", "2s"];
@@ -16,6 +16,29 @@ pub const NEVER_FINAL: &[&str] = &["--signature-validity", "10m"];
 pub const PATIENCE: Duration = Duration::from_secs(50);
 
 const POLL: Duration = Duration::from_millis(10);
+
+/// What most cases do to the objects of their world.
+impl World {
+    /// Creates number, Secret and PhoneMigration, which become verified if nothing fails.
+    pub async fn migrate(&self, name: &str, phone: &str, code: &str) {
+        self.ready_migration(name, phone, code).await.unwrap();
+    }
+
+    /// Creates a PhoneMigration.
+    pub async fn make(&self, migration: &Migration) {
+        self.create(migration).await.unwrap();
+    }
+
+    /// Merges into the spec.
+    pub async fn edit(&self, name: &str, spec: Value) {
+        self.patch(name, json!({"spec": spec})).await.unwrap();
+    }
+
+    /// Changes `spec.retryToken`.
+    pub async fn retry(&self, name: &str, token: &str) {
+        self.edit(name, json!({"retryToken": token})).await;
+    }
+}
 
 /// Waits until `holds`.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
