@@ -1,6 +1,6 @@
 //! A crowd that waits for its codes.
 
-use harness::cams_simulator::{Fault, FaultRule, Refusal, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Refusal, Stage};
 use harness::expect::reason;
 use harness::{AuditEntry, Migration, Operator, World};
 use jiff::Timestamp;
@@ -192,8 +192,7 @@ async fn a_throttled_code_does_not_stand_in_line_with_the_crowd() {
     let asked = sum(&mut operator, ANSWERS, ABSENT).await;
     until_at_least(&mut operator, ANSWERS, ABSENT, asked + 100.0).await;
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(1000);
-    let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
-    world.sim.add_fault(rule.once()).unwrap();
+    world.next_call(Fault::api(Stage::Counted, busy));
     let ready = world.ready_migration("urgent", "8613862000001", "40718265");
     ready.await.unwrap();
     reason(&world, "urgent", "Throttled").await;

@@ -119,7 +119,7 @@ async fn crowd(
     for n in under_way.clone() {
         let call = FaultRule::new(Fault::gate(Stage::Executed));
         let call = call.action(VERIFIED).phone(phone(n)).once();
-        world.sim.add_fault(call).unwrap();
+        world.fault(call);
     }
     let operator = world.operator(NEVER_FINAL).await.unwrap();
     for n in done.clone().chain(under_way.clone()) {

@@ -51,7 +51,7 @@ async fn resources_that_cannot_be_parsed_are_left_alone_and_the_rest_goes_on() {
     let call = FaultRule::new(Fault::gate(Stage::Executed))
         .action(VERIFIED)
         .phone(phone(2));
-    world.sim.add_fault(call.once()).unwrap();
+    world.fault(call.once());
     let mut operator = world.operator(NEVER_FINAL).await.unwrap();
     waiting(world, 0).await;
     waiting(world, 1).await;

@@ -8,9 +8,7 @@ use harness::cams_simulator::{
 };
 use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World, condition};
 
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
-};
+use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, phone, reason, until};
 
 fn received(world: &World, action: &str) -> usize {
     world
@@ -44,7 +42,7 @@ async fn c33_wrong_credentials_hold_the_account_and_leak_nothing() {
     let mut refused = 0;
     for n in 0..20 {
         let told = |s: &serde_json::Value| {
-            let said = s["conditions"][0]["message"].as_str().unwrap_or_default();
+            let said = harness::message(s);
             said.contains("refuses the operator's credentials")
                 || said.contains("no credentials that CAMS takes")
         };
@@ -115,7 +113,7 @@ async fn c34_a_clock_20_minutes_off_holds_the_account_and_spends_nothing() {
 async fn c34_an_expired_timestamp_of_one_call_is_not_an_attempt() {
     let world = World::new(OPERATOR, "c34-call").await.unwrap();
     let skew = Fault::ClockOffset { ms: 20 * 60_000 };
-    world.sim.add_fault(next_call(&phone(1), skew)).unwrap();
+    world.next_call_of(&phone(1), skew);
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.migrate("skew", &phone(1), &code(1)).await;
     let status = reason(&world, "skew", "ClockSkew").await;
@@ -134,14 +132,8 @@ async fn c34_an_expired_timestamp_of_one_call_is_not_an_attempt() {
 async fn three_lost_replies_in_a_row_spare_the_next_code() {
     let world = World::new(OPERATOR, "outage").await.unwrap();
     let dead = |fault, action: &str| FaultRule::new(fault).action(action);
-    world
-        .sim
-        .add_fault(dead(Fault::close(Stage::Executed), VERIFIED).times(3))
-        .unwrap();
-    world
-        .sim
-        .add_fault(dead(Fault::close(Stage::Received), READ_STATUS))
-        .unwrap();
+    world.fault(dead(Fault::close(Stage::Executed), VERIFIED).times(3));
+    world.fault(dead(Fault::close(Stage::Received), READ_STATUS));
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     for n in 1..=3 {
         let name = format!("m-{n}");
@@ -150,7 +142,7 @@ async fn three_lost_replies_in_a_row_spare_the_next_code() {
     }
     ready_without_look(&world, "m-4", 4).await;
     let waits = |s: &serde_json::Value| {
-        let said = s["conditions"][0]["message"].as_str().unwrap_or_default();
+        let said = harness::message(s);
         harness::reason(s) == "Queued" && said.contains("cannot be reached")
     };
     world.until("m-4", PATIENCE, waits).await.unwrap();
@@ -213,10 +205,7 @@ async fn c22_a_throttle_spends_nothing_and_is_waited_out() {
         ms: 6_000,
         refusal: refusal.retry_after_ms(2_000),
     };
-    world
-        .sim
-        .add_fault(FaultRule::new(phase).action(VERIFIED))
-        .unwrap();
+    world.fault(FaultRule::new(phase).action(VERIFIED));
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     for n in 1..=5 {
         world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;

@@ -5,18 +5,14 @@ use harness::expect::until_events;
 use harness::{Migration, World};
 
 use super::{
-    NEVER_FINAL, OPERATOR, SOON_FINAL, assert_verified, code, finished, next_call, phone, reason,
-    told,
+    NEVER_FINAL, OPERATOR, SOON_FINAL, assert_verified, code, finished, phone, reason, told,
 };
 
 #[tokio::test]
 async fn a_masked_number_in_the_reply_is_fine() {
     let world = World::new(OPERATOR, "masked").await.unwrap();
     let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::MaskPhone))
-        .unwrap();
+    world.next_call_of(&number, Fault::MaskPhone);
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.migrate("masked", &number, &code(1)).await;
     let status = finished(&world, "masked").await;
@@ -33,14 +29,13 @@ async fn a_number_in_another_spelling_is_accepted_with_its_id_and_told() {
     let world = World::new(OPERATOR, "spelling").await.unwrap();
     let number = phone(1);
     let phone = format!("{}1{}", &number[..2], &number[2..]);
-    let spelt = next_call(&number, Fault::OtherPhone { phone });
-    world.sim.add_fault(spelt).unwrap();
+    world.next_call_of(&number, Fault::OtherPhone { phone });
     let mut operator = world.operator(NEVER_FINAL).await.unwrap();
     world.migrate("spelt", &number, &code(1)).await;
     let status = finished(&world, "spelt").await;
     assert_verified(&status, &number);
     assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
-    let message = status["conditions"][0]["message"].as_str().unwrap();
+    let message = harness::message(&status);
     assert!(message.contains("shows the number otherwise"), "{message}");
     let shown = status["phoneNumber"].as_str().unwrap();
     assert!(
@@ -69,7 +64,7 @@ async fn what_a_message_carries_does_no_harm() {
     );
     let refusal = Refusal::new(200, "VerifyCode.Mismatch", text);
     let fault = Fault::answer(Stage::Executed, Answer::Api { refusal });
-    world.sim.add_fault(next_call(&number, fault)).unwrap();
+    world.next_call_of(&number, fault);
     let _operator = world.operator(SOON_FINAL).await.unwrap();
     // The code is wrong, so the refusal is the truth.
     world.number(&number, &code(1), "id");
@@ -89,7 +84,7 @@ async fn the_largest_answer_is_recorded() {
     let (a, b) = (phone(1), phone(2));
     let refusal = Refusal::new(200, "C".repeat(128), "m".repeat(60_000));
     let refused = Fault::answer(Stage::Executed, Answer::Api { refusal });
-    world.sim.add_fault(next_call(&a, refused)).unwrap();
+    world.next_call_of(&a, refused);
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.number(&a, &code(3), "id");
     world.code("refused", &code(1)).await.unwrap();
@@ -111,7 +106,7 @@ async fn a_look_that_cannot_be_had_does_not_stop_a_first_attempt() {
     let world = World::new(OPERATOR, "blind").await.unwrap();
     let number = phone(1);
     let blind = FaultRule::new(Fault::internal_error(Stage::Received)).action(READ_STATUS);
-    world.sim.add_fault(blind).unwrap();
+    world.fault(blind);
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.migrate("blind", &number, &code(1)).await;
     let status = reason(&world, "blind", "Verified").await;
@@ -127,7 +122,7 @@ async fn a_refusal_whose_read_cannot_be_had_is_recorded_all_the_same() {
     let world = World::new(OPERATOR, "unread").await.unwrap();
     let number = phone(1);
     let dead = FaultRule::new(Fault::blackhole(Stage::Received)).action(READ_STATUS);
-    world.sim.add_fault(dead).unwrap();
+    world.fault(dead);
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.number(&number, &code(1), &format!("id-{number}"));
     world.code("unread", &code(2)).await.unwrap();

@@ -8,9 +8,7 @@ use harness::control_plane::{ControlPlane, Options};
 use harness::{Error, Migration, World, install};
 use serde_json::json;
 
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
-};
+use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, phone, reason, until};
 
 #[tokio::test]
 async fn c06_an_outcome_is_recorded_during_the_shutdown_of_the_process() -> Result<(), Error> {
@@ -20,10 +18,7 @@ async fn c06_an_outcome_is_recorded_during_the_shutdown_of_the_process() -> Resu
         .unwrap();
     let world = World::on(Arc::new(install(control).await?), OPERATOR, "c06").await?;
     let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
-        .unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Executed));
     let mut operator = world.operator(NEVER_FINAL).await?;
     world.ready_migration("c06", &number, &code(1)).await?;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
@@ -68,10 +63,7 @@ fn conflicts(world: &World) -> usize {
 async fn c07_an_outcome_is_recorded_through_conflicts() {
     let world = World::new(OPERATOR, "c07").await.unwrap();
     let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
-        .unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Executed));
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.migrate("c07", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
@@ -102,7 +94,7 @@ async fn a_claim_of_another_process_during_the_look_wins() {
     let look = FaultRule::new(Fault::gate(Stage::Received))
         .action(READ_STATUS)
         .once();
-    world.sim.add_fault(look).unwrap();
+    world.fault(look);
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.migrate("race", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
@@ -131,10 +123,7 @@ async fn c04_a_claim_without_an_answer_is_not_sent_and_not_stuck() -> Result<(),
     let world = World::on(Arc::new(install(control).await?), OPERATOR, "c04").await?;
     let number = phone(1);
     let look = FaultRule::new(Fault::gate(Stage::Received));
-    world
-        .sim
-        .add_fault(look.action(READ_STATUS).once())
-        .unwrap();
+    world.fault(look.action(READ_STATUS).once());
     let operator = world.operator(NEVER_FINAL).await?;
     world.ready_migration("c04", &number, &code(1)).await?;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
@@ -158,8 +147,7 @@ async fn c04_a_claim_without_an_answer_is_not_sent_and_not_stuck() -> Result<(),
 /// counts.
 async fn released_during_the_call(world: &World, right: &str, wanted: &str) -> serde_json::Value {
     let number = phone(1);
-    let call = next_call(&number, Fault::gate(Stage::Executed));
-    world.sim.add_fault(call).unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Executed));
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.number(&number, right, &format!("id-{number}"));
     world.code("r", &code(1)).await.unwrap();

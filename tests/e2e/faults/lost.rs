@@ -6,8 +6,7 @@ use harness::cams_simulator::{Answer, Entry, Fault, FaultRule, READ_STATUS, Stag
 use harness::condition;
 
 use super::{
-    OPERATOR, SOON_FINAL, assert_final_unknown, assert_verified, code, finished, next_call, phone,
-    reason,
+    OPERATOR, SOON_FINAL, assert_final_unknown, assert_verified, code, finished, phone, reason,
 };
 
 /// Two numbers meet the same fault: one after its execution, one instead of it. The first must
@@ -16,7 +15,7 @@ async fn observed(world: &World, executed_then: Option<Fault>, instead: Option<F
     let (a, b) = (phone(1), phone(2));
     let _operator = world.operator(SOON_FINAL).await.unwrap();
     if let Some(fault) = executed_then {
-        world.sim.add_fault(next_call(&a, fault)).unwrap();
+        world.next_call_of(&a, fault);
         world.migrate("ran", &a, &code(1)).await;
         let lost = reason(world, "ran", "OutcomeUnknown").await;
         assert_eq!(condition(&lost, "Reconciling"), "True", "{lost}");
@@ -26,7 +25,7 @@ async fn observed(world: &World, executed_then: Option<Fault>, instead: Option<F
         assert_eq!((world.calls(&a).len(), world.executed(&a)), (1, 1));
     }
     if let Some(fault) = instead {
-        world.sim.add_fault(next_call(&b, fault)).unwrap();
+        world.next_call_of(&b, fault);
         world.migrate("not", &b, &code(2)).await;
         let status = finished(world, "not").await;
         assert_final_unknown(&status);
@@ -111,7 +110,7 @@ async fn c35_a_redirect_is_not_followed() {
     let redirect = Fault::answer(Stage::Received, Answer::Redirect { url });
     // Reads as well: they carry a signature.
     let read = FaultRule::new(redirect.clone()).action(READ_STATUS).once();
-    world.sim.add_fault(read).unwrap();
+    world.fault(read);
     observed(&world, None, Some(redirect)).await;
     // Not even a connection, let alone a byte.
     assert!(

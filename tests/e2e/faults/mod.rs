@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use harness::World;
-use harness::cams_simulator::{FaultRule, VERIFIED};
 use harness::expect::{
     NEVER_FINAL, PATIENCE, SOON_FINAL, assert_verified, finished, reason, until,
 };
@@ -35,11 +34,6 @@ fn phone(n: usize) -> String {
 /// A right code of number `n`; no other text looks like it.
 fn code(n: usize) -> String {
     format!("7391{n:04}")
-}
-
-/// A rule for the next submission of a number only.
-fn next_call(phone: &str, fault: harness::cams_simulator::Fault) -> FaultRule {
-    FaultRule::new(fault).action(VERIFIED).phone(phone).once()
 }
 
 /// Waits for the one Event of a reason: no other wait covers it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use harness::cams_simulator::{Fault, Number, Release, Stage};
 use harness::{Migration, World, requests_of};
 
-use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason};
+use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, phone, reason};
 
 #[tokio::test]
 async fn a_verified_resource_costs_nothing_after_a_restart() {
@@ -66,10 +66,7 @@ async fn a_second_signal_stops_at_once_and_the_attempt_is_observed() {
     world
         .sim
         .add_number(Number::new(&number, code(1), format!("id-{number}")));
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Counted)))
-        .unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Counted));
     let mut operator = world.operator(NEVER_FINAL).await.unwrap();
     world.migrate("twice", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, code, finished, look_again,
-    next_call, phone, reason, told,
+    phone, reason, told,
 };
 
 /// A resource whose code `code(2)` was refused; the right one is `code(1)`.
@@ -55,10 +55,7 @@ async fn c28_a_refused_code_is_not_sent_again_whatever_happens_to_its_secret() {
 async fn c29_a_secret_deleted_during_the_call_changes_nothing() {
     let world = World::new(OPERATOR, "c29").await.unwrap();
     let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Received)))
-        .unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Received));
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.migrate("c29", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
@@ -78,10 +75,7 @@ async fn c29_a_secret_deleted_during_the_call_changes_nothing() {
 /// Deletes the resource while its call is held, and creates it again at once.
 async fn recreated_in_flight(world: &World, right: &str, wanted: &str) -> serde_json::Value {
     let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
-        .unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Executed));
     let _operator = world.operator(NEVER_FINAL).await.unwrap();
     world.number(&number, right, &format!("id-{number}"));
     world.code("c30", &code(1)).await.unwrap();
@@ -120,7 +114,7 @@ async fn c30_recreated_in_flight_a_refused_code_is_not_sent_again() {
 /// Deletes the resource while its outcome is unknown, and creates it again at once.
 async fn recreated_while_unknown(world: &World, fault: Fault) -> serde_json::Value {
     let number = phone(1);
-    world.sim.add_fault(next_call(&number, fault)).unwrap();
+    world.next_call_of(&number, fault);
     world.migrate("u", &number, &code(1)).await;
     reason(world, "u", "OutcomeUnknown").await;
     world.delete("u").await.unwrap();

@@ -5,7 +5,7 @@ use harness::{Migration, World, requests_of};
 
 use super::{
     NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_final_unknown, assert_verified, code,
-    finished, next_call, phone, reason,
+    finished, phone, reason,
 };
 
 /// No lease: only the claims keep the two processes apart.
@@ -97,8 +97,7 @@ async fn thirty_accepted_codes_keep_their_budget_of_requests() {
 async fn a_late_refusal_replaces_a_final_unknown() {
     let world = World::new(OPERATOR, "late").await.unwrap();
     let number = phone(1);
-    let call = next_call(&number, Fault::gate(Stage::Executed));
-    world.sim.add_fault(call).unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Executed));
     let _first = world.operator(SOON_FINAL).await.unwrap();
     let _second = world.operator(SOON_FINAL).await.unwrap();
     world.number(&number, &code(9), &format!("id-{number}"));

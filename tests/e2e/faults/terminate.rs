@@ -5,9 +5,7 @@ use std::time::Duration;
 use harness::cams_simulator::{Fault, Release, Stage};
 use harness::{Operator, Then, World, claim_of};
 
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
-};
+use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, phone, reason, until};
 
 /// Waits until `/readyz` no longer answers 200: the process has received the signal.
 pub async fn until_not_ready(operator: &mut Operator) {
@@ -26,10 +24,7 @@ pub async fn until_not_ready(operator: &mut Operator) {
 async fn a_running_call_is_recorded_before_the_exit() {
     let world = World::new(OPERATOR, "drain").await.unwrap();
     let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Counted)))
-        .unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Counted));
     let mut operator = world.operator(NEVER_FINAL).await.unwrap();
     world.migrate("drain", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();

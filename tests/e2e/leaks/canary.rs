@@ -46,5 +46,5 @@ pub async fn sends(world: &World, canary: &Canary, name: &str, n: usize) {
 
 pub fn fault(world: &World, phone: &str, action: &str, fault: Fault) {
     let rule = FaultRule::new(fault).action(action).phone(phone).once();
-    world.sim.add_fault(rule).unwrap();
+    world.fault(rule);
 }

@@ -48,7 +48,7 @@ async fn t18_huge_secrets_and_replies_do_not_stay_in_memory() {
         let rule = FaultRule::new(huge.clone())
             .action(VERIFIED)
             .phone(phone(n));
-        world.sim.add_fault(rule.once()).unwrap();
+        world.fault(rule.once());
         let name = format!("reply-{n}");
         world.migrate(&name, &phone(n), "46340002").await;
     }

@@ -202,8 +202,7 @@ fn a_stopping_leader_ends_its_call_and_hands_over_at_once() {
         until_leads(&mut a, AT_ONCE).await;
         let mut b = elector(&world, "b").await;
         let gate = Fault::gate(Stage::Executed);
-        let rule = FaultRule::new(gate).action(VERIFIED);
-        world.sim.add_fault(rule.once()).unwrap();
+        world.next_call(gate);
         world.migrate("first", "8613800004000", "12345678").await;
         let held = world.sim.wait_held(Duration::from_secs(15)).await.unwrap();
         a.terminate().await.unwrap();
@@ -356,13 +355,13 @@ async fn until_shown(operator: &mut Operator, line: &str) {
 /// until then.
 async fn a_read_waits_for_its_slot(world: &World, leader: &mut Operator) -> usize {
     let lost = FaultRule::new(Fault::close(Stage::Received)).action(VERIFIED);
-    world.sim.add_fault(lost.once()).unwrap();
+    world.fault(lost.once());
     let phone = "8613800007001";
     world.migrate("lost", phone, "22345678").await;
     world.until_reason("lost", "OutcomeUnknown").await.unwrap();
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(25_000);
     let busy = FaultRule::new(Fault::api(Stage::Counted, busy)).action(READ_STATUS);
-    world.sim.add_fault(busy.once()).unwrap();
+    world.fault(busy.once());
     world.request("lost", "one").await.unwrap();
     until_shown(
         leader,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Entry, Fault, FaultRule, Refusal, Stage, VERIFIED};
+use harness::cams_simulator::{Entry, Fault, Refusal, Stage, VERIFIED};
 use harness::{Operator, World, crowd_name, crowd_phone, reason};
 use kube::api::PostParams;
 use serde_json::Value;
@@ -84,8 +84,7 @@ fn a_takeover_keeps_the_pause_that_the_service_asked_the_last_leader_for() {
         until_leads(&mut a, AT_ONCE).await;
         let mut b = elector(&world, "b").await;
         let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(20_000);
-        let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
-        world.sim.add_fault(rule.once()).unwrap();
+        world.next_call(Fault::api(Stage::Counted, busy));
         let ready = |name, phone| world.ready_migration(name, phone, "12345678");
         ready("store", "8613800007000").await.unwrap();
         world.until_reason("store", "Throttled").await.unwrap();

@@ -70,8 +70,7 @@ async fn a_ledger_deleted_under_a_restarted_operator_is_filled_again_from_status
 async fn an_open_entry_ends_when_its_own_signature_does_whatever_a_later_process_is_told() {
     let world = World::new(OPERATOR, "validity").await.unwrap();
     let number = phone(1);
-    let lost = next_call(&number, Fault::close(Stage::Counted));
-    world.sim.add_fault(lost).unwrap();
+    world.next_call_of(&number, Fault::close(Stage::Counted));
     let mut operator = world.operator(NEVER_FINAL).await.unwrap();
     world.migrate("m", &number, &code(1)).await;
     let before = reason(&world, "m", "OutcomeUnknown").await;

@@ -198,7 +198,7 @@ async fn what_is_wrong_with_the_credentials_and_the_account_is_found() {
     let launch = world.launch(&[]).unwrap();
     let denied = Refusal::new(403, "NoPermission", "You are not authorized.");
     let denied = FaultRule::new(Fault::api(Stage::Received, denied)).action(READ_STATUS);
-    world.sim.add_fault(denied.once()).unwrap();
+    world.fault(denied.once());
     let report = Report::of(&launch).await;
     report.only_wrong(&[
         "CAMS: refuses the account (NoPermission",
@@ -214,7 +214,7 @@ async fn what_is_wrong_with_the_credentials_and_the_account_is_found() {
     world.sim.set_clock_offset(0);
 
     let page = FaultRule::new(Fault::close(Stage::Received)).action(READ_STATUS);
-    world.sim.add_fault(page.once()).unwrap();
+    world.fault(page.once());
     let report = Report::of(&launch).await;
     report.only_wrong(&["CAMS: gives no answer of its own", "what is in between"]);
 

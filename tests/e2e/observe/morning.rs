@@ -23,7 +23,7 @@ pub async fn prepare(world: &World) {
     world.code("bad", "99887766").await.unwrap();
     world.make(&Migration::new("bad", BAD)).await;
     let lost = FaultRule::new(Fault::close(Stage::Received)).action(VERIFIED);
-    world.sim.add_fault(lost.phone(LOST).once()).unwrap();
+    world.fault(lost.phone(LOST).once());
     world.number(LOST, CODE, "id-3");
     world.code("lost", CODE).await.unwrap();
     world.make(&Migration::new("lost", LOST)).await;
@@ -32,8 +32,7 @@ pub async fn prepare(world: &World) {
         "Throttling.User",
         "Request was denied due to user flow control.",
     );
-    let throttled = FaultRule::new(Fault::api(Stage::Counted, refusal)).action(VERIFIED);
-    world.sim.add_fault(throttled.phone(SLOW).once()).unwrap();
+    world.next_call_of(SLOW, Fault::api(Stage::Counted, refusal));
     world.migrate("slow", SLOW, CODE).await;
     world.make(&Migration::new("late", "8613800002005")).await;
 }

@@ -2,19 +2,13 @@
 
 use std::time::Duration;
 
-use harness::{Migration, World, reason};
+use harness::{Migration, World, message, reason};
 use serde_json::Value;
 
 use super::morning::OPERATOR;
 
 /// One call a second: the last of them waits for more than a minute.
 const RESOURCES: usize = 72;
-
-fn message(status: &Value) -> &str {
-    let conditions = status["conditions"].as_array().unwrap();
-    let ready = conditions.iter().find(|c| c["type"] == "Ready").unwrap();
-    ready["message"].as_str().unwrap()
-}
 
 #[tokio::test]
 async fn a_waiting_resource_is_told_a_coarse_bound_that_is_seldom_rewritten() {

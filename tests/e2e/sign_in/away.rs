@@ -15,9 +15,7 @@ const LIFE_MS: u64 = 4000;
 /// Waits until the resource shows that the account has no key.
 async fn held(world: &World, n: usize) {
     let held = |status: &Value| {
-        let message = status["conditions"][0]["message"]
-            .as_str()
-            .unwrap_or_default();
+        let message = harness::message(status);
         harness::reason(status) == "CredentialsInvalid" && message.contains("not signed in")
             || message.contains("no credentials that CAMS takes")
     };

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{
-    AccessKey, AccountSettings, Fault, FaultRule, Refusal, Stage, VERIFIED,
-};
+use harness::cams_simulator::{AccessKey, AccountSettings, Fault, Refusal, Stage, VERIFIED};
 use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, Operator, World};
 use serde_json::json;
 
@@ -186,8 +184,7 @@ async fn nothing_is_sent_while_the_clocks_differ_by_more_than_a_minute() {
 
 async fn throttled_for(world: &World, ms: u64) -> Operator {
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(ms);
-    let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
-    world.sim.add_fault(rule.once()).unwrap();
+    world.next_call(Fault::api(Stage::Counted, busy));
     let operator = world.operator(&[]).await.unwrap();
     world.make(&Migration::new("m", PHONE)).await;
     operator

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Number, Release, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Number, Release, Stage};
 use harness::{Migration, World};
 use serde_json::json;
 
@@ -36,13 +36,11 @@ async fn resources_over_the_quota_are_shown_queued_and_all_end_verified() {
     let shown = names.iter().filter(queued).count();
     println!("{shown} of 30 were shown Queued");
     assert!(shown >= 5, "{shown}");
-    let message = figures
-        .requests
-        .iter()
-        .filter_map(|r| r.request_object.as_ref());
-    let messages: std::collections::BTreeSet<String> = message
+    let written = figures.requests.iter();
+    let bodies = written.filter_map(|r| r.request_object.as_ref());
+    let messages: std::collections::BTreeSet<String> = bodies
         .filter(|body| body["status"]["reason"] == "Queued")
-        .map(|body| super::expect::message(&body["status"]))
+        .map(|body| message(&body["status"]).to_owned())
         .collect();
     assert_eq!(messages.len(), 1, "stable: {messages:?}");
     assert!(messages.iter().all(|m| m.contains("quota")), "{messages:?}");
@@ -51,8 +49,7 @@ async fn resources_over_the_quota_are_shown_queued_and_all_end_verified() {
 #[tokio::test]
 async fn an_open_attempt_stands_in_the_ledger_and_in_no_status_until_its_answer() {
     let world = world("open").await;
-    let gate = FaultRule::new(Fault::gate(Stage::Received)).action(VERIFIED);
-    world.sim.add_fault(gate.once()).unwrap();
+    world.next_call(Fault::gate(Stage::Received));
     world.code("m", RIGHT).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
     world.make(&Migration::new("m", PHONE)).await;

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{
-    AccessKey, Fault, FaultRule, Number, READ_STATUS, Refusal, Release, Stage, VERIFIED,
-};
+use harness::cams_simulator::{AccessKey, Fault, Number, READ_STATUS, Refusal, Release, Stage};
 use harness::expect::until_events;
 use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World};
 use serde_json::json;
@@ -71,8 +69,7 @@ async fn an_unknown_outcome_and_its_end_are_events() {
     world.number(GOOD, CODE, "id-1");
     world.number(BAD, CODE, "id-2");
     let lost = |phone: &str, stage| {
-        let rule = FaultRule::new(Fault::close(stage)).action(VERIFIED);
-        world.sim.add_fault(rule.phone(phone).once()).unwrap();
+        world.next_call_of(phone, Fault::close(stage));
     };
     lost(GOOD, Stage::Executed);
     lost(BAD, Stage::Received);
@@ -101,8 +98,7 @@ async fn an_unknown_outcome_and_its_end_are_events() {
 async fn what_holds_the_account_back_is_an_event_of_the_resource_that_met_it() {
     let world = World::new(OPERATOR, "hold-events").await.unwrap();
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(1000);
-    let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
-    world.sim.add_fault(rule.once()).unwrap();
+    world.next_call(Fault::api(Stage::Counted, busy));
     let _operator = world.operator(&[]).await.unwrap();
     world.migrate("throttled", GOOD, CODE).await;
     until(&world, "throttled", verified("CAMS accepted the code")).await;
@@ -163,8 +159,7 @@ async fn suspension_a_refused_request_and_a_recognised_code_are_events() {
 #[tokio::test]
 async fn the_outcome_of_a_resource_that_was_deleted_meanwhile_is_an_event() {
     let world = World::new(OPERATOR, "orphan").await.unwrap();
-    let gate = FaultRule::new(Fault::gate(Stage::Executed)).action(VERIFIED);
-    world.sim.add_fault(gate.once()).unwrap();
+    world.next_call(Fault::gate(Stage::Executed));
     let _operator = world.operator(&[]).await.unwrap();
     world.migrate("m", GOOD, CODE).await;
     let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();

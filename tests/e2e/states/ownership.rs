@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Release, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Release, Stage};
 use harness::{Migration, World};
 use serde_json::json;
 
@@ -111,8 +111,7 @@ async fn a_refused_code_shows_the_same_conclusion_for_every_resource_of_the_numb
 #[tokio::test]
 async fn while_one_attempt_of_a_number_is_open_another_code_waits() {
     let world = world("open-elsewhere").await;
-    let lost = FaultRule::new(Fault::close(Stage::Received)).action(VERIFIED);
-    world.sim.add_fault(lost.once()).unwrap();
+    world.next_call(Fault::close(Stage::Received));
     world.code("first", "11223344").await.unwrap();
     world.code("second", CODE).await.unwrap();
     let _operator = world
@@ -246,8 +245,7 @@ async fn suspended_makes_no_call_until_it_is_unsuspended() {
 #[tokio::test]
 async fn suspension_does_not_stop_the_recording_of_an_open_attempt() {
     let world = world("suspended-open").await;
-    let gate = FaultRule::new(Fault::gate(Stage::Executed)).action(VERIFIED);
-    world.sim.add_fault(gate.once()).unwrap();
+    world.next_call(Fault::gate(Stage::Executed));
     world.code("m", CODE).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
     world.make(&Migration::new("m", PHONE)).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Stage};
 use harness::expect::until_events;
 use harness::{AuditEntry, Migration, Operator, World};
 use serde_json::json;
@@ -81,8 +81,7 @@ async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
 async fn unknown_outcomes_are_counted_while_provisional_and_finally() {
     let world = World::new(OPERATOR, "unknown-metric").await.unwrap();
     world.number(GOOD, CODE, "id-1");
-    let lost = FaultRule::new(Fault::close(Stage::Received)).action(VERIFIED);
-    world.sim.add_fault(lost.once()).unwrap();
+    world.next_call(Fault::close(Stage::Received));
     world.code("m", CODE).await.unwrap();
     world.make(&Migration::new("m", GOOD)).await;
     let mut operator = world

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Number, READ_STATUS, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, FaultRule, Number, READ_STATUS, Stage};
 use harness::{Migration, World};
 
 use super::expect::*;
@@ -17,8 +17,7 @@ async fn world(name: &str, stage: Stage) -> World {
     let world = World::new(OPERATOR, name).await.unwrap();
     world.number(PHONE, CODE, "id-1");
     world.code("m", CODE).await.unwrap();
-    let lost = FaultRule::new(Fault::close(stage)).action(VERIFIED).once();
-    world.sim.add_fault(lost).unwrap();
+    world.next_call(Fault::close(stage));
     world
 }
 
@@ -163,8 +162,7 @@ async fn a_success_without_data_is_a_success_and_the_id_is_read() {
 async fn without_its_id(name: &str, omitted: Fault) {
     let world = World::new(OPERATOR, name).await.unwrap();
     world.number(PHONE, CODE, "id-1");
-    let omitted = FaultRule::new(omitted).action(VERIFIED);
-    world.sim.add_fault(omitted.once()).unwrap();
+    world.next_call(omitted);
     world.code("m", CODE).await.unwrap();
     let _operator = world.operator(&[]).await.unwrap();
     world.make(&Migration::new("m", PHONE)).await;

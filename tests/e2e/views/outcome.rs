@@ -14,7 +14,7 @@ use super::{
 fn hold_executed(world: &World, phone: &str) {
     let rule = FaultRule::new(Fault::gate(Stage::Executed));
     let rule = rule.action(VERIFIED).phone(phone).once();
-    world.sim.add_fault(rule).unwrap();
+    world.fault(rule);
 }
 
 /// The API server is unavailable from the reply until `outage` after it.

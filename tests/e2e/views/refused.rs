@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Stage};
 use harness::fault_proxy::Answer;
 use harness::{Rule, Then, When, World, claim_of, outcome_of};
 use serde_json::Value;
@@ -115,8 +115,7 @@ async fn conflicts_of_what_a_read_found_are_no_hot_loop_and_lose_nothing() {
     let world = World::new(OPERATOR, "refused-read").await.unwrap();
     let (proxy, number) = (world.proxy().await.unwrap(), phone(1));
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    let lost = FaultRule::new(Fault::close(Stage::Executed)).action(VERIFIED);
-    world.sim.add_fault(lost.once()).unwrap();
+    world.next_call(Fault::close(Stage::Executed));
     let found = |body: &Value| body["status"]["reason"] == "Verified";
     let adoption = When::update("phonemigrations/status").body("adoption", found);
     let refused = proxy.rule(adoption, Then::answer(409));

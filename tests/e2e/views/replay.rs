@@ -73,7 +73,7 @@ async fn old_frames_during_the_call_send_nothing_again() {
     let created = record(&proxy);
     let gate = FaultRule::new(Fault::gate(Stage::Executed));
     let gate = gate.action(VERIFIED).phone(phone(1)).once();
-    world.sim.add_fault(gate).unwrap();
+    world.fault(gate);
     let twice = proxy.frame_rule(When::watch("phonemigrations"), FrameThen::Duplicate);
     // Added after the other rule, so its replay comes last.
     let replayed = replay_at(&proxy, "created", &created);
@@ -118,7 +118,7 @@ async fn a_deletion_that_never_was_and_an_old_frame_send_nothing_again() {
     let (lying, _lies) = lies(&proxy);
     let gate = FaultRule::new(Fault::gate(Stage::Executed));
     let gate = gate.action(VERIFIED).phone(phone(1)).once();
-    world.sim.add_fault(gate).unwrap();
+    world.fault(gate);
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     sending(&world).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();

@@ -136,8 +136,7 @@ async fn a_release_that_comes_late_or_again_undoes_no_later_claim() {
 
 /// The next call of a number is throttled.
 fn throttle_next(world: &World, phone: &str) {
-    use harness::cams_simulator::{Fault, FaultRule, Refusal, Stage, VERIFIED};
+    use harness::cams_simulator::{Fault, Refusal, Stage};
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(1_000);
-    let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
-    world.sim.add_fault(rule.phone(phone).once()).unwrap();
+    world.next_call_of(phone, Fault::api(Stage::Counted, busy));
 }

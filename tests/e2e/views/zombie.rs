@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Release, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Release, Stage};
 use harness::{FaultProxy, Operator, World, claim_of};
 use serde_json::Value;
 
@@ -18,8 +18,7 @@ const ASLEEP: Duration = Duration::from_secs(11);
 async fn while_the_request_of_a_zombie_may_be_executed_no_other_code_goes() {
     let world = World::new(OPERATOR, "v08-sent").await.unwrap();
     let number = phone(1);
-    let gate = FaultRule::new(Fault::gate(Stage::Received)).action(VERIFIED);
-    world.sim.add_fault(gate.once()).unwrap();
+    world.next_call(Fault::gate(Stage::Received));
     let zombie = world.operator(SOON_FINAL).await.unwrap();
     world.migrate("c08", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();

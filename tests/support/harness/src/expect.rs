@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cams_simulator::{Fault, FaultRule, VERIFIED};
 use serde_json::{Value, json};
 
 use crate::{Migration, World, condition};
@@ -27,6 +28,22 @@ impl World {
     /// Creates a PhoneMigration.
     pub async fn make(&self, migration: &Migration) {
         self.create(migration).await.unwrap();
+    }
+
+    /// A fault of the simulated cloud.
+    pub fn fault(&self, rule: impl Into<FaultRule>) {
+        self.sim.add_fault(rule).unwrap();
+    }
+
+    /// The next submission meets this.
+    pub fn next_call(&self, fault: Fault) {
+        self.fault(FaultRule::new(fault).action(VERIFIED).once());
+    }
+
+    /// The next submission of this number meets this.
+    pub fn next_call_of(&self, phone: &str, fault: Fault) {
+        let rule = FaultRule::new(fault).action(VERIFIED);
+        self.fault(rule.phone(phone).once());
     }
 
     /// Merges into the spec.
