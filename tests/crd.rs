@@ -146,25 +146,6 @@ fn the_bounds_and_words_of_a_ledger_are_in_its_schema() {
 }
 
 #[test]
-fn defaults_are_static_in_the_schema() {
-    for (field, default) in [
-        ("suspend", json!(false)),
-        ("retryToken", json!("")),
-        ("verifyCodeSecretRef/properties/key", json!("code")),
-        (
-            "verifyCodeSecretRef/properties/expiresAtKey",
-            json!("expiresAt"),
-        ),
-    ] {
-        assert_eq!(
-            at(&format!("{SPEC}/properties/{field}/default")),
-            default,
-            "{field}"
-        );
-    }
-}
-
-#[test]
 fn conditions_are_a_map_by_type() {
     let conditions = at(&format!("{STATUS}/properties/conditions"));
     assert_eq!(conditions["x-kubernetes-list-type"], "map");

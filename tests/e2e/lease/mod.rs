@@ -310,7 +310,7 @@ fn a_stopped_api_server_ends_the_leadership_and_makes_no_second_leader() {
         a.ready().await.unwrap();
         // Its slot comes after the end of its leadership: the next leader counts the account's
         // reads.
-        until_shown(&mut a, "phonemigration_running_tasks 0").await;
+        a.until_metric("phonemigration_running_tasks 0").await;
         assert_eq!(reads(&world), made);
         signal(api_server, "CONT").await;
         let start = Instant::now();
@@ -335,21 +335,6 @@ fn reads(world: &World) -> usize {
     ledger.iter().filter(|e| e.action == READ_STATUS).count()
 }
 
-async fn until_shown(operator: &mut Operator, line: &str) {
-    let start = Instant::now();
-    loop {
-        let metrics = operator.http("/metrics").await.unwrap();
-        if metrics.lines().any(|l| l == line) {
-            return;
-        }
-        assert!(
-            start.elapsed() < Duration::from_secs(50),
-            "{line} in {metrics}"
-        );
-        tokio::time::sleep(POLL).await;
-    }
-}
-
 /// An attempt whose outcome is unknown, and a read of it that waits for the end of a pause of the
 /// account, which lasts longer than a leadership without renewals. Returns the number of reads
 /// until then.
@@ -363,14 +348,12 @@ async fn a_read_waits_for_its_slot(world: &World, leader: &mut Operator) -> usiz
     let busy = FaultRule::new(Fault::api(Stage::Counted, busy)).action(READ_STATUS);
     world.fault(busy.once());
     world.request("lost", "one").await.unwrap();
-    until_shown(
-        leader,
-        "phonemigration_account_paused{account=\"default\"} 1",
-    )
-    .await;
+    leader
+        .until_metric("phonemigration_account_paused{account=\"default\"} 1")
+        .await;
     world.request("lost", "two").await.unwrap();
     let waits = "phonemigration_queue_depth{account=\"default\",action=\"GetPhoneNumberVerificationStatus\"} 1";
-    until_shown(leader, waits).await;
+    leader.until_metric(waits).await;
     reads(world)
 }
 

@@ -343,31 +343,8 @@ async fn ledgers_that_cannot_be_written_are_found() {
     set(&mut launch, "KUBECONFIG", admin.to_str());
     assert!(Report::of(&launch).await.fine);
 
-    let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": world.namespace},
-        "spec": {
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": ["phonemigration.dev"], "apiVersions": ["*"],
-                "resources": ["codeledgers"], "operations": ["CREATE"],
-            }]},
-            "validations": [{"expression": "false", "message": "nothing is created here"}],
-        },
-    });
-    let binding = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": world.namespace},
-        "spec": {
-            "policyName": world.namespace, "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {
-                "kubernetes.io/metadata.name": world.ledger_namespace,
-            }}},
-        },
-    });
-    let manifests = format!("{policy}\n{binding}");
-    world.plane.control.apply(&manifests).await.unwrap();
+    let message = "nothing is created here";
+    world.refuse_ledgers(&["CREATE"], message).await;
     let named = format!(
         "CodeLedgers: cannot be written in namespace {}",
         world.ledger_namespace

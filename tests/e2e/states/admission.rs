@@ -221,31 +221,8 @@ async fn c31_the_largest_legal_resource_is_accepted_and_migrated() {
 
 /// While this policy exists, the API server refuses every CodeLedger of the world.
 async fn refuse_ledgers(world: &World) {
-    let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": world.namespace},
-        "spec": {
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": ["phonemigration.dev"], "apiVersions": ["*"],
-                "resources": ["codeledgers"], "operations": ["CREATE", "UPDATE"],
-            }]},
-            "validations": [{"expression": "false", "message": "no ledgers here"}],
-        },
-    });
-    let binding = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": world.namespace},
-        "spec": {
-            "policyName": world.namespace, "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {
-                "kubernetes.io/metadata.name": world.ledger_namespace,
-            }}},
-        },
-    });
-    let manifests = format!("{policy}\n{binding}");
-    world.plane.control.apply(&manifests).await.unwrap();
+    let operations = ["CREATE", "UPDATE"];
+    world.refuse_ledgers(&operations, "no ledgers here").await;
     let ledger = json!({
         "apiVersion": "phonemigration.dev/v1alpha1", "kind": "CodeLedger",
         "metadata": {"name": "probe"}, "spec": {"phoneNumber": PHONE},

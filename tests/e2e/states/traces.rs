@@ -1,10 +1,8 @@
 //! The operator's traces: writes, metrics, probes; and the objects that it does not read.
 
-use std::time::Duration;
-
 use harness::cams_simulator::{Fault, Stage};
 use harness::expect::until_events;
-use harness::{AuditEntry, Migration, Operator, World};
+use harness::{AuditEntry, Migration, World};
 use serde_json::json;
 
 use super::expect::*;
@@ -12,18 +10,6 @@ use super::expect::*;
 const GOOD: &str = "8613800001101";
 const BAD: &str = "8613800001102";
 const CODE: &str = "40718265";
-
-pub async fn until_metric(operator: &mut Operator, line: &str) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    loop {
-        let text = operator.http("/metrics").await.unwrap();
-        if text.lines().any(|l| l == line) {
-            return;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{line} in {text}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
 
 #[tokio::test]
 async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
@@ -50,7 +36,7 @@ async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
         "phonemigration_cams_request_duration_seconds_count{account=\"default\",action=\"ChatappMigrationVerified\"} 2",
         "phonemigration_rate_limiter_wait_seconds_count{account=\"default\",action=\"ChatappMigrationVerified\"} 2",
     ] {
-        until_metric(&mut operator, line).await;
+        operator.until_metric(line).await;
     }
     let text = operator.http("/metrics").await.unwrap();
     for name in ["look_failures", "task_failures"] {
@@ -88,27 +74,21 @@ async fn unknown_outcomes_are_counted_while_provisional_and_finally() {
         .operator(&["--signature-validity", "3s"])
         .await
         .unwrap();
-    until_metric(
-        &mut operator,
-        "phonemigration_outcome_unknown{kind=\"provisional\"} 1",
-    )
-    .await;
+    operator
+        .until_metric("phonemigration_outcome_unknown{kind=\"provisional\"} 1")
+        .await;
     until(
         &world,
         "m",
         stalled("OutcomeUnknown", true, "Request a new code"),
     )
     .await;
-    until_metric(
-        &mut operator,
-        "phonemigration_outcome_unknown{kind=\"final\"} 1",
-    )
-    .await;
-    until_metric(
-        &mut operator,
-        "phonemigration_outcome_unknown{kind=\"provisional\"} 0",
-    )
-    .await;
+    operator
+        .until_metric("phonemigration_outcome_unknown{kind=\"final\"} 1")
+        .await;
+    operator
+        .until_metric("phonemigration_outcome_unknown{kind=\"provisional\"} 0")
+        .await;
     finish(&world).await;
 }
 

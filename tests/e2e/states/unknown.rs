@@ -6,7 +6,6 @@ use harness::cams_simulator::{Fault, FaultRule, Number, READ_STATUS, Stage};
 use harness::{Migration, World};
 
 use super::expect::*;
-use super::traces::until_metric;
 
 const PHONE: &str = "8613800000401";
 const CODE: &str = "40718265";
@@ -132,7 +131,7 @@ async fn unreadable_it_stalls_without_being_finished_and_names_the_reads_error()
     let says = "the number's status cannot be read (InternalError)";
     until(&world, "m", stalled("OutcomeUnknown", false, says)).await;
     let overdue = "phonemigration_outcome_unknown{kind=\"overdue\"} 1";
-    until_metric(&mut operator, overdue).await;
+    operator.until_metric(overdue).await;
     put_code(&world, "m", NEXT).await;
     looked(&world, "m").await;
     assert_eq!(

@@ -54,7 +54,7 @@ pub struct Exchange<'a> {
 
 impl<'a> Exchange<'a> {
     /// Enters a request in the ledger.
-    pub fn begin(shared: &'a Shared, request: &Request, connection: u64, number: u64) -> Self {
+    pub fn begin(shared: &'a Shared, request: &Request, connection: u64) -> Self {
         let call = Call::read(request);
         let facts = call.facts();
         let arrived_us = shared.clock.us(request.arrived);
@@ -66,7 +66,6 @@ impl<'a> Exchange<'a> {
             arrived_us,
             arrived_at: shared.clock.wall(),
             connection,
-            request_on_connection: number,
             account,
             phone: facts.phone.clone(),
             request_id: request_id.clone(),

@@ -13,14 +13,12 @@ use crate::state::Shared;
 /// Serves a connection to its end.
 pub async fn serve(shared: Arc<Shared>, stream: TcpStream, connection: u64) {
     let mut wire = Connection::new(stream);
-    let mut number = 0;
     loop {
         let Ok(Some(request)) = wire.read().await else {
             return wire.close().await;
         };
-        number += 1;
         let stays = request.keep_alive;
-        let mut exchange = Exchange::begin(&shared, &request, connection, number);
+        let mut exchange = Exchange::begin(&shared, &request, connection);
         let outcome = exchange.run().await;
         match exchange.deliver(&mut wire, outcome, !stays).await {
             Some(how) => return end(wire, how).await,

@@ -31,10 +31,6 @@ pub enum Release {
     Continue,
     /// It is lost with a FIN.
     Close,
-    /// It is lost with a RST.
-    Reset,
-    /// It is lost in silence.
-    Blackhole,
 }
 
 impl Release {
@@ -43,8 +39,6 @@ impl Release {
         match self {
             Self::Continue => None,
             Self::Close => Some(Drop::Close),
-            Self::Reset => Some(Drop::Reset),
-            Self::Blackhole => Some(Drop::Blackhole),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! silence), and a call must go on being executed when its client has died, whereas hyper
 //! drops the service's future as soon as the peer is gone.
 //!
-//! Limits: header 64 KiB and 64 fields, body 1 MiB, with Content-Length or chunked.
+//! Limits: header 64 KiB and 64 fields, body 1 MiB, with Content-Length.
 
 use std::io;
 use std::time::Instant;
@@ -68,12 +68,12 @@ impl Connection {
     pub async fn read(&mut self) -> io::Result<Option<Request>> {
         loop {
             match parse_head(&self.buffer, Instant::now()) {
-                Parsed::Head(mut request, length, framing) => {
-                    self.buffer.drain(..length);
-                    request.body = match self.read_body(&request, framing).await? {
-                        Some(body) => body,
-                        None => return Ok(None),
+                Parsed::Head(mut request, head, body) if body <= MAX_BODY => {
+                    self.buffer.drain(..head);
+                    let Some(bytes) = self.take(body).await? else {
+                        return Ok(None);
                     };
+                    request.body = bytes;
                     return Ok(Some(request));
                 }
                 Parsed::Partial if self.buffer.len() <= MAX_HEAD => {
@@ -81,57 +81,8 @@ impl Connection {
                         return Ok(None);
                     }
                 }
-                Parsed::Partial | Parsed::Invalid => return Ok(None),
+                Parsed::Head(..) | Parsed::Partial | Parsed::Invalid => return Ok(None),
             }
-        }
-    }
-
-    async fn read_body(
-        &mut self,
-        request: &Request,
-        framing: Framing,
-    ) -> io::Result<Option<Vec<u8>>> {
-        let waits = request
-            .header("expect")
-            .is_some_and(|value| value.eq_ignore_ascii_case("100-continue"));
-        if waits {
-            self.stream
-                .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
-                .await?;
-        }
-        match framing {
-            Framing::Length(length) if length > MAX_BODY => Ok(None),
-            Framing::Length(length) => self.take(length).await,
-            Framing::Chunked => self.read_chunks().await,
-        }
-    }
-
-    async fn read_chunks(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut body = Vec::new();
-        loop {
-            let (skip, size) = match httparse::parse_chunk_size(&self.buffer) {
-                Ok(httparse::Status::Complete(found)) => found,
-                Ok(httparse::Status::Partial) => {
-                    if !self.fill().await? {
-                        return Ok(None);
-                    }
-                    continue;
-                }
-                Err(_) => return Ok(None),
-            };
-            let size = usize::try_from(size).unwrap_or(usize::MAX);
-            if body.len().saturating_add(size) > MAX_BODY {
-                return Ok(None);
-            }
-            self.buffer.drain(..skip);
-            let Some(mut chunk) = self.take(size + 2).await? else {
-                return Ok(None);
-            };
-            if size == 0 {
-                return Ok(Some(body));
-            }
-            chunk.truncate(size);
-            body.append(&mut chunk);
         }
     }
 
@@ -196,14 +147,9 @@ impl Connection {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Framing {
-    Length(usize),
-    Chunked,
-}
-
 enum Parsed {
-    Head(Request, usize, Framing),
+    /// With the lengths of head and body.
+    Head(Request, usize, usize),
     Partial,
     Invalid,
 }
@@ -245,16 +191,10 @@ fn parse_head(bytes: &[u8], arrived: Instant) -> Parsed {
     } else {
         connection.contains("keep-alive")
     };
-    let chunked = request
-        .header("transfer-encoding")
-        .is_some_and(|value| value.to_lowercase().contains("chunked"));
-    let framing = match (chunked, request.header("content-length")) {
-        (true, _) => Framing::Chunked,
-        (false, None) => Framing::Length(0),
-        (false, Some(length)) => match length.parse() {
-            Ok(length) => Framing::Length(length),
-            Err(_) => return Parsed::Invalid,
-        },
+    let body = match request.header("content-length").map(str::parse) {
+        None => 0,
+        Some(Ok(length)) => length,
+        Some(Err(_)) => return Parsed::Invalid,
     };
-    Parsed::Head(request, length, framing)
+    Parsed::Head(request, length, body)
 }

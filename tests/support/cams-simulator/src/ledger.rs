@@ -103,10 +103,8 @@ pub struct Entry {
     /// The same moment by the wall clock, without the simulator's offset.
     #[serde(with = "crate::serde_time")]
     pub arrived_at: Timestamp,
-    /// Number of the connection, and of the request on it, both from 1.
+    /// Number of the connection, from 1.
     pub connection: u64,
-    /// See `connection`.
-    pub request_on_connection: u64,
     /// `GET`, `POST`, …
     pub method: String,
     /// How it was signed.
@@ -160,7 +158,6 @@ impl Entry {
             arrived_us: 0,
             arrived_at: Timestamp::UNIX_EPOCH,
             connection: 0,
-            request_on_connection: 0,
             method: call.method.clone(),
             algorithm: call.algorithm,
             signature_ok: None,

@@ -59,12 +59,6 @@ pub struct ActionSummary {
     pub counts: Counts,
     /// Most calls counted (admitted or throttled) in any closed second `[t, t + 1 s]`.
     pub worst_second: u64,
-    /// The same over the admitted calls.
-    pub worst_second_admitted: u64,
-    /// When the quota counted the first and the last call, microseconds.
-    pub first_counted_us: Option<u64>,
-    /// See `first_counted_us`.
-    pub last_counted_us: Option<u64>,
 }
 
 /// Executions of one code.
@@ -85,7 +79,6 @@ pub struct CodeSummary {
 struct Tally {
     counts: Counts,
     counted: Vec<u64>,
-    admitted: Vec<u64>,
 }
 
 impl Tally {
@@ -95,9 +88,6 @@ impl Tally {
             action,
             counts: self.counts,
             worst_second: worst_second(&self.counted),
-            worst_second_admitted: worst_second(&self.admitted),
-            first_counted_us: self.counted.iter().min().copied(),
-            last_counted_us: self.counted.iter().max().copied(),
         }
     }
 }
@@ -114,9 +104,6 @@ impl Summary {
             total.add(entry);
             tally.counts.add(entry);
             tally.counted.extend(entry.counted_us);
-            tally
-                .admitted
-                .extend(entry.counted_us.filter(|_| entry.admitted()));
             if entry.action == VERIFIED && entry.executed() {
                 let phone = entry.phone.clone().unwrap_or_default();
                 let code = entry.code.clone().unwrap_or_default();
@@ -158,9 +145,6 @@ impl Summary {
             sum.account.clone_from(&part.account);
             sum.counts.merge(&part.counts);
             sum.worst_second = sum.worst_second.max(part.worst_second);
-            sum.worst_second_admitted = sum.worst_second_admitted.max(part.worst_second_admitted);
-            sum.first_counted_us = earliest(sum.first_counted_us, part.first_counted_us);
-            sum.last_counted_us = sum.last_counted_us.max(part.last_counted_us);
         }
         sum
     }
@@ -191,13 +175,6 @@ impl Counts {
         self.executed += other.executed;
         self.accepted += other.accepted;
         self.refused += other.refused;
-    }
-}
-
-fn earliest(a: Option<u64>, b: Option<u64>) -> Option<u64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (one, other) => one.or(other),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cams_simulator::{AccessKey, Config, Error, Simulator};
 use common::{
-    CODE, End, KEY, Rpc, SECRET, connect, exchange, last_entry, read_reply, read_to_end, simulator,
+    End, KEY, Rpc, SECRET, connect, exchange, last_entry, read_reply, read_to_end, simulator,
     wait_for,
 };
 
@@ -19,21 +19,21 @@ const LONG: Duration = Duration::from_secs(10);
 fn a_connection_is_used_again_and_the_ledger_says_so() {
     let simulator = simulator();
     let mut stream = connect(simulator.address());
-    for n in 1..=3 {
+    for _ in 0..3 {
         let call = Rpc::read();
         stream
             .write_all(&call.bytes_signed(&call.signature(), ""))
             .unwrap();
         assert_eq!(read_reply(&mut stream).code(), "OK");
         let entry = last_entry(&simulator);
-        assert_eq!((entry.connection, entry.request_on_connection), (1, n));
+        assert_eq!(entry.connection, 1);
     }
     Rpc::read().send(&simulator);
     assert_eq!(last_entry(&simulator).connection, 2);
 }
 
 #[test]
-fn pipelined_chunked_and_split_requests() {
+fn pipelined_and_split_requests() {
     let simulator = simulator();
     let mut stream = connect(simulator.address());
     let (a, b) = (Rpc::read(), Rpc::read());
@@ -43,47 +43,10 @@ fn pipelined_chunked_and_split_requests() {
     assert_eq!(read_reply(&mut stream).code(), "OK");
     assert_eq!(read_reply(&mut stream).code(), "OK");
 
-    let mut form = Rpc::verify(CODE);
-    form.in_body = true;
-    let whole = String::from_utf8(form.bytes()).unwrap();
-    let (head, body) = whole.split_once("\r\n\r\n").unwrap();
-    let length = format!("Content-Length: {}", body.len());
-    let head = head.replace(&length, "Transfer-Encoding: chunked");
-    let (one, two) = body.split_at(100);
-    let chunks = format!(
-        "{:x}\r\n{one}\r\n{:X};x=y\r\n{two}\r\n0\r\n\r\n",
-        one.len(),
-        two.len()
-    );
-    let wire = exchange(
-        simulator.address(),
-        format!("{head}\r\n\r\n{chunks}").as_bytes(),
-    );
-    assert_eq!(wire.code(), "OK");
-
     let mut stream = connect(simulator.address());
     for byte in Rpc::read().bytes() {
         stream.write_all(&[byte]).unwrap();
     }
-    assert_eq!(read_to_end(&mut stream, LONG).code(), "OK");
-}
-
-#[test]
-fn a_client_that_waits_for_100_continue_gets_it() {
-    let simulator = simulator();
-    let mut form = Rpc::verify(CODE);
-    form.in_body = true;
-    let headers = "Expect: 100-continue\r\nConnection: close\r\n";
-    let whole = String::from_utf8(form.bytes_signed(&form.signature(), headers)).unwrap();
-    let (head, body) = whole.split_once("\r\n\r\n").unwrap();
-    let mut stream = connect(simulator.address());
-    stream
-        .write_all(format!("{head}\r\n\r\n").as_bytes())
-        .unwrap();
-    let mut go = [0; 25];
-    std::io::Read::read_exact(&mut stream, &mut go).unwrap();
-    assert_eq!(&go, b"HTTP/1.1 100 Continue\r\n\r\n");
-    stream.write_all(body.as_bytes()).unwrap();
     assert_eq!(read_to_end(&mut stream, LONG).code(), "OK");
 }
 

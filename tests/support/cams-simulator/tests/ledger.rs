@@ -85,12 +85,7 @@ fn a_summary_adds_up() {
         (verified.account.as_str(), verified.counts.executed),
         (KEY, 3)
     );
-    assert_eq!(
-        (verified.worst_second, verified.worst_second_admitted),
-        (4, 3)
-    );
-    assert_eq!(verified.first_counted_us, Some(0));
-    assert_eq!(verified.last_counted_us, Some(9_000_000));
+    assert_eq!(verified.worst_second, 4);
     assert_eq!(summary.worst_second, 4);
     assert_eq!(summary.action(READ_STATUS).worst_second, 1);
     assert_eq!(summary.action("Nothing").counts.received, 0);
@@ -142,10 +137,7 @@ fn an_entry_has_all_of_a_request() {
     let begin = simulator.now_us();
     let wire = call.send(&simulator);
     let entry = last_entry(&simulator);
-    assert_eq!(
-        (entry.seq, entry.connection, entry.request_on_connection),
-        (1, 1, 1)
-    );
+    assert_eq!((entry.seq, entry.connection), (1, 1));
     assert_eq!(
         (entry.method.as_str(), entry.account.as_deref()),
         ("POST", Some(KEY))

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cams_simulator::{Fault, FaultRule, VERIFIED};
+use cams_simulator::{Entry, Fault, FaultRule, VERIFIED};
 use serde_json::{Value, json};
 
-use crate::{Migration, World, condition};
+use crate::{Migration, Operator, World, condition};
 
 /// Flags with which a lost outcome becomes final about 5 s after it was signed.
 pub const SOON_FINAL: &[&str] = &["--signature-validity", "2s"];
@@ -51,9 +51,63 @@ impl World {
         self.patch(name, json!({"spec": spec})).await.unwrap();
     }
 
+    /// While this policy exists, the API server refuses these operations on every CodeLedger of the
+    /// world. Like its binding, it has the name of the namespace.
+    pub async fn refuse_ledgers(&self, operations: &[&str], message: &str) {
+        let kind = |kind: &str, spec: Value| {
+            json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+                "metadata": {"name": self.namespace}, "spec": spec})
+        };
+        let policy = json!({
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": ["phonemigration.dev"], "apiVersions": ["*"],
+                "resources": ["codeledgers"], "operations": operations,
+            }]},
+            "validations": [{"expression": "false", "message": message}],
+        });
+        let namespace = json!({"kubernetes.io/metadata.name": self.ledger_namespace});
+        let binding = json!({
+            "policyName": self.namespace, "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": namespace}},
+        });
+        let policy = kind("ValidatingAdmissionPolicy", policy);
+        let binding = kind("ValidatingAdmissionPolicyBinding", binding);
+        let manifests = format!("{policy}\n{binding}");
+        self.plane.control.apply(&manifests).await.unwrap();
+    }
+
     /// Changes `spec.retryToken`.
     pub async fn retry(&self, name: &str, token: &str) {
         self.edit(name, json!({"retryToken": token})).await;
+    }
+}
+
+impl Operator {
+    /// Waits until its metrics have this line.
+    pub async fn until_metric(&mut self, line: &str) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let metrics = self.http("/metrics").await.unwrap();
+            if metrics.lines().any(|shown| shown == line) {
+                return;
+            }
+            let late = tokio::time::Instant::now() > deadline;
+            assert!(!late, "{line} in {metrics}");
+            tokio::time::sleep(5 * POLL).await;
+        }
+    }
+
+    /// Submissions that this process made: an attempt's id is its nonce.
+    pub fn calls(&self, world: &World) -> Vec<Entry> {
+        let log = self.log();
+        let claims = log.lines().filter(|line| line.contains("Attempt claimed"));
+        let claims: Vec<&str> = claims.collect();
+        let mut entries = world.sim.ledger();
+        entries.retain(|entry| {
+            let nonce = entry.nonce.as_deref().unwrap_or("?");
+            entry.action == VERIFIED && claims.iter().any(|line| line.contains(nonce))
+        });
+        entries
     }
 }
 
