@@ -56,7 +56,7 @@ const ANSWERS: &str = "rest_client_requests_total";
 
 /// An operator, and a crowd in which each resource was reconciled once.
 async fn crowd(world: &World, flags: &[&str]) -> Operator {
-    let mut operator = world.operator(flags).await.unwrap();
+    let mut operator = world.start(flags).await;
     for n in 0..RESOURCES {
         let phone = format!("8613861{n:06}");
         world.make(&Migration::new(name(n), phone)).await;
@@ -133,7 +133,7 @@ async fn a_crowd_without_secrets_is_no_hot_loop_and_holds_nobody_else_up() {
     assert!(between <= MOST_BETWEEN, "{between}");
     operator.kill().await.unwrap();
     let restarted = Timestamp::now();
-    let mut operator = world.operator(&flags).await.unwrap();
+    let mut operator = world.start(&flags).await;
     until_at_least(&mut operator, ANSWERS, ABSENT, 100.0).await;
     let worst = most_in_a_second(&reads_of(&world, &world.namespace, restarted));
     println!("{worst} Secrets in the worst second after the restart");
@@ -154,7 +154,7 @@ const MOST_VISITS: f64 = 200.0;
 #[tokio::test]
 async fn the_end_of_a_duplicate_wakes_nobody() {
     let world = World::new(OPERATOR, "fan-out").await.unwrap();
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     let (phone, right) = ("8613864000001", "40718265");
     world.number(phone, right, "id-1");
     world.migrate("first", phone, right).await;

@@ -121,7 +121,7 @@ async fn crowd(
         let call = call.action(VERIFIED).phone(phone(n)).once();
         world.fault(call);
     }
-    let operator = world.operator(NEVER_FINAL).await.unwrap();
+    let operator = world.start(NEVER_FINAL).await;
     for n in done.clone().chain(under_way.clone()) {
         ready(world, n).await;
     }

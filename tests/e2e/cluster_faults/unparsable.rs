@@ -52,7 +52,7 @@ async fn resources_that_cannot_be_parsed_are_left_alone_and_the_rest_goes_on() {
         .action(VERIFIED)
         .phone(phone(2));
     world.fault(call.once());
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     waiting(world, 0).await;
     waiting(world, 1).await;
     ready(world, 2).await;

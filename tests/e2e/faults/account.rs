@@ -32,7 +32,7 @@ async fn c33_wrong_credentials_hold_the_account_and_leak_nothing() {
     world
         .sim
         .add_key(AccessKey::new(ACCESS_KEY_ID, "AnotherSecretOfTheSameKey"));
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     for n in 0..20 {
         ready_without_look(&world, &format!("m-{n}"), n).await;
     }
@@ -83,7 +83,7 @@ async fn c33_wrong_credentials_hold_the_account_and_leak_nothing() {
 async fn c34_a_clock_20_minutes_off_holds_the_account_and_spends_nothing() {
     let world = World::new(OPERATOR, "c34").await.unwrap();
     world.sim.set_clock_offset(20 * 60_000);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     world.migrate("look", &phone(1), &code(1)).await;
     ready_without_look(&world, "send", 2).await;
     let status = reason(&world, "look", "ClockSkew").await;
@@ -114,7 +114,7 @@ async fn c34_an_expired_timestamp_of_one_call_is_not_an_attempt() {
     let world = World::new(OPERATOR, "c34-call").await.unwrap();
     let skew = Fault::ClockOffset { ms: 20 * 60_000 };
     world.next_call_of(&phone(1), skew);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     world.migrate("skew", &phone(1), &code(1)).await;
     let status = reason(&world, "skew", "ClockSkew").await;
     assert_eq!(status["attempt"]["outcome"], "Blocked", "{status}");
@@ -134,7 +134,7 @@ async fn three_lost_replies_in_a_row_spare_the_next_code() {
     let dead = |fault, action: &str| FaultRule::new(fault).action(action);
     world.fault(dead(Fault::close(Stage::Executed), VERIFIED).times(3));
     world.fault(dead(Fault::close(Stage::Received), READ_STATUS));
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     for n in 1..=3 {
         let name = format!("m-{n}");
         ready_without_look(&world, &name, n).await;
@@ -170,7 +170,7 @@ async fn an_account_that_may_not_submit_is_probed_by_one_attempt_at_a_time() {
     settings
         .change_settings(|s| deny(s.accounts.entry(ACCESS_KEY_ID.into()).or_default()))
         .unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     for n in 0..10 {
         ready_without_look(&world, &format!("m-{n}"), n).await;
     }
@@ -206,7 +206,7 @@ async fn c22_a_throttle_spends_nothing_and_is_waited_out() {
         refusal: refusal.retry_after_ms(2_000),
     };
     world.fault(FaultRule::new(phase).action(VERIFIED));
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     for n in 1..=5 {
         world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
     }

@@ -13,7 +13,7 @@ async fn a_masked_number_in_the_reply_is_fine() {
     let world = World::new(OPERATOR, "masked").await.unwrap();
     let number = phone(1);
     world.next_call_of(&number, Fault::MaskPhone);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     world.migrate("masked", &number, &code(1)).await;
     let status = finished(&world, "masked").await;
     assert_verified(&status, &number);
@@ -30,7 +30,7 @@ async fn a_number_in_another_spelling_is_accepted_with_its_id_and_told() {
     let number = phone(1);
     let phone = format!("{}1{}", &number[..2], &number[2..]);
     world.next_call_of(&number, Fault::OtherPhone { phone });
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     world.migrate("spelt", &number, &code(1)).await;
     let status = finished(&world, "spelt").await;
     assert_verified(&status, &number);
@@ -65,7 +65,7 @@ async fn what_a_message_carries_does_no_harm() {
     let refusal = Refusal::new(200, "VerifyCode.Mismatch", text);
     let fault = Fault::answer(Stage::Executed, Answer::Api { refusal });
     world.next_call_of(&number, fault);
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     // The code is wrong, so the refusal is the truth.
     world.number(&number, &code(1), "id");
     world.code("message", &code(2)).await.unwrap();
@@ -85,7 +85,7 @@ async fn the_largest_answer_is_recorded() {
     let refusal = Refusal::new(200, "C".repeat(128), "m".repeat(60_000));
     let refused = Fault::answer(Stage::Executed, Answer::Api { refusal });
     world.next_call_of(&a, refused);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     world.number(&a, &code(3), "id");
     world.code("refused", &code(1)).await.unwrap();
     world.make(&Migration::new("refused", &a)).await;
@@ -107,7 +107,7 @@ async fn a_look_that_cannot_be_had_does_not_stop_a_first_attempt() {
     let number = phone(1);
     let blind = FaultRule::new(Fault::internal_error(Stage::Received)).action(READ_STATUS);
     world.fault(blind);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     world.migrate("blind", &number, &code(1)).await;
     let status = reason(&world, "blind", "Verified").await;
     assert_verified(&status, &number);
@@ -123,7 +123,7 @@ async fn a_refusal_whose_read_cannot_be_had_is_recorded_all_the_same() {
     let number = phone(1);
     let dead = FaultRule::new(Fault::blackhole(Stage::Received)).action(READ_STATUS);
     world.fault(dead);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     world.number(&number, &code(1), &format!("id-{number}"));
     world.code("unread", &code(2)).await.unwrap();
     let sends = Migration::new("unread", &number);

@@ -64,7 +64,7 @@ async fn c07_an_outcome_is_recorded_through_conflicts() {
     let world = World::new(OPERATOR, "c07").await.unwrap();
     let number = phone(1);
     world.next_call_of(&number, Fault::gate(Stage::Executed));
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     world.migrate("c07", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     // From here on the version that the claim left is outdated.
@@ -95,7 +95,7 @@ async fn a_claim_of_another_process_during_the_look_wins() {
         .action(READ_STATUS)
         .once();
     world.fault(look);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     world.migrate("race", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     let attempt = super::forged::attempt("00112233445566778899aabbccddeeff");
@@ -148,7 +148,7 @@ async fn c04_a_claim_without_an_answer_is_not_sent_and_not_stuck() -> Result<(),
 async fn released_during_the_call(world: &World, right: &str, wanted: &str) -> serde_json::Value {
     let number = phone(1);
     world.next_call_of(&number, Fault::gate(Stage::Executed));
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     world.number(&number, right, &format!("id-{number}"));
     world.code("r", &code(1)).await.unwrap();
     world.make(&Migration::new("r", &number)).await;
@@ -166,7 +166,7 @@ async fn released_during_the_call(world: &World, right: &str, wanted: &str) -> s
     let ledgers = world.ledgers().await.unwrap();
     let entry = &ledgers[0]["entries"][0];
     assert_eq!(entry["attemptId"].as_str(), call.nonce.as_deref());
-    super::look_again(world, "r", "again").await;
+    world.looked("r").await;
     assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
     status

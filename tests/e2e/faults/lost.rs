@@ -13,7 +13,7 @@ use super::{
 /// be found by a read, the second must end final; neither is sent again.
 async fn observed(world: &World, executed_then: Option<Fault>, instead: Option<Fault>) {
     let (a, b) = (phone(1), phone(2));
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     if let Some(fault) = executed_then {
         world.next_call_of(&a, fault);
         world.migrate("ran", &a, &code(1)).await;

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use harness::World;
 use harness::expect::{
-    NEVER_FINAL, PATIENCE, SOON_FINAL, assert_verified, finished, reason, until,
+    NEVER_FINAL, PATIENCE, SOON_FINAL, assert_final_unknown, assert_verified, finished, reason,
+    until,
 };
 use k8s_openapi::api::events::v1::Event;
-use serde_json::Value;
 
 use crate::OPERATOR;
 
@@ -49,20 +49,4 @@ async fn told(world: &World, wanted: &str) -> Event {
         assert!(tokio::time::Instant::now() < deadline, "never: {wanted}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// Makes the operator reconcile again and waits until it has.
-async fn look_again(world: &World, name: &str, token: &str) -> Value {
-    world.request(name, token).await.unwrap();
-    let seen = |status: &Value| status["lastHandledReconcileAt"] == token;
-    world.until(name, PATIENCE, seen).await.unwrap()
-}
-
-/// A final unknown: an end that needs a person, with no success anywhere.
-fn assert_final_unknown(status: &Value) {
-    assert_eq!(harness::reason(status), "OutcomeUnknown", "{status}");
-    assert_eq!(harness::condition(status, "Finished"), "True", "{status}");
-    assert_eq!(harness::condition(status, "Stalled"), "True", "{status}");
-    assert_eq!(harness::condition(status, "Ready"), "False", "{status}");
-    assert_eq!(status["attempt"]["outcome"], "UnknownFinal", "{status}");
 }

@@ -10,7 +10,7 @@ use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, phone, reaso
 #[tokio::test]
 async fn a_verified_resource_costs_nothing_after_a_restart() {
     let world = World::new(OPERATOR, "quiet").await.unwrap();
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     for n in 1..=3 {
         let name = format!("old-{n}");
         world.migrate(&name, &phone(n), &code(n)).await;
@@ -20,7 +20,7 @@ async fn a_verified_resource_costs_nothing_after_a_restart() {
     }
     assert_eq!(operator.stop().await.unwrap(), Some(0));
     let (ledger, before) = (world.sim.ledger().len(), world.requests().unwrap().len());
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     // The newest is reconciled last; when it is verified, the old ones were reconciled.
     world.migrate("new", &phone(9), &code(9)).await;
     reason(&world, "new", "Verified").await;
@@ -40,7 +40,7 @@ async fn a_resource_restored_without_its_status_is_adopted_without_a_call() {
     for restarted in [true, false] {
         let world = World::new(OPERATOR, "restored").await.unwrap();
         let number = phone(1);
-        let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+        let mut operator = world.start(NEVER_FINAL).await;
         world.migrate("r", &number, &code(1)).await;
         reason(&world, "r", "Verified").await;
         if restarted {
@@ -49,7 +49,7 @@ async fn a_resource_restored_without_its_status_is_adopted_without_a_call() {
         world.delete("r").await.unwrap();
         world.make(&Migration::new("r", &number)).await;
         if restarted {
-            operator = world.operator(NEVER_FINAL).await.unwrap();
+            operator = world.start(NEVER_FINAL).await;
         }
         let status = reason(&world, "r", "Verified").await;
         assert_verified(&status, &number);
@@ -67,7 +67,7 @@ async fn a_second_signal_stops_at_once_and_the_attempt_is_observed() {
         .sim
         .add_number(Number::new(&number, code(1), format!("id-{number}")));
     world.next_call_of(&number, Fault::gate(Stage::Counted));
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     world.migrate("twice", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     operator.terminate().await.unwrap();
@@ -76,7 +76,7 @@ async fn a_second_signal_stops_at_once_and_the_attempt_is_observed() {
     let exit = operator.ended(Duration::from_secs(5)).await.unwrap();
     assert_eq!(exit, Some(0));
     assert!(world.sim.release(held.id, Release::Continue));
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let status = reason(&world, "twice", "Verified").await;
     assert_verified(&status, &number);
     assert_eq!(world.executed(&number), 1);

@@ -5,8 +5,8 @@ use harness::{Migration, World};
 use serde_json::json;
 
 use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, code, finished, look_again,
-    phone, reason, told,
+    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, code, finished, phone, reason,
+    told,
 };
 
 /// A resource whose code `code(2)` was refused; the right one is `code(1)`.
@@ -24,16 +24,16 @@ async fn refused(world: &World, name: &str) -> String {
 #[tokio::test]
 async fn c28_a_refused_code_is_not_sent_again_whatever_happens_to_its_secret() {
     let world = World::new(OPERATOR, "c28").await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let number = refused(&world, "r").await;
     // Rewritten: another uid, another resourceVersion, the same code.
     world.code("r", &code(2)).await.unwrap();
-    let status = look_again(&world, "r", "rewritten").await;
+    let status = world.looked("r").await;
     assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
     // A label changes: another resourceVersion.
     let labels = json!({"metadata": {"labels": {"team": "blue"}}});
     world.patch_secret("r-code", labels).await.unwrap();
-    look_again(&world, "r", "labelled").await;
+    world.looked("r").await;
     // retryToken allows another code, never this one.
     world.retry("r", "again").await;
     let seen = |s: &serde_json::Value| s["lastHandledRetryToken"] == "again";
@@ -45,7 +45,7 @@ async fn c28_a_refused_code_is_not_sent_again_whatever_happens_to_its_secret() {
     world.until("r", PATIENCE, two).await.unwrap();
     assert_eq!(world.calls(&number).len(), 2);
     world.code("r", &code(2)).await.unwrap();
-    let status = look_again(&world, "r", "put back").await;
+    let status = world.looked("r").await;
     assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
     assert_eq!(world.calls(&number).len(), 2);
     world.finish().await.unwrap();
@@ -56,7 +56,7 @@ async fn c29_a_secret_deleted_during_the_call_changes_nothing() {
     let world = World::new(OPERATOR, "c29").await.unwrap();
     let number = phone(1);
     world.next_call_of(&number, Fault::gate(Stage::Received));
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     world.migrate("c29", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     world
@@ -76,7 +76,7 @@ async fn c29_a_secret_deleted_during_the_call_changes_nothing() {
 async fn recreated_in_flight(world: &World, right: &str, wanted: &str) -> serde_json::Value {
     let number = phone(1);
     world.next_call_of(&number, Fault::gate(Stage::Executed));
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     world.number(&number, right, &format!("id-{number}"));
     world.code("c30", &code(1)).await.unwrap();
     world.make(&Migration::new("c30", &number)).await;
@@ -128,7 +128,7 @@ async fn recreated_while_unknown(world: &World, fault: Fault) -> serde_json::Val
 #[tokio::test]
 async fn c30_recreated_while_unknown_an_executed_code_is_adopted() {
     let world = World::new(OPERATOR, "c30-unknown").await.unwrap();
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     let status = recreated_while_unknown(&world, Fault::close(Stage::Executed)).await;
     assert_verified(&status, &phone(1));
     world.finish().await.unwrap();
@@ -137,7 +137,7 @@ async fn c30_recreated_while_unknown_an_executed_code_is_adopted() {
 #[tokio::test]
 async fn c30_recreated_while_unknown_a_code_stays_spent_and_a_different_one_goes_on() {
     let world = World::new(OPERATOR, "c30-final").await.unwrap();
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     let status = recreated_while_unknown(&world, Fault::close(Stage::Counted)).await;
     assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
     assert_eq!(harness::condition(&status, "Finished"), "True", "{status}");

@@ -12,8 +12,8 @@ use super::{
 #[tokio::test]
 async fn two_operators_send_each_code_once() {
     let world = World::new(OPERATOR, "two").await.unwrap();
-    let _first = world.operator(NEVER_FINAL).await.unwrap();
-    let _second = world.operator(NEVER_FINAL).await.unwrap();
+    let _first = world.start(NEVER_FINAL).await;
+    let _second = world.start(NEVER_FINAL).await;
     for n in 0..20 {
         world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
     }
@@ -28,7 +28,7 @@ async fn two_operators_send_each_code_once() {
 #[tokio::test]
 async fn one_resource_costs_no_more_than_its_budget_of_requests() {
     let world = World::new(OPERATOR, "budget").await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     // The first one waits for the silent window after the start.
     world.migrate("first", &phone(1), &code(1)).await;
     reason(&world, "first", "Verified").await;
@@ -65,7 +65,7 @@ fn within(all: &[harness::AuditEntry], name: &str, requests: usize, writes: usiz
 async fn thirty_accepted_codes_keep_their_budget_of_requests() {
     let world = World::new(OPERATOR, "thirty").await.unwrap();
     world.sim.set_processing(100);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     for n in 0..30 {
         world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
     }
@@ -98,8 +98,8 @@ async fn a_late_refusal_replaces_a_final_unknown() {
     let world = World::new(OPERATOR, "late").await.unwrap();
     let number = phone(1);
     world.next_call_of(&number, Fault::gate(Stage::Executed));
-    let _first = world.operator(SOON_FINAL).await.unwrap();
-    let _second = world.operator(SOON_FINAL).await.unwrap();
+    let _first = world.start(SOON_FINAL).await;
+    let _second = world.start(SOON_FINAL).await;
     world.number(&number, &code(9), &format!("id-{number}"));
     world.code("late", &code(1)).await.unwrap();
     world.make(&Migration::new("late", &number)).await;

@@ -25,7 +25,7 @@ async fn a_running_call_is_recorded_before_the_exit() {
     let world = World::new(OPERATOR, "drain").await.unwrap();
     let number = phone(1);
     world.next_call_of(&number, Fault::gate(Stage::Counted));
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     world.migrate("drain", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     operator.terminate().await.unwrap();
@@ -63,7 +63,7 @@ async fn a_claim_that_was_not_sent_is_released_and_nothing_is_burnt() {
     let entry = world.ledgers().await.unwrap()[0]["entries"][0].clone();
     assert_eq!(entry["outcome"], "NotSent", "left open: {entry}");
     assert!(world.calls(&number).is_empty());
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let status = reason(&world, "r", "Verified").await;
     assert_verified(&status, &number);
     assert_ne!(status["attempt"]["id"], entry["attemptId"], "{status}");

@@ -145,7 +145,7 @@ async fn without_tls(world: &World, canary: &Canary, flags: &[&str]) {
         .copied()
         .chain(["--cams-endpoint", &url])
         .collect();
-    let mut operator = world.operator(&flags).await.unwrap();
+    let mut operator = world.start(&flags).await;
     sends(world, canary, "tls", 80).await;
     let told = |status: &Value| {
         let shown = status.to_string();
@@ -176,7 +176,7 @@ async fn every_error_path(signature: &str, canary: Canary) {
     let given = ["--signature", signature, "--credentials-dir", &path];
     let flags: Vec<&str> = SOON_FINAL.iter().copied().chain(given).collect();
     without_tls(&world, &canary, &flags).await;
-    let mut operator = world.operator(&flags).await.unwrap();
+    let mut operator = world.start(&flags).await;
     replies(&world, &canary).await;
     values(&world, &canary).await;
     orphaned(&world, &canary).await;

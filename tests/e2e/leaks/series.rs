@@ -24,7 +24,7 @@ async fn series(operator: &mut Operator) -> BTreeSet<String> {
 async fn many(name: &str, count: usize) {
     let world = World::new(OPERATOR, name).await.unwrap();
     let phone = |n: usize| format!("8613851{n:06}");
-    let mut operator = world.operator(SOON_FINAL).await.unwrap();
+    let mut operator = world.start(SOON_FINAL).await;
     world.migrate("first", &phone(0), "46450001").await;
     reason(&world, "first", "Verified").await;
     let before = series(&mut operator).await;

@@ -19,7 +19,7 @@ const MOST: u64 = 20 * 1024;
 #[tokio::test]
 async fn t18_huge_secrets_and_replies_do_not_stay_in_memory() {
     let world = World::new(OPERATOR, "sizes").await.unwrap();
-    let operator = world.operator(NEVER_FINAL).await.unwrap();
+    let operator = world.start(NEVER_FINAL).await;
     world.migrate("first", &phone(0), "46340001").await;
     reason(&world, "first", "Verified").await;
     let before = operator.resident_kib().unwrap();
@@ -68,7 +68,7 @@ async fn t18_huge_secrets_and_replies_do_not_stay_in_memory() {
 #[tokio::test]
 async fn t20_no_loop_of_edits_spends_more_codes_than_the_limit() {
     let world = World::new(OPERATOR, "edits").await.unwrap();
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     let number = phone(50);
     world.number(&number, "46349999", "id-1");
     world.code("m", "46340100").await.unwrap();

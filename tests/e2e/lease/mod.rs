@@ -85,7 +85,7 @@ fn flags<'a>(world: &'a World, identity: &'a str) -> [&'a str; 8] {
 
 /// A candidate, ready: standbys are ready too.
 async fn elector(world: &World, identity: &str) -> Operator {
-    world.operator(&flags(world, identity)).await.unwrap()
+    world.start(&flags(world, identity)).await
 }
 
 async fn leads(operator: &mut Operator) -> bool {

@@ -70,7 +70,7 @@ async fn a_quota_on_object_counts_holds_the_account_and_stops_no_outcome() {
 async fn while_the_namespace_of_the_ledgers_is_being_deleted_nothing_is_sent() {
     let world = World::new(OPERATOR, "terminating").await.unwrap();
     world.expect_refused_ledgers();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let namespaces: Api<Namespace> = Api::all(world.plane.admin.clone());
     let params = DeleteParams::default();
     let deleted = namespaces.delete(&world.ledger_namespace, &params).await;

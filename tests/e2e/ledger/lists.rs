@@ -19,7 +19,7 @@ async fn a_code_of_a_namespace_that_is_not_listed_yet_is_not_sent_again_by_anoth
     world.secret_in(&slow, "first-code", spent).await.unwrap();
     let first = Migration::new("first", &number);
     world.create_in(&slow, &first).await.unwrap();
-    let mut operator = world.operator(&flags).await.unwrap();
+    let mut operator = world.start(&flags).await;
     reason_in(&world, &slow, "first", "CodeRejected").await;
     operator.kill().await.unwrap();
 
@@ -39,7 +39,7 @@ async fn a_code_of_a_namespace_that_is_not_listed_yet_is_not_sent_again_by_anoth
     assert_eq!(world.calls(&number).len(), 1);
     drop((unlisted, no_ledgers));
     operator.ready().await.unwrap();
-    looked(&world, "second", "all are listed").await;
+    world.looked("second").await;
     assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
 }

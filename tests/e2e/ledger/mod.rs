@@ -64,14 +64,6 @@ async fn new_code(world: &World, name: &str, code: &str) {
     world.request(name, &token).await.unwrap();
 }
 
-/// Makes the operator reconcile, and waits until it has: a code that it has not sent by then, it
-/// does not send.
-async fn looked(world: &World, name: &str, token: &str) -> Value {
-    world.request(name, token).await.unwrap();
-    let seen = |status: &Value| status["lastHandledReconcileAt"] == token;
-    world.until(name, PATIENCE, seen).await.unwrap()
-}
-
 /// Waits for a state and a part of its message.
 async fn until_says(world: &World, name: &str, wanted: &str, says: &str) -> Value {
     let there =

@@ -46,7 +46,7 @@ impl Net {
         let proxy = TcpProxy::start(world.sim.address(), seed()).unwrap();
         let url = proxy.url();
         let flags = ["--cams-endpoint", &url, "--signature-validity", validity];
-        let operator = world.operator(&flags).await.unwrap();
+        let operator = world.start(&flags).await;
         Self {
             world,
             proxy,

@@ -104,7 +104,7 @@ async fn promtool_accepts_the_rules_and_the_unit_tests_pass() {
 async fn an_alert_clears_after_its_runbook_was_followed() {
     let tools = tools().await;
     let world = World::new(OPERATOR, "runbook").await.unwrap();
-    let mut operator = world.operator(&[]).await.unwrap();
+    let mut operator = world.start(&[]).await;
     let mut prometheus = Prometheus::start(&tools, &mut operator).await;
     let alert = expression("PhoneMigrationNeedsPerson");
     prometheus.until_none(&alert).await;

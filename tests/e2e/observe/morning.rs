@@ -70,7 +70,7 @@ pub async fn play(world: &World, extra: &[&str]) -> Operator {
     prepare(world).await;
     let mut args = vec!["--signature-validity", "3s"];
     args.extend(extra);
-    let operator = world.operator(&args).await.unwrap();
+    let operator = world.start(&args).await;
     settled(world).await;
     operator
 }

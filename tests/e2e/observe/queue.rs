@@ -23,7 +23,7 @@ async fn a_waiting_resource_is_told_a_coarse_bound_that_is_seldom_rewritten() {
     }
     // The oldest go first, and creation times have whole seconds: the statuses below show which one
     // is last.
-    let mut operator = world.operator(&["--qps", "1"]).await.unwrap();
+    let mut operator = world.start(&["--qps", "1"]).await;
     let queued =
         |status: &Value, bound: &str| reason(status) == "Queued" && message(status).contains(bound);
     let far = "fewer than 120 come before it, less than 2 minutes at the full rate";

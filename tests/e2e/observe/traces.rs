@@ -110,7 +110,7 @@ async fn a_collector_that_is_not_there_costs_a_line_in_the_log_and_nothing_else(
     let world = World::new(OPERATOR, "no-collector").await.unwrap();
     world.migrate("m", GOOD, CODE).await;
     let nowhere = ["--otlp-endpoint", "http://127.0.0.1:1"];
-    let mut operator = world.operator(&nowhere).await.unwrap();
+    let mut operator = world.start(&nowhere).await;
     world.until_reason("m", "Verified").await.unwrap();
     let warning = "Traces are not exported";
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);

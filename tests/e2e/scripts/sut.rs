@@ -113,11 +113,6 @@ impl StateMachineTest for Script {
 }
 
 impl Script {
-    /// The operator's process.
-    pub fn pid(&self) -> Option<u32> {
-        self.operator.as_ref().and_then(Operator::pid)
-    }
-
     fn block_on<F: Future>(&self, work: impl FnOnce(Arc<World>) -> F) -> F::Output {
         self.runtime.block_on(work(Arc::clone(&self.world)))
     }

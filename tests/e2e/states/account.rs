@@ -35,7 +35,7 @@ async fn refused_credentials_wait_and_heal_when_the_account_is_repaired() {
     world
         .sim
         .add_key(AccessKey::new(ACCESS_KEY_ID, "another-secret"));
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", progress("CredentialsInvalid", CREDENTIALS)).await;
     assert_eq!(status["errorCode"], "SignatureDoesNotMatch");
@@ -66,10 +66,7 @@ async fn refused_credentials_heal_when_the_files_are_repaired() {
     write("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAI5tUnknown\n");
     write("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET);
     let dir_text = dir.to_string_lossy().into_owned();
-    let _operator = world
-        .operator(&["--credentials-dir", &dir_text])
-        .await
-        .unwrap();
+    let _operator = world.start(&["--credentials-dir", &dir_text]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", progress("CredentialsInvalid", CREDENTIALS)).await;
     assert_eq!(status["errorCode"], "InvalidAccessKeyId.NotFound");
@@ -114,7 +111,7 @@ async fn a_held_account_is_tried_when_a_person_asks_for_it() {
     for reason in ["CredentialsInvalid", "AccountError"] {
         let world = world("asked").await;
         held_for_minutes(&world, reason).await;
-        let _operator = world.operator(&[]).await.unwrap();
+        let _operator = world.start(&[]).await;
         nothing_is_tried(&world).await;
         world.request("m", "repaired").await.unwrap();
         goes_on(&world).await;
@@ -133,7 +130,7 @@ async fn a_held_account_is_tried_when_its_credential_files_change() {
     write("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "a-wrong-secret");
     let dir_text = dir.to_string_lossy().into_owned();
     let flags = ["--credentials-dir", &dir_text];
-    let _operator = world.operator(&flags).await.unwrap();
+    let _operator = world.start(&flags).await;
     nothing_is_tried(&world).await;
     write("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET);
     goes_on(&world).await;
@@ -155,7 +152,7 @@ async fn a_refused_account_waits_and_heals() {
         world.sim.change_settings(change).unwrap();
     };
     deny(true);
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let says = "Check the RAM policy and the subscription";
     let status = until(&world, "m", progress("AccountError", says)).await;
@@ -174,7 +171,7 @@ const CLOCK: &str = "Correct the node's clock";
 async fn nothing_is_sent_while_the_clocks_differ_by_more_than_a_minute() {
     let world = world("skew").await;
     world.sim.set_clock_offset(-120_000);
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", progress("ClockSkew", CLOCK)).await;
     assert!(calls(&world, PHONE).is_empty());
@@ -185,7 +182,7 @@ async fn nothing_is_sent_while_the_clocks_differ_by_more_than_a_minute() {
 async fn throttled_for(world: &World, ms: u64) -> Operator {
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(ms);
     world.next_call(Fault::api(Stage::Counted, busy));
-    let operator = world.operator(&[]).await.unwrap();
+    let operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     operator
 }
@@ -260,6 +257,6 @@ async fn an_endpoint_that_cannot_be_reached_holds_the_account_and_is_probed() {
     assert_eq!(status["attempt"]["outcome"], "NotSent", "{status}");
     until(&world, "m", progress("Queued", "CAMS cannot be reached")).await;
     operator.stop().await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     heals(&world).await;
 }

@@ -39,7 +39,7 @@ async fn create(world: &World, name: &str, spec: Value) -> Result<DynamicObject,
 #[tokio::test]
 async fn c31_bad_input_is_refused_at_admission_and_the_field_is_named() {
     let world = World::new(OPERATOR, "bad-input").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let bad: Vec<(Value, &str)> = vec![
         (json!({"phoneNumber": "+8613800001234"}), "spec.phoneNumber"),
         (json!({"phoneNumber": "86138abc1234"}), "spec.phoneNumber"),
@@ -176,7 +176,7 @@ async fn c32_the_number_and_the_space_are_immutable_in_every_state() {
         }
     };
     refused("before the operator saw it").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     refused("verified").await;
     assert_eq!(calls(&world, PHONE).len(), 1);
@@ -210,7 +210,7 @@ async fn c31_the_largest_legal_resource_is_accepted_and_migrated() {
         .patch(&name, json!({"metadata": metadata}))
         .await
         .unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let status = until(&world, &name, verified("CAMS accepted the code")).await;
     assert_eq!(
         status["lastHandledReconcileAt"].as_str().unwrap().len(),
@@ -244,7 +244,7 @@ async fn refuse_ledgers(world: &World) {
 async fn a_policy_that_refuses_every_ledger_holds_the_account_until_it_is_gone() {
     let world = World::new(OPERATOR, "no-ledgers").await.unwrap();
     refuse_ledgers(&world).await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.migrate("m", PHONE, "40718265").await;
     let says = "cannot write CodeLedgers in its namespace, so it sends nothing";
     until(&world, "m", progress("Queued", says)).await;

@@ -27,7 +27,7 @@ async fn resources_over_the_quota_are_shown_queued_and_all_end_verified() {
         let code = format!("5555{n:04}");
         world.migrate(name, &phone(n), &code).await;
     }
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     for name in &names {
         until(&world, name, verified("CAMS accepted")).await;
     }
@@ -51,7 +51,7 @@ async fn an_open_attempt_stands_in_the_ledger_and_in_no_status_until_its_answer(
     let world = world("open").await;
     world.next_call(Fault::gate(Stage::Received));
     world.code("m", RIGHT).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
     let [ledger] = &world.ledgers().await.unwrap()[..] else {
@@ -84,7 +84,7 @@ async fn an_open_attempt_stands_in_the_ledger_and_in_no_status_until_its_answer(
 async fn a_right_code_ends_verified_with_id_masked_number_and_request_id() {
     let world = world("verified").await;
     world.code("m", RIGHT).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(status["id"], "id-1");
@@ -102,7 +102,7 @@ async fn a_right_code_ends_verified_with_id_masked_number_and_request_id() {
     // For good: neither another code nor a retryToken changes this.
     put_code(&world, "m", WRONG).await;
     world.retry("m", "again").await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     finish(&world).await;
@@ -115,7 +115,7 @@ async fn a_number_that_is_already_verified_is_adopted_without_spending_the_code(
         .sim
         .add_number(Number::new(PHONE, RIGHT, "id-9").verified());
     world.code("m", RIGHT).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", verified("already verified; no code was spent")).await;
     assert_eq!(status["id"], "id-9");
@@ -130,7 +130,7 @@ async fn without_the_look_the_call_is_made_and_a_refusal_that_hides_success_is_n
         .sim
         .add_number(Number::new(PHONE, RIGHT, "id-9").verified());
     world.code("m", RIGHT).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.unreadable(PHONE, 1).unwrap();
     world.make(&Migration::new("m", PHONE)).await;
     let status = until(
@@ -152,7 +152,7 @@ async fn without_the_look_the_call_is_made_and_a_refusal_that_hides_success_is_n
 async fn c27_a_refused_code_stalls_until_a_different_one_is_there() {
     let world = world("rejected").await;
     world.code("m", WRONG).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let rejected = stalled(
         "CodeRejected",
@@ -168,9 +168,9 @@ async fn c27_a_refused_code_stalls_until_a_different_one_is_there() {
     // The same code again: a label, the value written again, the Secret recreated, a restart.
     let label = json!({"metadata": {"labels": {"touched": "yes"}}});
     world.patch_secret("m-code", label).await.unwrap();
-    looked(&world, "m").await;
+    world.looked("m").await;
     world.code("m", &format!("{WRONG}\n")).await.unwrap();
-    looked(&world, "m").await;
+    world.looked("m").await;
     until(&world, "m", rejected).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     new_code(&world, "m", RIGHT).await;
@@ -189,7 +189,7 @@ async fn c27_a_refused_code_stalls_until_a_different_one_is_there() {
 async fn a_retry_token_never_sends_the_same_code_again() {
     let world = world("retry-same").await;
     world.code("m", WRONG).await.unwrap();
-    let mut operator = world.operator(&[]).await.unwrap();
+    let mut operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let rejected = code_refused();
     until(&world, "m", rejected).await;
@@ -198,7 +198,7 @@ async fn a_retry_token_never_sends_the_same_code_again() {
         async move {
             let spec = json!({"spec": {"retryToken": token}});
             world.patch("m", spec).await.unwrap();
-            looked(world, "m").await;
+            world.looked("m").await;
             let status = until(world, "m", rejected).await;
             assert_eq!(status["lastHandledRetryToken"], token);
         }
@@ -206,7 +206,7 @@ async fn a_retry_token_never_sends_the_same_code_again() {
     retry("one").await;
     // Neither a process without memory nor an old value that was put back changes that.
     operator.stop().await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.code("m", WRONG).await.unwrap();
     retry("two").await;
     assert_eq!(calls(&world, PHONE).len(), 1);
@@ -220,7 +220,7 @@ async fn a_refused_request_stalls_with_advice_of_its_own() {
         .sim
         .add_number(Number::new(PHONE, RIGHT, "id-1").in_space("111"));
     world.code("m", WRONG).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let status = until(
         &world,
@@ -231,7 +231,7 @@ async fn a_refused_request_stalls_with_advice_of_its_own() {
     assert_eq!(status["errorCode"], "Authentication.NoAuth");
     assert_eq!(status["attempt"]["outcome"], "RequestRefused");
     world.number(PHONE, RIGHT, "id-1");
-    looked(&world, "m").await;
+    world.looked("m").await;
     assert_eq!(
         calls(&world, PHONE).len(),
         1,
@@ -252,7 +252,7 @@ async fn after_a_refused_request_another_resource_with_the_right_space_goes_on()
         .add_number(Number::new(PHONE, RIGHT, "id-1").in_space("111"));
     world.code("wrong", WRONG).await.unwrap();
     world.code("right", RIGHT).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let wrong = Migration::new("wrong", PHONE).spec(in_space("222"));
     world.make(&wrong).await;
     let says = "a wrong one needs another PhoneMigration, with a new code";
@@ -285,12 +285,12 @@ const EXHAUSTED: &str = "put a new code into the Secret, then change spec.retryT
 #[tokio::test]
 async fn five_refused_codes_exhaust_and_a_changed_retry_token_allows_more() {
     let world = world("exhausted").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     exhaust(&world).await;
     let status = until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
     assert_eq!(status["attemptLimit"], 5);
     put_code(&world, "m", RIGHT).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
     assert_eq!(calls(&world, PHONE).len(), 5, "the sixth code is not sent");
     world.retry("m", "go on").await;
@@ -305,7 +305,7 @@ async fn five_refused_codes_exhaust_and_a_changed_retry_token_allows_more() {
 #[tokio::test]
 async fn a_retry_token_is_not_lost_while_the_resource_waits_in_the_queue() {
     let world = world("retry-queued").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     exhaust(&world).await;
     until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
     // Another resource is throttled, which pauses the account for four seconds.
@@ -326,26 +326,23 @@ async fn a_code_whose_sameness_cannot_be_told_waits_for_a_retry_token() {
     let world = world("sameness").await;
     world.code("m", WRONG).await.unwrap();
     let mut operator = world
-        .operator(&["--fingerprint-key-file", &world.other_key(1).unwrap()])
-        .await
-        .unwrap();
+        .start(&["--fingerprint-key-file", &world.other_key(1).unwrap()])
+        .await;
     world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", code_refused()).await;
     operator.stop().await.unwrap();
     // An unchanged Secret holds the same code, whatever the key.
     let mut operator = world
-        .operator(&["--fingerprint-key-file", &world.other_key(2).unwrap()])
-        .await
-        .unwrap();
-    looked(&world, "m").await;
+        .start(&["--fingerprint-key-file", &world.other_key(2).unwrap()])
+        .await;
+    world.looked("m").await;
     until(&world, "m", code_refused()).await;
     operator.stop().await.unwrap();
     put_code(&world, "m", RIGHT).await;
     let _operator = world
-        .operator(&["--fingerprint-key-file", &world.other_key(3).unwrap()])
-        .await
-        .unwrap();
-    looked(&world, "m").await;
+        .start(&["--fingerprint-key-file", &world.other_key(3).unwrap()])
+        .await;
+    world.looked("m").await;
     until(
         &world,
         "m",

@@ -16,7 +16,7 @@ async fn world(name: &str) -> (World, harness::Operator) {
     world.code("bad", "99887766").await.unwrap();
     world.make(&Migration::new("bad", BAD)).await;
     world.make(&Migration::new("late", "8613800001003")).await;
-    let operator = world.operator(&[]).await.unwrap();
+    let operator = world.start(&[]).await;
     (world, operator)
 }
 
@@ -219,7 +219,7 @@ async fn the_samples_as_they_stand_send_nothing() {
         );
         world.plane.control.apply(&ours).await.unwrap();
     }
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     until(
         &world,
         "store-42",

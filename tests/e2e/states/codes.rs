@@ -51,7 +51,7 @@ async fn c26_values_that_are_no_code_are_refused_unsent_and_unshown() {
         let phone = format!("86138000007{n:02}");
         world.make(&Migration::new(*name, phone)).await;
     }
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let state = stalled("InvalidCode", false, "is not a code of 4 to 8 digits");
     let mut texts = String::new();
     let mut messages = BTreeSet::new();
@@ -116,7 +116,7 @@ async fn c26_a_code_of_six_digits_is_sent_without_white_space_and_dashes() {
     secret(&world, "blank", b" \n").await;
     let blank = Migration::new("blank", "8613800000999");
     world.make(&blank).await;
-    let _operator = world.operator(&["--code-digits", "6"]).await.unwrap();
+    let _operator = world.start(&["--code-digits", "6"]).await;
     for (name, ..) in &good {
         until(&world, name, verified("CAMS accepted the code")).await;
     }

@@ -17,20 +17,20 @@ const CODE: &str = "40718265";
 async fn there_is_one_event_per_change_and_none_for_a_state_that_stays() {
     let world = World::new(OPERATOR, "events").await.unwrap();
     world.number(GOOD, CODE, "id-1");
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", GOOD)).await;
     until(&world, "m", progress("SecretNotFound", "create it")).await;
     for _ in 0..3 {
-        looked(&world, "m").await;
+        world.looked("m").await;
     }
     world.code("m", "none").await.unwrap();
-    looked(&world, "m").await;
+    world.looked("m").await;
     new_code(&world, "m", "99887766").await;
     until(&world, "m", code_refused()).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     new_code(&world, "m", CODE).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     world.code("twin", "11223344").await.unwrap();
     world.make(&Migration::new("twin", GOOD)).await;
     until(
@@ -39,7 +39,7 @@ async fn there_is_one_event_per_change_and_none_for_a_state_that_stays() {
         stalled("DuplicatePhoneNumber", false, "delete one of the two"),
     )
     .await;
-    looked(&world, "twin").await;
+    world.looked("twin").await;
     let wanted = ["SecretNotFound", "InvalidCode", "CodeRejected", "Verified"];
     until_events(&world, "m", &wanted).await;
     until_events(&world, "twin", &["DuplicatePhoneNumber"]).await;
@@ -50,7 +50,7 @@ async fn there_is_one_event_per_change_and_none_for_a_state_that_stays() {
 #[tokio::test]
 async fn a_resource_with_the_longest_name_has_its_events() {
     let world = World::new(OPERATOR, "long-name-events").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let names = ["a", "b"].map(|end| format!("{}{end}", "n".repeat(252)));
     for (name, phone) in names.iter().zip([GOOD, BAD]) {
         let secret = json!({"verifyCodeSecretRef": {"name": "s"}});
@@ -77,10 +77,7 @@ async fn an_unknown_outcome_and_its_end_are_events() {
         world.code(name, CODE).await.unwrap();
         world.make(&Migration::new(name, phone)).await;
     }
-    let _operator = world
-        .operator(&["--signature-validity", "3s"])
-        .await
-        .unwrap();
+    let _operator = world.start(&["--signature-validity", "3s"]).await;
     until(&world, "kept", verified("adopted")).await;
     until(
         &world,
@@ -99,7 +96,7 @@ async fn what_holds_the_account_back_is_an_event_of_the_resource_that_met_it() {
     let world = World::new(OPERATOR, "hold-events").await.unwrap();
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(1000);
     world.next_call(Fault::api(Stage::Counted, busy));
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.migrate("throttled", GOOD, CODE).await;
     until(&world, "throttled", verified("CAMS accepted the code")).await;
     until_events(&world, "throttled", &["Throttled", "Verified"]).await;
@@ -128,7 +125,7 @@ async fn suspension_a_refused_request_and_a_recognised_code_are_events() {
         .sim
         .add_number(Number::new(GOOD, CODE, "id-1").in_space("111"));
     world.code("m", CODE).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let spec = json!({"suspend": true});
     world.make(&Migration::new("m", GOOD).spec(spec)).await;
     until(&world, "m", suspended()).await;
@@ -160,7 +157,7 @@ async fn suspension_a_refused_request_and_a_recognised_code_are_events() {
 async fn the_outcome_of_a_resource_that_was_deleted_meanwhile_is_an_event() {
     let world = World::new(OPERATOR, "orphan").await.unwrap();
     world.next_call(Fault::gate(Stage::Executed));
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.migrate("m", GOOD, CODE).await;
     let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
     world.delete("m").await.unwrap();

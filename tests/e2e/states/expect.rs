@@ -188,18 +188,6 @@ pub fn check_conditions(status: &Value) {
     );
 }
 
-/// Makes the operator reconcile, and waits until it has: a code that it has not sent by then, it
-/// does not send.
-pub async fn looked(world: &World, name: &str) -> Value {
-    let value = format!("{:?}", Instant::now());
-    world.request(name, &value).await.unwrap();
-    let seen = |status: &Value| status["lastHandledReconcileAt"] == *value;
-    world
-        .until(name, Duration::from_secs(20), seen)
-        .await
-        .unwrap()
-}
-
 /// Changes the code in place and makes the operator reconcile it.
 pub async fn new_code(world: &World, name: &str, code: &str) {
     put_code(world, name, code).await;

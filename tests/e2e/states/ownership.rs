@@ -26,7 +26,7 @@ async fn a_refused_code_owns_nothing_and_another_resources_code_goes_at_once() {
     let world = world("no-owner").await;
     world.code("first", "11223344").await.unwrap();
     world.code("second", CODE).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("first", PHONE)).await;
     until(&world, "first", code_refused()).await;
     world.make(&Migration::new("second", PHONE)).await;
@@ -34,7 +34,7 @@ async fn a_refused_code_owns_nothing_and_another_resources_code_goes_at_once() {
     assert_eq!(calls(&world, PHONE).len(), 2);
     // The first one's own code was refused, and that state stays; with another code it is a
     // duplicate.
-    looked(&world, "first").await;
+    world.looked("first").await;
     until(&world, "first", code_refused()).await;
     new_code(&world, "first", "55667788").await;
     let says = "PhoneMigration second in this namespace verified this phone number: delete one";
@@ -55,7 +55,7 @@ async fn a_duplicate_adopts_the_number_when_the_resource_that_verified_it_is_gon
     let world = world("duplicate").await;
     world.code("first", CODE).await.unwrap();
     world.code("second", "11223344").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("first", PHONE)).await;
     until(&world, "first", verified("CAMS accepted the code")).await;
     world.make(&Migration::new("second", PHONE)).await;
@@ -66,7 +66,7 @@ async fn a_duplicate_adopts_the_number_when_the_resource_that_verified_it_is_gon
         stalled("DuplicatePhoneNumber", false, says),
     )
     .await;
-    looked(&world, "second").await;
+    world.looked("second").await;
     world.delete("first").await.unwrap();
     until(
         &world,
@@ -83,7 +83,7 @@ async fn a_refused_code_shows_the_same_conclusion_for_every_resource_of_the_numb
     let world = world("same-conclusion").await;
     world.code("first", "11223344").await.unwrap();
     world.code("second", "11223344").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("first", PHONE)).await;
     let first = until(&world, "first", code_refused()).await;
     world.make(&Migration::new("second", PHONE)).await;
@@ -102,7 +102,7 @@ async fn a_refused_code_shows_the_same_conclusion_for_every_resource_of_the_numb
     );
     // No request of a user changes that.
     world.retry("second", "please").await;
-    looked(&world, "second").await;
+    world.looked("second").await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     finish(&world).await;
 }
@@ -114,10 +114,7 @@ async fn while_one_attempt_of_a_number_is_open_another_code_waits() {
     world.next_call(Fault::close(Stage::Received));
     world.code("first", "11223344").await.unwrap();
     world.code("second", CODE).await.unwrap();
-    let _operator = world
-        .operator(&["--signature-validity", "4s"])
-        .await
-        .unwrap();
+    let _operator = world.start(&["--signature-validity", "4s"]).await;
     world.make(&Migration::new("first", PHONE)).await;
     until(&world, "first", progress("OutcomeUnknown", "until then")).await;
     world.make(&Migration::new("second", PHONE)).await;
@@ -142,7 +139,7 @@ async fn two_resources_at_once_make_one_call() {
         world.code(name, CODE).await.unwrap();
         world.make(&Migration::new(name, PHONE)).await;
     }
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let mut submitted = 0;
     for name in ["a", "b", "c", "d"] {
         let status = until(&world, name, verified("")).await;
@@ -168,10 +165,7 @@ async fn a_resource_of_another_namespace_that_verified_the_number_is_not_named()
         .await
         .unwrap();
     let both = format!("{},{other}", world.namespace);
-    let _operator = world
-        .operator(&["--watch-namespaces", &both])
-        .await
-        .unwrap();
+    let _operator = world.start(&["--watch-namespaces", &both]).await;
     until_in(
         &world,
         &other,
@@ -202,16 +196,16 @@ async fn a_resource_of_another_namespace_that_verified_the_number_is_not_named()
 #[tokio::test]
 async fn a_resource_without_a_code_neither_holds_a_number_nor_is_a_duplicate() {
     let world = world("squatter").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("squatter", PHONE)).await;
     until(&world, "squatter", progress("SecretNotFound", "create it")).await;
     world.code("m", CODE).await.unwrap();
     world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
-    looked(&world, "squatter").await;
+    world.looked("squatter").await;
     until(&world, "squatter", progress("SecretNotFound", "create it")).await;
     world.code("squatter", "11223344").await.unwrap();
-    looked(&world, "squatter").await;
+    world.looked("squatter").await;
     let says = "PhoneMigration m in this namespace verified this phone number";
     until(
         &world,
@@ -227,11 +221,11 @@ async fn a_resource_without_a_code_neither_holds_a_number_nor_is_a_duplicate() {
 async fn suspended_makes_no_call_until_it_is_unsuspended() {
     let world = world("suspended").await;
     world.code("m", CODE).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let spec = json!({"suspend": true});
     world.make(&Migration::new("m", PHONE).spec(spec)).await;
     until(&world, "m", suspended()).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     until(&world, "m", suspended()).await;
     assert!(world.sim.ledger().is_empty());
     world.patch("m", suspended_spec(false)).await.unwrap();
@@ -247,7 +241,7 @@ async fn suspension_does_not_stop_the_recording_of_an_open_attempt() {
     let world = world("suspended-open").await;
     world.next_call(Fault::gate(Stage::Executed));
     world.code("m", CODE).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
     world.patch("m", suspended_spec(true)).await.unwrap();
@@ -260,13 +254,13 @@ async fn suspension_does_not_stop_the_recording_of_an_open_attempt() {
 async fn a_suspended_refusal_keeps_its_reason_and_a_new_code_waits() {
     let world = world("suspended-refused").await;
     world.code("m", "11223344").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let rejected = code_refused();
     until(&world, "m", rejected).await;
     world.patch("m", suspended_spec(true)).await.unwrap();
     new_code(&world, "m", CODE).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     until(&world, "m", rejected).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     world.patch("m", suspended_spec(false)).await.unwrap();
@@ -280,7 +274,7 @@ async fn a_suspended_refusal_keeps_its_reason_and_a_new_code_waits() {
 async fn suspending_a_resource_in_the_queue_does_not_leave_it_queued() {
     let world = world("suspended-queued").await;
     world.code("m", "11223344").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", code_refused()).await;
     throttle_other(&world, "8613800000502", 8000).await;
@@ -289,7 +283,7 @@ async fn suspending_a_resource_in_the_queue_does_not_leave_it_queued() {
     world.patch("m", suspended_spec(true)).await.unwrap();
     until(&world, "m", suspended()).await;
     until(&world, "other", verified("CAMS accepted the code")).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     world.patch("m", suspended_spec(false)).await.unwrap();
     until(&world, "m", verified("CAMS accepted the code")).await;

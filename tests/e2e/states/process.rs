@@ -219,7 +219,7 @@ async fn started_before_a_crd_it_waits_and_then_works() {
         operator.ready().await.unwrap();
         assert_eq!(operator.stop().await.unwrap(), Some(0));
     }
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.migrate("m", "8613800001201", CODE).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     // While it waited, the API server refused only requests for missing objects.
@@ -270,7 +270,7 @@ async fn a_crd_of_another_version_ends_the_process_with_one_clear_line() {
         kubectl(&world, &["replace", "-f", &crd_file(plural)]).await;
     }
     // The API server serves the new CRD after a moment, and an outdated document ends nothing.
-    let operator = world.operator(&[]).await.unwrap();
+    let operator = world.start(&[]).await;
     loses_a_field_meanwhile(&world, &operator).await;
     finish(&world).await;
 }

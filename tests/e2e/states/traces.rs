@@ -18,7 +18,7 @@ async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
     world.number(BAD, CODE, "id-2");
     world.code("bad", "99887766").await.unwrap();
     world.make(&Migration::new("bad", BAD)).await;
-    let mut operator = world.operator(&[]).await.unwrap();
+    let mut operator = world.start(&[]).await;
     until(&world, "good", verified("CAMS accepted the code")).await;
     until(&world, "bad", code_refused()).await;
     for line in [
@@ -70,10 +70,7 @@ async fn unknown_outcomes_are_counted_while_provisional_and_finally() {
     world.next_call(Fault::close(Stage::Received));
     world.code("m", CODE).await.unwrap();
     world.make(&Migration::new("m", GOOD)).await;
-    let mut operator = world
-        .operator(&["--signature-validity", "3s"])
-        .await
-        .unwrap();
+    let mut operator = world.start(&["--signature-validity", "3s"]).await;
     operator
         .until_metric("phonemigration_outcome_unknown{kind=\"provisional\"} 1")
         .await;
@@ -95,7 +92,7 @@ async fn unknown_outcomes_are_counted_while_provisional_and_finally() {
 #[tokio::test]
 async fn the_probes_answer_and_a_stop_is_clean() {
     let world = World::new(OPERATOR, "probes").await.unwrap();
-    let mut operator = world.operator(&[]).await.unwrap();
+    let mut operator = world.start(&[]).await;
     for path in ["/livez", "/readyz"] {
         let reply = operator.http(path).await.unwrap();
         assert!(reply.starts_with("HTTP/1.1 200"), "{path}: {reply}");
@@ -120,7 +117,7 @@ async fn a_namespace_that_is_not_watched_is_not_touched() {
         .create_in(&other, &Migration::new("m", BAD))
         .await
         .unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.migrate("m", GOOD, CODE).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     let foreign = world.migrations_in(&other).get("m").await.unwrap();
@@ -138,7 +135,7 @@ async fn a_migration_writes_its_ledger_twice_status_once_one_event_and_nothing_e
     let world = World::new(OPERATOR, "frugal").await.unwrap();
     world.migrate("m", GOOD, CODE).await;
     let before = serde_json::to_value(world.get("m").await.unwrap()).unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     until_events(&world, "m", &["Verified"]).await;
     let after = serde_json::to_value(world.get("m").await.unwrap()).unwrap();

@@ -25,7 +25,7 @@ const PROVISIONAL: &str = "until then no code is submitted, whatever changes";
 #[tokio::test]
 async fn a_lost_reply_is_provisional_and_adopted_once_a_read_says_verified() {
     let world = world("adopted", Stage::Executed).await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", progress("OutcomeUnknown", PROVISIONAL)).await;
     assert_eq!(status["attempt"]["outcome"], "Unknown", "{status}");
@@ -47,18 +47,18 @@ async fn a_lost_reply_is_provisional_and_adopted_once_a_read_says_verified() {
 #[tokio::test]
 async fn while_it_is_provisional_neither_a_new_code_nor_a_retry_token_sends_anything() {
     let world = world("provisional", Stage::Received).await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", progress("OutcomeUnknown", PROVISIONAL)).await;
     put_code(&world, "m", NEXT).await;
     world.retry("m", "please").await;
     let reads_before = reads(&world, PHONE).len();
-    looked(&world, "m").await;
+    world.looked("m").await;
     until_sim("a read", Duration::from_secs(20), || {
         reads(&world, PHONE).len() > reads_before
     })
     .await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     until(&world, "m", progress("OutcomeUnknown", PROVISIONAL)).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     finish(&world).await;
@@ -69,10 +69,7 @@ const FINAL: &str = "Request a new code and put it into the Secret";
 #[tokio::test]
 async fn without_a_verification_it_becomes_final_and_only_a_different_code_goes_on() {
     let world = world("final", Stage::Received).await;
-    let _operator = world
-        .operator(&["--signature-validity", "4s"])
-        .await
-        .unwrap();
+    let _operator = world.start(&["--signature-validity", "4s"]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let provisional = until(&world, "m", progress("OutcomeUnknown", PROVISIONAL)).await;
     let status = until(&world, "m", stalled("OutcomeUnknown", true, FINAL)).await;
@@ -84,9 +81,9 @@ async fn without_a_verification_it_becomes_final_and_only_a_different_code_goes_
     let signed = time(&provisional["attempt"]["signedAt"]);
     let waited = time(&status["attempt"]["finishedAt"]).duration_since(signed);
     assert!(waited.as_secs() >= 8, "{waited:?}");
-    looked(&world, "m").await;
+    world.looked("m").await;
     world.retry("m", "please").await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     assert_eq!(
         calls(&world, PHONE).len(),
         1,
@@ -102,10 +99,7 @@ async fn without_a_verification_it_becomes_final_and_only_a_different_code_goes_
 #[tokio::test]
 async fn a_later_read_that_says_verified_adopts_even_a_final_one() {
     let world = world("late", Stage::Received).await;
-    let _operator = world
-        .operator(&["--signature-validity", "2s"])
-        .await
-        .unwrap();
+    let _operator = world.start(&["--signature-validity", "2s"]).await;
     world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", stalled("OutcomeUnknown", true, FINAL)).await;
     world
@@ -123,17 +117,14 @@ async fn unreadable_it_stalls_without_being_finished_and_names_the_reads_error()
     let world = world("overdue", Stage::Received).await;
     let broken = FaultRule::new(Fault::internal_error(Stage::Received)).action(READ_STATUS);
     let broken = world.sim.add_fault(broken).unwrap();
-    let mut operator = world
-        .operator(&["--signature-validity", "2s"])
-        .await
-        .unwrap();
+    let mut operator = world.start(&["--signature-validity", "2s"]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let says = "the number's status cannot be read (InternalError)";
     until(&world, "m", stalled("OutcomeUnknown", false, says)).await;
     let overdue = "phonemigration_outcome_unknown{kind=\"overdue\"} 1";
     operator.until_metric(overdue).await;
     put_code(&world, "m", NEXT).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     assert_eq!(
         calls(&world, PHONE).len(),
         1,
@@ -163,7 +154,7 @@ async fn without_its_id(name: &str, omitted: Fault) {
     world.number(PHONE, CODE, "id-1");
     world.next_call(omitted);
     world.code("m", CODE).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let status = until(
         &world,

@@ -142,7 +142,7 @@ async fn a_claim_that_comes_after_its_process_died_is_open_until_its_end() {
     let id = claim.body["entries"][0]["attemptId"].as_str().unwrap();
     let answered = || claims(&proxy, "orphan") == [(id.to_owned(), Some(201))];
     until("it comes", answered).await;
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     let status = finished(&world, "orphan").await;
     assert_eq!(status["attempt"]["id"], id, "{status}");
     assert_eq!(status["attempt"]["outcome"], "UnknownFinal", "{status}");
@@ -170,7 +170,7 @@ async fn a_claim_that_never_left_is_released_although_another_operator_observes_
     let id = claim.body["entries"][0]["attemptId"].as_str().unwrap();
     let blind = proxy.rule(When::get("codeledgers"), Then::Close);
     blind.hit().await.unwrap();
-    let _second = world.operator(NEVER_FINAL).await.unwrap();
+    let _second = world.start(NEVER_FINAL).await;
     let status = reason(&world, "unseen", "OutcomeUnknown").await;
     assert_eq!(status["attempt"]["id"], id, "{status}");
     let gave_up = || first.log().contains("Attempt not begun");

@@ -110,7 +110,7 @@ async fn a_release_that_comes_late_or_again_undoes_no_later_claim() {
     unanswered.hit().await.unwrap();
     // It does not find out before the other one is done.
     let blind = proxy.rule(When::get("codeledgers"), Then::Close);
-    let _second = world.operator(NEVER_FINAL).await.unwrap();
+    let _second = world.start(NEVER_FINAL).await;
     let status = reason(&world, "m", "Verified").await;
     assert_verified(&status, &number);
     assert_ne!(status["attempt"]["id"], released["attemptId"], "{status}");

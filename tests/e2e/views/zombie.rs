@@ -19,11 +19,11 @@ async fn while_the_request_of_a_zombie_may_be_executed_no_other_code_goes() {
     let world = World::new(OPERATOR, "v08-sent").await.unwrap();
     let number = phone(1);
     world.next_call(Fault::gate(Stage::Received));
-    let zombie = world.operator(SOON_FINAL).await.unwrap();
+    let zombie = world.start(SOON_FINAL).await;
     world.migrate("c08", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     zombie.signal("STOP").await.unwrap();
-    let _other = world.operator(SOON_FINAL).await.unwrap();
+    let _other = world.start(SOON_FINAL).await;
     assert!(world.sim.set_code(&number, &code(2)));
     world.code("c08", &code(2)).await.unwrap();
     let status = reason(&world, "c08", "Verified").await;
@@ -66,7 +66,7 @@ async fn fall_asleep(world: &World, flags: &[&str]) -> Night {
     let claim = stop.hit().await.unwrap();
     let claim = claim.body["entries"][0]["attemptId"].as_str().unwrap();
     let since = tokio::time::Instant::now();
-    let other = world.operator(flags).await.unwrap();
+    let other = world.start(flags).await;
     reason(world, "c08", "OutcomeUnknown").await;
     tokio::time::sleep_until(since + ASLEEP).await;
     assert!(world.calls(&phone(1)).is_empty());

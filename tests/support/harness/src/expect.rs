@@ -18,8 +18,13 @@ pub const PATIENCE: Duration = Duration::from_secs(50);
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// What most cases do to the objects of their world.
+/// What most cases do in their world.
 impl World {
+    /// An operator with these flags, ready.
+    pub async fn start(&self, flags: &[&str]) -> Operator {
+        self.operator(flags).await.unwrap()
+    }
+
     /// Creates number, Secret and PhoneMigration, which become verified if nothing fails.
     pub async fn migrate(&self, name: &str, phone: &str, code: &str) {
         self.ready_migration(name, phone, code).await.unwrap();
@@ -74,6 +79,15 @@ impl World {
         let binding = kind("ValidatingAdmissionPolicyBinding", binding);
         let manifests = format!("{policy}\n{binding}");
         self.plane.control.apply(&manifests).await.unwrap();
+    }
+
+    /// Makes the operator reconcile, and waits until it has: a code that it has not sent by then, it
+    /// does not send.
+    pub async fn looked(&self, name: &str) -> Value {
+        let token = format!("{:?}", tokio::time::Instant::now());
+        self.request(name, &token).await.unwrap();
+        let seen = |status: &Value| status["lastHandledReconcileAt"] == *token;
+        self.until(name, PATIENCE, seen).await.unwrap()
     }
 
     /// Changes `spec.retryToken`.
@@ -144,6 +158,15 @@ pub fn assert_verified(status: &Value, phone: &str) {
     assert_eq!(crate::reason(status), "Verified", "{status}");
     assert_eq!(condition(status, "Ready"), "True", "{status}");
     assert_eq!(status["id"], format!("id-{phone}"), "{status}");
+}
+
+/// A final unknown: an end that needs a person, with no success anywhere.
+pub fn assert_final_unknown(status: &Value) {
+    assert_eq!(crate::reason(status), "OutcomeUnknown", "{status}");
+    assert_eq!(condition(status, "Finished"), "True", "{status}");
+    assert_eq!(condition(status, "Stalled"), "True", "{status}");
+    assert_eq!(condition(status, "Ready"), "False", "{status}");
+    assert_eq!(status["attempt"]["outcome"], "UnknownFinal", "{status}");
 }
 
 /// (Event reason, count) of one resource; a series counts with its own count.
