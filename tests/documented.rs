@@ -1,10 +1,15 @@
-//! Every proof that docs/guarantees.md names exists, and every reference case has its test.
+//! Every proof that docs/guarantees.md, docs/interleavings.md and docs/threats.md name exists, and
+//! every reference case and every threat has its test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
 
 /// Number of reference cases: `cNN_` in the names of their tests.
 const CASES: usize = 36;
+/// Number of threats: `T1` and so on in docs/threats.md.
+const THREATS: usize = 29;
+/// The text of a threat without a test.
+const UNTESTED: &str = "documentation only";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -69,6 +74,52 @@ fn missing(names: &[String], tests: &[String]) -> Vec<String> {
     names.iter().filter(|name| !exists(name)).cloned().collect()
 }
 
+/// Tests that a table names by their files, `file::test`, and scripts of the gate that do not exist.
+fn missing_of_files(text: &str) -> Vec<String> {
+    let names = text.split('`').skip(1).step_by(2);
+    let is_missing = |name: &&str| match name.split_once("::") {
+        None => name.starts_with(".ci/") && !root().join(name).exists(),
+        Some((file, test)) => {
+            let source = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+            !tests_in(&source).iter().any(|name| name == test)
+        }
+    };
+    names.filter(is_missing).map(str::to_owned).collect()
+}
+
+/// What is wrong with the rows of the threats: threat, control and tests.
+fn faults_of_threats(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for n in 1..=THREATS {
+        let rows = text.lines().filter_map(|line| {
+            let row = line.strip_prefix(&format!("| T{n} |"))?;
+            Some(row.trim_end_matches('|').split('|').collect::<Vec<_>>())
+        });
+        match &rows.collect::<Vec<_>>()[..] {
+            [row] => match row[..] {
+                [what, control, tests] if what.len() > 10 && control.len() > 10 => {
+                    if !tests.contains("::") && !tests.contains(".ci/") && !tests.contains(UNTESTED)
+                    {
+                        found.push(format!("T{n}: neither a test nor {UNTESTED:?}"));
+                    }
+                }
+                _ => found.push(format!("T{n}: no threat, control and tests")),
+            },
+            rows => found.push(format!("T{n}: {} rows", rows.len())),
+        }
+    }
+    found
+}
+
+#[test]
+fn every_threat_has_its_row_and_every_named_test_exists() {
+    let page = std::fs::read_to_string(root().join("docs/threats.md")).unwrap();
+    assert_eq!(faults_of_threats(&page), [""; 0]);
+    let rows = page.lines().filter(|line| line.starts_with("| T"));
+    assert_eq!(rows.count(), THREATS);
+    assert_eq!(missing_of_files(&page), [""; 0]);
+}
+
 #[test]
 fn every_reference_case_has_a_test() {
     let tests = tests();
@@ -112,4 +163,19 @@ fn the_checks_find_what_they_are_for() {
     let names = named(text, "\n## G\n");
     assert_eq!(names, ["c01", "gone"]);
     assert_eq!(missing(&names, &["c01_a".to_owned()]), ["gone"]);
+    let here = "`tests/documented.rs::the_checks_find_what_they_are_for`";
+    assert_eq!(missing_of_files(here), [""; 0]);
+    for name in [
+        "documented.rs::the_checks",
+        "documented.rs::root",
+        "no.rs::x",
+    ] {
+        let name = format!("tests/{name}");
+        assert_eq!(missing_of_files(&format!("`{name}`")), [name]);
+    }
+    assert_eq!(missing_of_files("`.ci/nothing`"), [".ci/nothing"]);
+    let bare = "| T1 | some threat or other | some control or other | by hand |";
+    let found = faults_of_threats(bare);
+    assert!(found[0].starts_with("T1: neither"), "{found:?}");
+    assert_eq!(found.len(), THREATS, "{found:?}");
 }

@@ -7,11 +7,8 @@ use crate::OPERATOR;
 #[tokio::test]
 async fn a_right_code_ends_verified_with_its_id() {
     let world = World::new(OPERATOR, "verified").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world
-        .ready_migration("store-1", "8613800000001", "12345678")
-        .await
-        .unwrap();
+    let _operator = world.start(&[]).await;
+    world.migrate("store-1", "8613800000001", "12345678").await;
     let status = world.until_reason("store-1", "Verified").await.unwrap();
     assert_eq!(status["id"], "id-8613800000001", "{status}");
     assert_eq!(condition(&status, "Ready"), "True");

@@ -1,6 +1,6 @@
 //! A crowd that waits for its codes.
 
-use harness::cams_simulator::{Fault, FaultRule, Refusal, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Refusal, Stage};
 use harness::expect::reason;
 use harness::{AuditEntry, Migration, Operator, World};
 use jiff::Timestamp;
@@ -56,10 +56,10 @@ const ANSWERS: &str = "rest_client_requests_total";
 
 /// An operator, and a crowd in which each resource was reconciled once.
 async fn crowd(world: &World, flags: &[&str]) -> Operator {
-    let mut operator = world.operator(flags).await.unwrap();
+    let mut operator = world.start(flags).await;
     for n in 0..RESOURCES {
         let phone = format!("8613861{n:06}");
-        world.create(&Migration::new(name(n), phone)).await.unwrap();
+        world.make(&Migration::new(name(n), phone)).await;
     }
     let (objects, waiting) = ("phonemigration_objects", "\"SecretNotFound\"");
     until_at_least(&mut operator, objects, waiting, RESOURCES as f64).await;
@@ -133,7 +133,7 @@ async fn a_crowd_without_secrets_is_no_hot_loop_and_holds_nobody_else_up() {
     assert!(between <= MOST_BETWEEN, "{between}");
     operator.kill().await.unwrap();
     let restarted = Timestamp::now();
-    let mut operator = world.operator(&flags).await.unwrap();
+    let mut operator = world.start(&flags).await;
     until_at_least(&mut operator, ANSWERS, ABSENT, 100.0).await;
     let worst = most_in_a_second(&reads_of(&world, &world.namespace, restarted));
     println!("{worst} Secrets in the worst second after the restart");
@@ -154,15 +154,15 @@ const MOST_VISITS: f64 = 200.0;
 #[tokio::test]
 async fn the_end_of_a_duplicate_wakes_nobody() {
     let world = World::new(OPERATOR, "fan-out").await.unwrap();
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     let (phone, right) = ("8613864000001", "40718265");
     world.number(phone, right, "id-1");
-    world.ready_migration("first", phone, right).await.unwrap();
+    world.migrate("first", phone, right).await;
     reason(&world, "first", "Verified").await;
     for n in 0..DUPLICATES {
         let code = format!("5523{n:04}");
         world.code(&name(n), &code).await.unwrap();
-        world.create(&Migration::new(name(n), phone)).await.unwrap();
+        world.make(&Migration::new(name(n), phone)).await;
     }
     let (objects, duplicates) = ("phonemigration_objects", "\"DuplicatePhoneNumber\"");
     until_at_least(&mut operator, objects, duplicates, DUPLICATES as f64).await;
@@ -192,8 +192,7 @@ async fn a_throttled_code_does_not_stand_in_line_with_the_crowd() {
     let asked = sum(&mut operator, ANSWERS, ABSENT).await;
     until_at_least(&mut operator, ANSWERS, ABSENT, asked + 100.0).await;
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(1000);
-    let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
-    world.sim.add_fault(rule.once()).unwrap();
+    world.next_call(Fault::api(Stage::Counted, busy));
     let ready = world.ready_migration("urgent", "8613862000001", "40718265");
     ready.await.unwrap();
     reason(&world, "urgent", "Throttled").await;

@@ -145,7 +145,7 @@ async fn rejected(world: &World, operator: &mut Operator) {
 async fn c13_priority_and_fairness_rejects_every_request_for_20_s_and_nothing_loops_hot() {
     let apart = apart("c13").await;
     let world = &apart.world;
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     let path = world.dir().join("jail.yaml");
     std::fs::write(&path, JAIL).unwrap();
     let file = path.to_string_lossy();

@@ -9,7 +9,6 @@ mod away;
 mod crowd;
 mod flow;
 mod older;
-mod panics;
 mod pruned;
 mod restored;
 mod slow;
@@ -91,9 +90,8 @@ async fn verified(world: &World, n: usize) -> Value {
 async fn waiting(world: &World, n: usize) {
     world.number(&phone(n), &code(n), &format!("id-{}", phone(n)));
     world
-        .create(&harness::Migration::new(name(n), phone(n)))
-        .await
-        .unwrap();
+        .make(&harness::Migration::new(name(n), phone(n)))
+        .await;
     world
         .until_reason(&name(n), "SecretNotFound")
         .await
@@ -107,10 +105,7 @@ async fn bring_code(world: &World, n: usize) {
 }
 
 async fn ready(world: &World, n: usize) {
-    world
-        .ready_migration(&name(n), &phone(n), &code(n))
-        .await
-        .unwrap();
+    world.migrate(&name(n), &phone(n), &code(n)).await;
 }
 
 /// An operator with a crowd: some are done, some wait for their Secrets, and some have calls in
@@ -124,9 +119,9 @@ async fn crowd(
     for n in under_way.clone() {
         let call = FaultRule::new(Fault::gate(Stage::Executed));
         let call = call.action(VERIFIED).phone(phone(n)).once();
-        world.sim.add_fault(call).unwrap();
+        world.fault(call);
     }
-    let operator = world.operator(NEVER_FINAL).await.unwrap();
+    let operator = world.start(NEVER_FINAL).await;
     for n in done.clone().chain(under_way.clone()) {
         ready(world, n).await;
     }

@@ -26,7 +26,7 @@ async fn reached(world: &World, wanted: &str) -> Value {
 async fn resource(world: &World, right: &str) {
     world.number(&phone(1), right, &format!("id-{}", phone(1)));
     let migration = Migration::new(name(1), phone(1));
-    world.create(&migration).await.unwrap();
+    world.make(&migration).await;
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn restored_from_before_the_claim_no_code_of_a_living_process_and_no_accep
     let apart = apart("restored-before").await;
     let world = &apart.world;
     let control = &world.plane.control;
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     resource(world, &code(2)).await;
     reached(world, "SecretNotFound").await;
     let copy = world.dir().join("before");
@@ -88,7 +88,7 @@ async fn restored_from_before_the_claim_no_code_of_a_living_process_and_no_accep
     operator.kill().await.unwrap();
     control.restore_etcd(&copy).await.unwrap();
     world.code(&name(1), &code(2)).await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let status = reached(world, "Verified").await;
     assert!(status["attempt"].is_null(), "{status}");
     assert_eq!(calls(world, 1).len(), 2);

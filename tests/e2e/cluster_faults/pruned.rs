@@ -73,7 +73,7 @@ async fn a_crd_that_prunes_ledgers_lets_nothing_be_sent_until_it_is_repaired() {
     let apart = apart("pruned").await;
     let world = &apart.world;
     let shipped = crds(world).get(CRD).await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let mut older = shipped.clone();
     let entry = entry_of(&mut older);
     entry.properties.as_mut().unwrap().remove("secret").unwrap();

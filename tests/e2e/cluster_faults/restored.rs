@@ -16,7 +16,7 @@ async fn a_restored_etcd_is_noticed_and_everything_is_listed_anew() {
     let world = &apart.world;
     let control = &world.plane.control;
     let snapshot = world.dir().join("snapshot");
-    let operator = world.operator(NEVER_FINAL).await.unwrap();
+    let operator = world.start(NEVER_FINAL).await;
     waiting(world, 0).await;
     waiting(world, 1).await;
     control.save_etcd(&snapshot).unwrap();

@@ -51,8 +51,8 @@ async fn resources_that_cannot_be_parsed_are_left_alone_and_the_rest_goes_on() {
     let call = FaultRule::new(Fault::gate(Stage::Executed))
         .action(VERIFIED)
         .phone(phone(2));
-    world.sim.add_fault(call.once()).unwrap();
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.fault(call.once());
+    let mut operator = world.start(NEVER_FINAL).await;
     waiting(world, 0).await;
     waiting(world, 1).await;
     ready(world, 2).await;
@@ -67,15 +67,12 @@ async fn resources_that_cannot_be_parsed_are_left_alone_and_the_rest_goes_on() {
         .patch_status(&name(1), json!({"attempt": "claimed", "history": 7}))
         .await
         .unwrap();
-    world
-        .patch(&name(2), json!({"spec": {"suspend": "yes"}}))
-        .await
-        .unwrap();
+    world.edit(&name(2), json!({"suspend": "yes"})).await;
     // And one with unknown fields, which can be parsed.
     let beyond = Migration::new(name(3), phone(3)).spec(json!({"later": {"x": [1]}}));
     world.number(&phone(3), &code(3), &format!("id-{}", phone(3)));
     world.code(&name(3), &code(3)).await.unwrap();
-    world.create(&beyond).await.unwrap();
+    world.make(&beyond).await;
     verified(world, 3).await;
     ready(world, 4).await;
     verified(world, 4).await;
@@ -98,10 +95,7 @@ async fn resources_that_cannot_be_parsed_are_left_alone_and_the_rest_goes_on() {
     println!("{tried} requests in 10 s about an outcome that cannot be recorded");
     assert!((1..=15).contains(&tried), "{tried}");
     // Repaired: everything goes on, and nothing was submitted twice.
-    world
-        .patch(&name(2), json!({"spec": {"suspend": false}}))
-        .await
-        .unwrap();
+    world.edit(&name(2), json!({"suspend": false})).await;
     let status = verified(world, 2).await;
     assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
     world

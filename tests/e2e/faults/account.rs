@@ -8,9 +8,7 @@ use harness::cams_simulator::{
 };
 use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World, condition};
 
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
-};
+use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, phone, reason, until};
 
 fn received(world: &World, action: &str) -> usize {
     world
@@ -24,7 +22,7 @@ fn received(world: &World, action: &str) -> usize {
 async fn ready_without_pre_read(world: &World, name: &str, n: usize) {
     world.number(&phone(n), &code(n), &format!("id-{}", phone(n)));
     world.code(name, &code(n)).await.unwrap();
-    world.create(&Migration::new(name, phone(n))).await.unwrap();
+    world.make(&Migration::new(name, phone(n))).await;
 }
 
 /// 20 resources, and a service that echoes the string it signed: key id, code and all.
@@ -34,7 +32,7 @@ async fn c33_wrong_credentials_hold_the_account_and_leak_nothing() {
     world
         .sim
         .add_key(AccessKey::new(ACCESS_KEY_ID, "AnotherSecretOfTheSameKey"));
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     for n in 0..20 {
         ready_without_pre_read(&world, &format!("m-{n}"), n).await;
     }
@@ -44,7 +42,7 @@ async fn c33_wrong_credentials_hold_the_account_and_leak_nothing() {
     let mut refused = 0;
     for n in 0..20 {
         let told = |s: &serde_json::Value| {
-            let said = s["conditions"][0]["message"].as_str().unwrap_or_default();
+            let said = harness::message(s);
             said.contains("refuses the operator's credentials")
                 || said.contains("no credentials that CAMS takes")
         };
@@ -85,13 +83,11 @@ async fn c33_wrong_credentials_hold_the_account_and_leak_nothing() {
 async fn c34_a_clock_20_minutes_off_holds_the_account_and_spends_nothing() {
     let world = World::new(OPERATOR, "c34").await.unwrap();
     world.sim.set_clock_offset(20 * 60_000);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("look", &phone(1), &code(1))
-        .await
-        .unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
+    world.migrate("look", &phone(1), &code(1)).await;
     ready_without_pre_read(&world, "send", 2).await;
     let status = reason(&world, "look", "ClockSkew").await;
+    assert_eq!(status["errorCode"], "InvalidTimeStamp.Expired", "{status}");
     assert_eq!(condition(&status, "Reconciling"), "True", "{status}");
     let probed = || received(&world, READ_STATUS) >= 2;
     until("the hold is probed", probed).await;
@@ -117,12 +113,9 @@ async fn c34_a_clock_20_minutes_off_holds_the_account_and_spends_nothing() {
 async fn c34_an_expired_timestamp_of_one_call_is_not_an_attempt() {
     let world = World::new(OPERATOR, "c34-call").await.unwrap();
     let skew = Fault::ClockOffset { ms: 20 * 60_000 };
-    world.sim.add_fault(next_call(&phone(1), skew)).unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("skew", &phone(1), &code(1))
-        .await
-        .unwrap();
+    world.next_call_of(&phone(1), skew);
+    let _operator = world.start(NEVER_FINAL).await;
+    world.migrate("skew", &phone(1), &code(1)).await;
     let status = reason(&world, "skew", "ClockSkew").await;
     assert_eq!(status["attempt"]["outcome"], "Blocked", "{status}");
     let status = reason(&world, "skew", "Verified").await;
@@ -139,15 +132,9 @@ async fn c34_an_expired_timestamp_of_one_call_is_not_an_attempt() {
 async fn three_lost_replies_in_a_row_spare_the_next_code() {
     let world = World::new(OPERATOR, "outage").await.unwrap();
     let dead = |fault, action: &str| FaultRule::new(fault).action(action);
-    world
-        .sim
-        .add_fault(dead(Fault::close(Stage::Executed), VERIFIED).times(3))
-        .unwrap();
-    world
-        .sim
-        .add_fault(dead(Fault::close(Stage::Received), READ_STATUS))
-        .unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.fault(dead(Fault::close(Stage::Executed), VERIFIED).times(3));
+    world.fault(dead(Fault::close(Stage::Received), READ_STATUS));
+    let _operator = world.start(NEVER_FINAL).await;
     for n in 1..=3 {
         let name = format!("m-{n}");
         ready_without_pre_read(&world, &name, n).await;
@@ -155,7 +142,7 @@ async fn three_lost_replies_in_a_row_spare_the_next_code() {
     }
     ready_without_pre_read(&world, "m-4", 4).await;
     let waits = |s: &serde_json::Value| {
-        let said = s["conditions"][0]["message"].as_str().unwrap_or_default();
+        let said = harness::message(s);
         harness::reason(s) == "Queued" && said.contains("cannot be reached")
     };
     world.until("m-4", PATIENCE, waits).await.unwrap();
@@ -183,7 +170,7 @@ async fn an_account_that_may_not_submit_is_probed_by_one_attempt_at_a_time() {
     settings
         .change_settings(|s| deny(s.accounts.entry(ACCESS_KEY_ID.into()).or_default()))
         .unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     for n in 0..10 {
         ready_without_pre_read(&world, &format!("m-{n}"), n).await;
     }
@@ -218,16 +205,10 @@ async fn c22_a_throttle_spends_nothing_and_is_waited_out() {
         ms: 6_000,
         refusal: refusal.retry_after_ms(2_000),
     };
-    world
-        .sim
-        .add_fault(FaultRule::new(phase).action(VERIFIED))
-        .unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.fault(FaultRule::new(phase).action(VERIFIED));
+    let _operator = world.start(NEVER_FINAL).await;
     for n in 1..=5 {
-        world
-            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
     }
     for n in 1..=5 {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;

@@ -1,101 +1,20 @@
 //! Answers in the API's shape whose plain reading would be wrong.
 
-use harness::cams_simulator::{Answer, Fault, FaultRule, Number, READ_STATUS, Refusal, Stage};
+use harness::cams_simulator::{Answer, Fault, FaultRule, READ_STATUS, Refusal, Stage};
 use harness::expect::until_events;
 use harness::{Migration, World};
 
 use super::{
-    NEVER_FINAL, OPERATOR, SOON_FINAL, assert_verified, code, finished, next_call, phone, reason,
-    told,
+    NEVER_FINAL, OPERATOR, SOON_FINAL, assert_verified, code, finished, phone, reason, told,
 };
-
-#[tokio::test]
-async fn a_refusal_that_hides_success_is_adopted_and_never_shown_as_refused() {
-    let world = World::new(OPERATOR, "hidden").await.unwrap();
-    let number = phone(1);
-    let known = Number::new(&number, code(1), format!("id-{number}")).verified();
-    world.sim.add_number(known);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world.code("hidden", &code(1)).await.unwrap();
-    // The pre-read fails.
-    world.unreadable(&number, 1).unwrap();
-    let sends = Migration::new("hidden", &number);
-    world.create(&sends).await.unwrap();
-    let status = finished(&world, "hidden").await;
-    assert_verified(&status, &number);
-    assert_eq!(
-        (world.calls(&number).len(), world.executed(&number)),
-        (1, 1)
-    );
-    let (call, reads) = (&world.calls(&number)[0], world.reads(&number));
-    assert_eq!(reads.len(), 2);
-    assert!(reads[0].seq < call.seq && reads[1].seq > call.seq);
-    let figures = world.finish().await.unwrap();
-    let refused = figures.requests.iter().any(|r| {
-        r.request_object
-            .as_ref()
-            .is_some_and(|o| o["status"]["reason"] == "CodeRejected")
-    });
-    assert!(!refused, "the refusal was written before the read");
-}
-
-#[tokio::test]
-async fn a_number_that_is_verified_already_is_adopted_without_a_call() {
-    let world = World::new(OPERATOR, "adopt").await.unwrap();
-    let number = phone(1);
-    let known = Number::new(&number, code(1), format!("id-{number}")).verified();
-    world.sim.add_number(known);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world.code("adopt", &code(1)).await.unwrap();
-    world
-        .create(&Migration::new("adopt", &number))
-        .await
-        .unwrap();
-    let status = finished(&world, "adopt").await;
-    assert_verified(&status, &number);
-    assert!(world.calls(&number).is_empty());
-    world.finish().await.unwrap();
-}
-
-#[tokio::test]
-async fn accepted_without_an_id_is_verified_and_the_id_is_read_later() {
-    let world = World::new(OPERATOR, "noid").await.unwrap();
-    let (a, b) = (phone(1), phone(2));
-    world.sim.add_fault(next_call(&a, Fault::OmitId)).unwrap();
-    world.sim.add_fault(next_call(&b, Fault::OmitData)).unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world.ready_migration("noid", &a, &code(1)).await.unwrap();
-    world.ready_migration("nodata", &b, &code(2)).await.unwrap();
-    let status = reason(&world, "noid", "Verified").await;
-    assert!(status["id"].is_null(), "{status}");
-    for (name, number) in [("noid", &a), ("nodata", &b)] {
-        let has_id = |s: &serde_json::Value| s["id"].is_string();
-        let status = world.until(name, super::PATIENCE, has_id).await.unwrap();
-        assert_verified(&status, number);
-        // The read adds the Id, and leaves the call's reply details.
-        let call = &world.calls(number)[0];
-        assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
-        assert_eq!(status["requestId"], call.request_id, "{status}");
-        let message = &status["conditions"][0]["message"];
-        assert_eq!(message, "CAMS accepted the code", "{status}");
-        assert_eq!(world.calls(number).len(), 1);
-    }
-    world.finish().await.unwrap();
-}
 
 #[tokio::test]
 async fn a_masked_number_in_the_reply_is_fine() {
     let world = World::new(OPERATOR, "masked").await.unwrap();
     let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::MaskPhone))
-        .unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("masked", &number, &code(1))
-        .await
-        .unwrap();
+    world.next_call_of(&number, Fault::MaskPhone);
+    let _operator = world.start(NEVER_FINAL).await;
+    world.migrate("masked", &number, &code(1)).await;
     let status = finished(&world, "masked").await;
     assert_verified(&status, &number);
     assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
@@ -110,17 +29,13 @@ async fn a_number_in_another_spelling_is_accepted_with_its_id_and_told() {
     let world = World::new(OPERATOR, "spelling").await.unwrap();
     let number = phone(1);
     let phone = format!("{}1{}", &number[..2], &number[2..]);
-    let spelt = next_call(&number, Fault::OtherPhone { phone });
-    world.sim.add_fault(spelt).unwrap();
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("spelt", &number, &code(1))
-        .await
-        .unwrap();
+    world.next_call_of(&number, Fault::OtherPhone { phone });
+    let mut operator = world.start(NEVER_FINAL).await;
+    world.migrate("spelt", &number, &code(1)).await;
     let status = finished(&world, "spelt").await;
     assert_verified(&status, &number);
     assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
-    let message = status["conditions"][0]["message"].as_str().unwrap();
+    let message = harness::message(&status);
     assert!(message.contains("shows the number otherwise"), "{message}");
     let shown = status["phoneNumber"].as_str().unwrap();
     assert!(
@@ -149,15 +64,12 @@ async fn what_a_message_carries_does_no_harm() {
     );
     let refusal = Refusal::new(200, "VerifyCode.Mismatch", text);
     let fault = Fault::answer(Stage::Executed, Answer::Api { refusal });
-    world.sim.add_fault(next_call(&number, fault)).unwrap();
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    world.next_call_of(&number, fault);
+    let _operator = world.start(SOON_FINAL).await;
     // The code is wrong, so the refusal is the truth.
     world.number(&number, &code(1), "id");
     world.code("message", &code(2)).await.unwrap();
-    world
-        .create(&Migration::new("message", &number))
-        .await
-        .unwrap();
+    world.make(&Migration::new("message", &number)).await;
     let status = reason(&world, "message", "CodeRejected").await;
     let shown = status["errorMessage"].as_str().unwrap();
     assert!(shown.chars().count() <= 256, "{}", shown.len());
@@ -172,17 +84,17 @@ async fn the_largest_answer_is_recorded() {
     let (a, b) = (phone(1), phone(2));
     let refusal = Refusal::new(200, "C".repeat(128), "m".repeat(60_000));
     let refused = Fault::answer(Stage::Executed, Answer::Api { refusal });
-    world.sim.add_fault(next_call(&a, refused)).unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.next_call_of(&a, refused);
+    let _operator = world.start(NEVER_FINAL).await;
     world.number(&a, &code(3), "id");
     world.code("refused", &code(1)).await.unwrap();
-    world.create(&Migration::new("refused", &a)).await.unwrap();
+    world.make(&Migration::new("refused", &a)).await;
     let status = reason(&world, "refused", "CodeRejected").await;
     assert_eq!(status["errorCode"], "C".repeat(128), "{status}");
     // An Id too long for status: the outcome is recorded without it.
     world.number(&b, &code(2), &"9".repeat(300));
     world.code("accepted", &code(2)).await.unwrap();
-    world.create(&Migration::new("accepted", &b)).await.unwrap();
+    world.make(&Migration::new("accepted", &b)).await;
     let status = reason(&world, "accepted", "Verified").await;
     assert!(status["id"].is_null(), "{status}");
     assert_eq!(world.calls(&b).len(), 1);
@@ -194,12 +106,9 @@ async fn a_pre_read_that_fails_does_not_stop_a_first_attempt() {
     let world = World::new(OPERATOR, "blind").await.unwrap();
     let number = phone(1);
     let blind = FaultRule::new(Fault::internal_error(Stage::Received)).action(READ_STATUS);
-    world.sim.add_fault(blind).unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("blind", &number, &code(1))
-        .await
-        .unwrap();
+    world.fault(blind);
+    let _operator = world.start(NEVER_FINAL).await;
+    world.migrate("blind", &number, &code(1)).await;
     let status = reason(&world, "blind", "Verified").await;
     assert_verified(&status, &number);
     assert_eq!(world.calls(&number).len(), 1);
@@ -213,12 +122,12 @@ async fn a_refusal_whose_read_cannot_be_had_is_recorded_all_the_same() {
     let world = World::new(OPERATOR, "unread").await.unwrap();
     let number = phone(1);
     let dead = FaultRule::new(Fault::blackhole(Stage::Received)).action(READ_STATUS);
-    world.sim.add_fault(dead).unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.fault(dead);
+    let _operator = world.start(NEVER_FINAL).await;
     world.number(&number, &code(1), &format!("id-{number}"));
     world.code("unread", &code(2)).await.unwrap();
     let sends = Migration::new("unread", &number);
-    world.create(&sends).await.unwrap();
+    world.make(&sends).await;
     let status = reason(&world, "unread", "CodeRejected").await;
     assert_eq!(status["attempt"]["outcome"], "Refused", "{status}");
     assert_eq!(

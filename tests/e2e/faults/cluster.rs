@@ -3,44 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use harness::cams_simulator::{Delivery, Fault, FaultRule, READ_STATUS, Release, Stage};
+use harness::cams_simulator::{Fault, FaultRule, READ_STATUS, Release, Stage};
 use harness::control_plane::{ControlPlane, Options};
 use harness::{Error, Migration, World, install};
 use serde_json::json;
 
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
-};
-
-#[tokio::test]
-async fn c05_an_outcome_is_recorded_once_the_api_server_is_back() -> Result<(), Error> {
-    let dir = tempfile::tempdir().unwrap();
-    let control = ControlPlane::start(dir.path(), Options::default())
-        .await
-        .unwrap();
-    let world = World::on(Arc::new(install(control).await?), OPERATOR, "c05").await?;
-    let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
-        .unwrap();
-    let operator = world.operator(NEVER_FINAL).await?;
-    world.ready_migration("c05", &number, &code(1)).await?;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
-    world.plane.control.stop_apiserver();
-    assert!(world.sim.release(held.id, Release::Continue));
-    let replied = || world.calls(&number)[0].delivery == Delivery::Complete;
-    until("the reply is out", replied).await;
-    let tried = || operator.log().contains("Outcome not recorded yet");
-    until("the operator tried to record it", tried).await;
-    world.plane.control.start_apiserver().await.unwrap();
-    let status = reason(&world, "c05", "Verified").await;
-    assert_verified(&status, &number);
-    // From memory, not found by a read.
-    assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
-    assert_eq!(world.calls(&number).len(), 1);
-    world.finish_after_restart().await.map(|_| ())
-}
+use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, phone, reason, until};
 
 #[tokio::test]
 async fn c06_an_outcome_is_recorded_during_the_shutdown_of_the_process() -> Result<(), Error> {
@@ -50,10 +18,7 @@ async fn c06_an_outcome_is_recorded_during_the_shutdown_of_the_process() -> Resu
         .unwrap();
     let world = World::on(Arc::new(install(control).await?), OPERATOR, "c06").await?;
     let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
-        .unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Executed));
     let mut operator = world.operator(NEVER_FINAL).await?;
     world.ready_migration("c06", &number, &code(1)).await?;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
@@ -98,15 +63,9 @@ fn conflicts(world: &World) -> usize {
 async fn c07_an_outcome_is_recorded_through_conflicts() {
     let world = World::new(OPERATOR, "c07").await.unwrap();
     let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
-        .unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("c07", &number, &code(1))
-        .await
-        .unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Executed));
+    let _operator = world.start(NEVER_FINAL).await;
+    world.migrate("c07", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     // From here on the version that the claim left is outdated.
     let touched = json!({"metadata": {"labels": {"n": "first"}}});
@@ -135,12 +94,9 @@ async fn a_claim_of_another_process_during_the_pre_read_wins() {
     let look = FaultRule::new(Fault::gate(Stage::Received))
         .action(READ_STATUS)
         .once();
-    world.sim.add_fault(look).unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("race", &number, &code(1))
-        .await
-        .unwrap();
+    world.fault(look);
+    let _operator = world.start(NEVER_FINAL).await;
+    world.migrate("race", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     let attempt = super::forged::attempt("00112233445566778899aabbccddeeff");
     world
@@ -167,10 +123,7 @@ async fn c04_a_claim_without_an_answer_is_not_sent_and_not_stuck() -> Result<(),
     let world = World::on(Arc::new(install(control).await?), OPERATOR, "c04").await?;
     let number = phone(1);
     let look = FaultRule::new(Fault::gate(Stage::Received));
-    world
-        .sim
-        .add_fault(look.action(READ_STATUS).once())
-        .unwrap();
+    world.fault(look.action(READ_STATUS).once());
     let operator = world.operator(NEVER_FINAL).await?;
     world.ready_migration("c04", &number, &code(1)).await?;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
@@ -194,12 +147,11 @@ async fn c04_a_claim_without_an_answer_is_not_sent_and_not_stuck() -> Result<(),
 /// counts.
 async fn released_during_the_call(world: &World, right: &str, wanted: &str) -> serde_json::Value {
     let number = phone(1);
-    let call = next_call(&number, Fault::gate(Stage::Executed));
-    world.sim.add_fault(call).unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Executed));
+    let _operator = world.start(NEVER_FINAL).await;
     world.number(&number, right, &format!("id-{number}"));
     world.code("r", &code(1)).await.unwrap();
-    world.create(&Migration::new("r", &number)).await.unwrap();
+    world.make(&Migration::new("r", &number)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     let mut forged = super::forged::attempt("00112233445566778899aabbccddeeff");
     forged["outcome"] = "NotSent".into();
@@ -214,7 +166,7 @@ async fn released_during_the_call(world: &World, right: &str, wanted: &str) -> s
     let ledgers = world.ledgers().await.unwrap();
     let entry = &ledgers[0]["entries"][0];
     assert_eq!(entry["attemptId"].as_str(), call.nonce.as_deref());
-    super::reconcile_again(world, "r", "again").await;
+    world.looked("r").await;
     assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
     status

@@ -26,7 +26,7 @@ async fn forged(world: &World, name: &str, n: usize, status: Value) {
     let number = phone(n);
     world.number(&number, &code(n), &format!("id-{number}"));
     world.code(name, &code(n)).await.unwrap();
-    world.create(&Migration::new(name, &number)).await.unwrap();
+    world.make(&Migration::new(name, &number)).await;
     world.patch_status(name, status).await.unwrap();
 }
 
@@ -34,7 +34,7 @@ async fn forged(world: &World, name: &str, n: usize, status: Value) {
 async fn a_foreign_claim_is_observed_and_ends_final_unknown() {
     let world = World::new(OPERATOR, "foreign").await.unwrap();
     forged(&world, "f", 1, json!({"attempt": attempt("not-ours")})).await;
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     let status = finished(&world, "f").await;
     assert_final_unknown(&status);
     assert_eq!(status["attempt"]["id"], "not-ours", "{status}");
@@ -49,7 +49,7 @@ async fn a_foreign_claim_that_succeeded_is_adopted() {
     forged(&world, "f", 1, json!({"attempt": attempt("not-ours")})).await;
     let known = Number::new(&number, code(1), format!("id-{number}")).verified();
     world.sim.add_number(known);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let status = reason(&world, "f", "Verified").await;
     assert_verified(&status, &number);
     assert_eq!(status["attempt"]["outcome"], "Adopted", "{status}");
@@ -87,16 +87,13 @@ async fn t19_absurd_statuses_lead_to_no_call_and_stop_nobody() {
     for (n, status) in statuses.iter().enumerate() {
         forged(&world, &format!("f-{n}"), n, status.clone()).await;
     }
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     // Every resource was reconciled when the newest is done, and again after its own request.
-    world
-        .ready_migration("honest", &phone(99), &code(99))
-        .await
-        .unwrap();
+    world.migrate("honest", &phone(99), &code(99)).await;
     let status = reason(&world, "honest", "Verified").await;
     assert_verified(&status, &phone(99));
     for n in 0..statuses.len() {
-        super::reconcile_again(&world, &format!("f-{n}"), "now").await;
+        world.looked(&format!("f-{n}")).await;
     }
     let observed = || !world.reads(&phone(0)).is_empty();
     until("an open claim is observed", observed).await;
@@ -117,14 +114,11 @@ async fn t19_absurd_statuses_lead_to_no_call_and_stop_nobody() {
 #[tokio::test]
 async fn t19_a_forged_release_gives_no_more_codes_than_the_limit() {
     let world = World::new(OPERATOR, "forged-release").await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let number = phone(1);
     world.number(&number, &code(99), &format!("id-{number}"));
     world.code("many", &code(0)).await.unwrap();
-    world
-        .create(&Migration::new("many", &number))
-        .await
-        .unwrap();
+    world.make(&Migration::new("many", &number)).await;
     for n in 0..5 {
         world.code("many", &code(n)).await.unwrap();
         world.request("many", &format!("code {n}")).await.unwrap();
@@ -148,7 +142,7 @@ async fn t19_a_hold_from_a_forged_status_is_short() {
     status["nextAttemptAt"] = soon.round(jiff::Unit::Second).unwrap().to_string().into();
     status["attempt"]["finishedAt"] = status["attempt"]["signedAt"].clone();
     forged(&world, "held", 1, status).await;
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let status = reason(&world, "held", "Verified").await;
     assert_verified(&status, &phone(1));
     assert_eq!(world.calls(&phone(1)).len(), 1);

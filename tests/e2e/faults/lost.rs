@@ -3,21 +3,20 @@
 
 use harness::World;
 use harness::cams_simulator::{Answer, Entry, Fault, FaultRule, READ_STATUS, Stage};
-use harness::{Migration, condition};
+use harness::condition;
 
 use super::{
-    OPERATOR, SOON_FINAL, assert_final_unknown, assert_verified, code, finished, next_call, phone,
-    reason,
+    OPERATOR, SOON_FINAL, assert_final_unknown, assert_verified, code, finished, phone, reason,
 };
 
 /// Two numbers meet the same fault: one after its execution, one instead of it. The first must
 /// be found by a read, the second must end final; neither is sent again.
 async fn observed(world: &World, executed_then: Option<Fault>, instead: Option<Fault>) {
     let (a, b) = (phone(1), phone(2));
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     if let Some(fault) = executed_then {
-        world.sim.add_fault(next_call(&a, fault)).unwrap();
-        world.ready_migration("ran", &a, &code(1)).await.unwrap();
+        world.next_call_of(&a, fault);
+        world.migrate("ran", &a, &code(1)).await;
         let lost = reason(world, "ran", "OutcomeUnknown").await;
         assert_eq!(condition(&lost, "Reconciling"), "True", "{lost}");
         let status = reason(world, "ran", "Verified").await;
@@ -26,8 +25,8 @@ async fn observed(world: &World, executed_then: Option<Fault>, instead: Option<F
         assert_eq!((world.calls(&a).len(), world.executed(&a)), (1, 1));
     }
     if let Some(fault) = instead {
-        world.sim.add_fault(next_call(&b, fault)).unwrap();
-        world.ready_migration("not", &b, &code(2)).await.unwrap();
+        world.next_call_of(&b, fault);
+        world.migrate("not", &b, &code(2)).await;
         let status = finished(world, "not").await;
         assert_final_unknown(&status);
         assert_eq!((world.calls(&b).len(), world.executed(&b)), (1, 0));
@@ -42,39 +41,9 @@ async fn foreign_body(name: &str, answer: Answer) {
 }
 
 #[tokio::test]
-async fn c14_executed_and_closed_without_reply_is_observed() {
-    let world = World::new(OPERATOR, "c14").await.unwrap();
-    observed(&world, Some(Fault::close(Stage::Executed)), None).await;
-}
-
-#[tokio::test]
 async fn c14_executed_and_half_a_reply_is_observed() {
     let world = World::new(OPERATOR, "c14-half").await.unwrap();
     observed(&world, Some(Fault::half_reply()), None).await;
-}
-
-#[tokio::test]
-async fn c15_reset_before_a_byte_was_read_is_never_sent_twice() {
-    let world = World::new(OPERATOR, "c15").await.unwrap();
-    let number = phone(1);
-    // The first connection is the pre-read's, the second one the submission's.
-    let reset = FaultRule::new(Fault::reset(Stage::Accepted)).times(2);
-    world.sim.add_fault(reset).unwrap();
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
-    world.number(&number, &code(1), &format!("id-{number}"));
-    world.code("reset", &code(1)).await.unwrap();
-    let migration = Migration::new("reset", &number);
-    world.create(&migration).await.unwrap();
-    let status = finished(&world, "reset").await;
-    // "Provably unsent" is allowed to go on; anything else must end unknown.
-    match harness::reason(&status) {
-        "Verified" => assert_eq!(world.executed(&number), 1),
-        _ => {
-            assert_final_unknown(&status);
-            assert_eq!(world.executed(&number), 0);
-        }
-    }
-    world.finish().await.unwrap();
 }
 
 #[tokio::test]
@@ -141,7 +110,7 @@ async fn c35_a_redirect_is_not_followed() {
     let redirect = Fault::answer(Stage::Received, Answer::Redirect { url });
     // Reads as well: they carry a signature.
     let read = FaultRule::new(redirect.clone()).action(READ_STATUS).once();
-    world.sim.add_fault(read).unwrap();
+    world.fault(read);
     observed(&world, None, Some(redirect)).await;
     // Not even a connection, let alone a byte.
     assert!(

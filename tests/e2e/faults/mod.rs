@@ -7,12 +7,11 @@
 use std::time::Duration;
 
 use harness::World;
-use harness::cams_simulator::{FaultRule, VERIFIED};
 use harness::expect::{
-    NEVER_FINAL, PATIENCE, SOON_FINAL, assert_verified, finished, reason, until,
+    NEVER_FINAL, PATIENCE, SOON_FINAL, assert_final_unknown, assert_verified, finished, reason,
+    until,
 };
 use k8s_openapi::api::events::v1::Event;
-use serde_json::Value;
 
 use crate::OPERATOR;
 
@@ -37,11 +36,6 @@ fn code(n: usize) -> String {
     format!("7391{n:04}")
 }
 
-/// A rule for the next submission of a number only.
-fn next_call(phone: &str, fault: harness::cams_simulator::Fault) -> FaultRule {
-    FaultRule::new(fault).action(VERIFIED).phone(phone).once()
-}
-
 /// Waits for the one Event of a reason: no other wait covers it.
 async fn told(world: &World, wanted: &str) -> Event {
     let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -55,20 +49,4 @@ async fn told(world: &World, wanted: &str) -> Event {
         assert!(tokio::time::Instant::now() < deadline, "never: {wanted}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// Makes the operator reconcile again and waits until it has.
-async fn reconcile_again(world: &World, name: &str, token: &str) -> Value {
-    world.request(name, token).await.unwrap();
-    let seen = |status: &Value| status["lastHandledReconcileAt"] == token;
-    world.until(name, PATIENCE, seen).await.unwrap()
-}
-
-/// A final unknown: an end that needs a person, with no success anywhere.
-fn assert_final_unknown(status: &Value) {
-    assert_eq!(harness::reason(status), "OutcomeUnknown", "{status}");
-    assert_eq!(harness::condition(status, "Finished"), "True", "{status}");
-    assert_eq!(harness::condition(status, "Stalled"), "True", "{status}");
-    assert_eq!(harness::condition(status, "Ready"), "False", "{status}");
-    assert_eq!(status["attempt"]["outcome"], "UnknownFinal", "{status}");
 }

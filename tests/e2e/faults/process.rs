@@ -4,56 +4,25 @@ use std::time::Duration;
 
 use harness::cams_simulator::{Fault, Number, Release, Stage};
 use harness::{Migration, World, requests_of};
-use serde_json::json;
 
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
-};
-
-#[tokio::test]
-async fn a_provisional_unknown_is_not_re_armed_by_a_code_or_a_token() {
-    let world = World::new(OPERATOR, "provisional").await.unwrap();
-    let number = phone(1);
-    let lost = next_call(&number, Fault::close(Stage::Counted));
-    world.sim.add_fault(lost).unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world.ready_migration("p", &number, &code(1)).await.unwrap();
-    reason(&world, "p", "OutcomeUnknown").await;
-    world.code("p", &code(2)).await.unwrap();
-    world
-        .patch("p", json!({"spec": {"retryToken": "now"}}))
-        .await
-        .unwrap();
-    let status = super::reconcile_again(&world, "p", "now").await;
-    assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
-    let read_twice = || world.reads(&number).len() >= 3;
-    until("reads go on", read_twice).await;
-    assert_eq!(world.calls(&number).len(), 1);
-    world.finish().await.unwrap();
-}
+use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, phone, reason};
 
 #[tokio::test]
 async fn a_verified_resource_costs_nothing_after_a_restart() {
     let world = World::new(OPERATOR, "quiet").await.unwrap();
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     for n in 1..=3 {
         let name = format!("old-{n}");
-        world
-            .ready_migration(&name, &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(&name, &phone(n), &code(n)).await;
     }
     for n in 1..=3 {
         reason(&world, &format!("old-{n}"), "Verified").await;
     }
     assert_eq!(operator.stop().await.unwrap(), Some(0));
     let (ledger, before) = (world.sim.ledger().len(), world.requests().unwrap().len());
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     // The newest is reconciled last; when it is verified, the old ones were reconciled.
-    world
-        .ready_migration("new", &phone(9), &code(9))
-        .await
-        .unwrap();
+    world.migrate("new", &phone(9), &code(9)).await;
     reason(&world, "new", "Verified").await;
     let about_old = |e: &&harness::cams_simulator::Entry| e.phone != Some(phone(9));
     let ledger_now = world.sim.ledger();
@@ -68,34 +37,26 @@ async fn a_verified_resource_costs_nothing_after_a_restart() {
 
 #[tokio::test]
 async fn a_resource_restored_without_its_status_is_adopted_without_a_call() {
-    let world = World::new(OPERATOR, "restored").await.unwrap();
-    let number = phone(1);
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-    world.ready_migration("r", &number, &code(1)).await.unwrap();
-    reason(&world, "r", "Verified").await;
-    operator.kill().await.unwrap();
-    world.delete("r").await.unwrap();
-    world.create(&Migration::new("r", &number)).await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    let status = reason(&world, "r", "Verified").await;
-    assert_verified(&status, &number);
-    assert_eq!(world.calls(&number).len(), 1);
-    world.finish().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_recreated_resource_is_adopted_by_the_same_process() {
-    let world = World::new(OPERATOR, "recreated").await.unwrap();
-    let number = phone(1);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world.ready_migration("r", &number, &code(1)).await.unwrap();
-    reason(&world, "r", "Verified").await;
-    world.delete("r").await.unwrap();
-    world.create(&Migration::new("r", &number)).await.unwrap();
-    let status = reason(&world, "r", "Verified").await;
-    assert_verified(&status, &number);
-    assert_eq!(world.calls(&number).len(), 1);
-    world.finish().await.unwrap();
+    for restarted in [true, false] {
+        let world = World::new(OPERATOR, "restored").await.unwrap();
+        let number = phone(1);
+        let mut operator = world.start(NEVER_FINAL).await;
+        world.migrate("r", &number, &code(1)).await;
+        reason(&world, "r", "Verified").await;
+        if restarted {
+            operator.kill().await.unwrap();
+        }
+        world.delete("r").await.unwrap();
+        world.make(&Migration::new("r", &number)).await;
+        if restarted {
+            operator = world.start(NEVER_FINAL).await;
+        }
+        let status = reason(&world, "r", "Verified").await;
+        assert_verified(&status, &number);
+        assert_eq!(world.calls(&number).len(), 1, "restarted: {restarted}");
+        drop(operator);
+        world.finish().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -105,15 +66,9 @@ async fn a_second_signal_stops_at_once_and_the_attempt_is_observed() {
     world
         .sim
         .add_number(Number::new(&number, code(1), format!("id-{number}")));
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Counted)))
-        .unwrap();
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("twice", &number, &code(1))
-        .await
-        .unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Counted));
+    let mut operator = world.start(NEVER_FINAL).await;
+    world.migrate("twice", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     operator.terminate().await.unwrap();
     super::terminate::until_not_ready(&mut operator).await;
@@ -121,7 +76,7 @@ async fn a_second_signal_stops_at_once_and_the_attempt_is_observed() {
     let exit = operator.ended(Duration::from_secs(5)).await.unwrap();
     assert_eq!(exit, Some(0));
     assert!(world.sim.release(held.id, Release::Continue));
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let status = reason(&world, "twice", "Verified").await;
     assert_verified(&status, &number);
     assert_eq!(world.executed(&number), 1);

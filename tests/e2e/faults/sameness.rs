@@ -5,8 +5,8 @@ use harness::{Migration, World};
 use serde_json::json;
 
 use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, code, finished, next_call, phone,
-    reason, reconcile_again, told,
+    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, code, finished, phone, reason,
+    told,
 };
 
 /// A resource whose code `code(2)` was refused; the right one is `code(1)`.
@@ -14,7 +14,7 @@ async fn refused(world: &World, name: &str) -> String {
     let number = phone(1);
     world.number(&number, &code(1), &format!("id-{number}"));
     world.code(name, &code(2)).await.unwrap();
-    world.create(&Migration::new(name, &number)).await.unwrap();
+    world.make(&Migration::new(name, &number)).await;
     let status = reason(world, name, "CodeRejected").await;
     assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
     assert_eq!(world.executed(&number), 1);
@@ -22,37 +22,20 @@ async fn refused(world: &World, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn c27_a_new_code_after_a_refusal_is_submitted() {
-    let world = World::new(OPERATOR, "c27").await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    let number = refused(&world, "r").await;
-    world.code("r", &code(1)).await.unwrap();
-    let status = reason(&world, "r", "Verified").await;
-    assert_verified(&status, &number);
-    assert_eq!(status["attempt"]["number"], 2, "{status}");
-    assert_eq!(status["history"][0]["outcome"], "Refused", "{status}");
-    assert_eq!(world.executed(&number), 2);
-    world.finish().await.unwrap();
-}
-
-#[tokio::test]
 async fn c28_a_refused_code_is_not_sent_again_whatever_happens_to_its_secret() {
     let world = World::new(OPERATOR, "c28").await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let number = refused(&world, "r").await;
     // Rewritten: another uid, another resourceVersion, the same code.
     world.code("r", &code(2)).await.unwrap();
-    let status = reconcile_again(&world, "r", "rewritten").await;
+    let status = world.looked("r").await;
     assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
     // A label changes: another resourceVersion.
     let labels = json!({"metadata": {"labels": {"team": "blue"}}});
     world.patch_secret("r-code", labels).await.unwrap();
-    reconcile_again(&world, "r", "labelled").await;
+    world.looked("r").await;
     // retryToken allows another code, never this one.
-    world
-        .patch("r", json!({"spec": {"retryToken": "again"}}))
-        .await
-        .unwrap();
+    world.retry("r", "again").await;
     let seen = |s: &serde_json::Value| s["lastHandledRetryToken"] == "again";
     world.until("r", PATIENCE, seen).await.unwrap();
     assert_eq!(world.calls(&number).len(), 1);
@@ -62,43 +45,8 @@ async fn c28_a_refused_code_is_not_sent_again_whatever_happens_to_its_secret() {
     world.until("r", PATIENCE, two).await.unwrap();
     assert_eq!(world.calls(&number).len(), 2);
     world.code("r", &code(2)).await.unwrap();
-    let status = reconcile_again(&world, "r", "put back").await;
+    let status = world.looked("r").await;
     assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
-    assert_eq!(world.calls(&number).len(), 2);
-    world.finish().await.unwrap();
-}
-
-#[tokio::test]
-async fn c28_a_refused_code_is_not_sent_again_after_a_restart() {
-    let world = World::new(OPERATOR, "c28-restart").await.unwrap();
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-    let number = refused(&world, "r").await;
-    assert_eq!(operator.stop().await.unwrap(), Some(0));
-    world.code("r", &code(2)).await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    let status = reconcile_again(&world, "r", "restarted").await;
-    assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
-    assert_eq!(world.calls(&number).len(), 1);
-    world.finish().await.unwrap();
-}
-
-#[tokio::test]
-async fn c28_a_recreated_resource_takes_over_what_its_code_led_to() {
-    let world = World::new(OPERATOR, "c28-recreated").await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    let number = refused(&world, "r").await;
-    let first = world.calls(&number)[0].clone();
-    world.delete("r").await.unwrap();
-    world.create(&Migration::new("r", &number)).await.unwrap();
-    let status = reason(&world, "r", "CodeRejected").await;
-    assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
-    assert_eq!(status["requestId"], first.request_id, "{status}");
-    assert!(status["attempt"].is_null(), "not its own: {status}");
-    assert_eq!(world.calls(&number).len(), 1);
-    // A different code goes on.
-    world.code("r", &code(1)).await.unwrap();
-    let status = reason(&world, "r", "Verified").await;
-    assert_verified(&status, &number);
     assert_eq!(world.calls(&number).len(), 2);
     world.finish().await.unwrap();
 }
@@ -107,15 +55,9 @@ async fn c28_a_recreated_resource_takes_over_what_its_code_led_to() {
 async fn c29_a_secret_deleted_during_the_call_changes_nothing() {
     let world = World::new(OPERATOR, "c29").await.unwrap();
     let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Received)))
-        .unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("c29", &number, &code(1))
-        .await
-        .unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Received));
+    let _operator = world.start(NEVER_FINAL).await;
+    world.migrate("c29", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     world
         .plane
@@ -133,17 +75,14 @@ async fn c29_a_secret_deleted_during_the_call_changes_nothing() {
 /// Deletes the resource while its call is held, and creates it again at once.
 async fn recreated_in_flight(world: &World, right: &str, wanted: &str) -> serde_json::Value {
     let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Executed)))
-        .unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Executed));
+    let _operator = world.start(NEVER_FINAL).await;
     world.number(&number, right, &format!("id-{number}"));
     world.code("c30", &code(1)).await.unwrap();
-    world.create(&Migration::new("c30", &number)).await.unwrap();
+    world.make(&Migration::new("c30", &number)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     world.delete("c30").await.unwrap();
-    world.create(&Migration::new("c30", &number)).await.unwrap();
+    world.make(&Migration::new("c30", &number)).await;
     let status = reason(world, "c30", "Queued").await;
     assert!(status["attempt"].is_null(), "{status}");
     assert!(world.sim.release(held.id, Release::Continue));
@@ -175,11 +114,11 @@ async fn c30_recreated_in_flight_a_refused_code_is_not_sent_again() {
 /// Deletes the resource while its outcome is unknown, and creates it again at once.
 async fn recreated_while_unknown(world: &World, fault: Fault) -> serde_json::Value {
     let number = phone(1);
-    world.sim.add_fault(next_call(&number, fault)).unwrap();
-    world.ready_migration("u", &number, &code(1)).await.unwrap();
+    world.next_call_of(&number, fault);
+    world.migrate("u", &number, &code(1)).await;
     reason(world, "u", "OutcomeUnknown").await;
     world.delete("u").await.unwrap();
-    world.create(&Migration::new("u", &number)).await.unwrap();
+    world.make(&Migration::new("u", &number)).await;
     reason(world, "u", "Queued").await;
     let status = finished(world, "u").await;
     assert_eq!(world.calls(&number).len(), 1);
@@ -189,7 +128,7 @@ async fn recreated_while_unknown(world: &World, fault: Fault) -> serde_json::Val
 #[tokio::test]
 async fn c30_recreated_while_unknown_an_executed_code_is_adopted() {
     let world = World::new(OPERATOR, "c30-unknown").await.unwrap();
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     let status = recreated_while_unknown(&world, Fault::close(Stage::Executed)).await;
     assert_verified(&status, &phone(1));
     world.finish().await.unwrap();
@@ -198,7 +137,7 @@ async fn c30_recreated_while_unknown_an_executed_code_is_adopted() {
 #[tokio::test]
 async fn c30_recreated_while_unknown_a_code_stays_spent_and_a_different_one_goes_on() {
     let world = World::new(OPERATOR, "c30-final").await.unwrap();
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     let status = recreated_while_unknown(&world, Fault::close(Stage::Counted)).await;
     assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
     assert_eq!(harness::condition(&status, "Finished"), "True", "{status}");

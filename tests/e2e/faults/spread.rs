@@ -5,20 +5,17 @@ use harness::{Migration, World, requests_of};
 
 use super::{
     NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_final_unknown, assert_verified, code,
-    finished, next_call, phone, reason,
+    finished, phone, reason,
 };
 
 /// No lease: only the claims keep the two processes apart.
 #[tokio::test]
 async fn two_operators_send_each_code_once() {
     let world = World::new(OPERATOR, "two").await.unwrap();
-    let _first = world.operator(NEVER_FINAL).await.unwrap();
-    let _second = world.operator(NEVER_FINAL).await.unwrap();
+    let _first = world.start(NEVER_FINAL).await;
+    let _second = world.start(NEVER_FINAL).await;
     for n in 0..20 {
-        world
-            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
     }
     for n in 0..20 {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;
@@ -31,17 +28,11 @@ async fn two_operators_send_each_code_once() {
 #[tokio::test]
 async fn one_resource_costs_no_more_than_its_budget_of_requests() {
     let world = World::new(OPERATOR, "budget").await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     // The first one waits for the silent window after the start.
-    world
-        .ready_migration("first", &phone(1), &code(1))
-        .await
-        .unwrap();
+    world.migrate("first", &phone(1), &code(1)).await;
     reason(&world, "first", "Verified").await;
-    world
-        .ready_migration("second", &phone(2), &code(2))
-        .await
-        .unwrap();
+    world.migrate("second", &phone(2), &code(2)).await;
     reason(&world, "second", "Verified").await;
     let figures = world.finish().await.unwrap();
     for name in ["first", "second"] {
@@ -74,12 +65,9 @@ fn within(all: &[harness::AuditEntry], name: &str, requests: usize, writes: usiz
 async fn thirty_accepted_codes_keep_their_budget_of_requests() {
     let world = World::new(OPERATOR, "thirty").await.unwrap();
     world.sim.set_processing(100);
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     for n in 0..30 {
-        world
-            .ready_migration(&format!("m-{n}"), &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
     }
     for n in 0..30 {
         let status = reason(&world, &format!("m-{n}"), "Verified").await;
@@ -109,16 +97,12 @@ async fn thirty_accepted_codes_keep_their_budget_of_requests() {
 async fn a_late_refusal_replaces_a_final_unknown() {
     let world = World::new(OPERATOR, "late").await.unwrap();
     let number = phone(1);
-    let call = next_call(&number, Fault::gate(Stage::Executed));
-    world.sim.add_fault(call).unwrap();
-    let _first = world.operator(SOON_FINAL).await.unwrap();
-    let _second = world.operator(SOON_FINAL).await.unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Executed));
+    let _first = world.start(SOON_FINAL).await;
+    let _second = world.start(SOON_FINAL).await;
     world.number(&number, &code(9), &format!("id-{number}"));
     world.code("late", &code(1)).await.unwrap();
-    world
-        .create(&Migration::new("late", &number))
-        .await
-        .unwrap();
+    world.make(&Migration::new("late", &number)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     assert_final_unknown(&finished(&world, "late").await);
     assert!(world.sim.release(held.id, Release::Continue));

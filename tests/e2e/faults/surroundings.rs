@@ -33,10 +33,7 @@ async fn a_full_pipe_on_stderr_stops_neither_calls_nor_the_exit() {
         .spawn()
         .unwrap();
     for n in 0..NUMBERS {
-        world
-            .ready_migration(&format!("n{n}"), &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(&format!("n{n}"), &phone(n), &code(n)).await;
     }
     for n in 0..NUMBERS {
         let status = reason(&world, &format!("n{n}"), "Verified").await;
@@ -108,10 +105,7 @@ async fn a_renewed_service_account_token_is_taken_up_when_the_old_one_is_refused
     std::fs::write(&kubeconfig, text).unwrap();
     let mut operator = Operator::spawn(&launch).unwrap();
     operator.ready().await.unwrap();
-    world
-        .ready_migration("before", &phone(1), &code(1))
-        .await
-        .unwrap();
+    world.migrate("before", &phone(1), &code(1)).await;
     reason(&world, "before", "Verified").await;
 
     let new = token_bound_to(&world, "renewed-token-new").await;
@@ -124,10 +118,7 @@ async fn a_renewed_service_account_token_is_taken_up_when_the_old_one_is_refused
         .await
         .unwrap();
     until_refused(&world, &old).await;
-    world
-        .ready_migration("after", &phone(2), &code(2))
-        .await
-        .unwrap();
+    world.migrate("after", &phone(2), &code(2)).await;
     let verified = |status: &serde_json::Value| harness::reason(status) == "Verified";
     let status = world.until("after", 3 * PATIENCE, verified).await.unwrap();
     assert_verified(&status, &phone(2));

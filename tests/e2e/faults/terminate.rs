@@ -5,9 +5,7 @@ use std::time::Duration;
 use harness::cams_simulator::{Fault, Release, Stage};
 use harness::{Operator, Then, World, claim_of};
 
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, next_call, phone, reason, until,
-};
+use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, phone, reason, until};
 
 /// Waits until `/readyz` no longer answers 200: the process has received the signal.
 pub async fn until_not_ready(operator: &mut Operator) {
@@ -26,23 +24,14 @@ pub async fn until_not_ready(operator: &mut Operator) {
 async fn a_running_call_is_recorded_before_the_exit() {
     let world = World::new(OPERATOR, "drain").await.unwrap();
     let number = phone(1);
-    world
-        .sim
-        .add_fault(next_call(&number, Fault::gate(Stage::Counted)))
-        .unwrap();
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("drain", &number, &code(1))
-        .await
-        .unwrap();
+    world.next_call_of(&number, Fault::gate(Stage::Counted));
+    let mut operator = world.start(NEVER_FINAL).await;
+    world.migrate("drain", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     operator.terminate().await.unwrap();
     until_not_ready(&mut operator).await;
     // Created after the signal: not for this process.
-    world
-        .ready_migration("later", &phone(2), &code(2))
-        .await
-        .unwrap();
+    world.migrate("later", &phone(2), &code(2)).await;
     assert!(world.sim.release(held.id, Release::Continue));
     let exit = operator.ended(Duration::from_secs(15)).await.unwrap();
     assert_eq!(exit, Some(0));
@@ -62,8 +51,7 @@ async fn a_claim_that_was_not_sent_is_released_and_nothing_is_burnt() {
     let number = phone(1);
     let claimed = proxy.rule(claim_of("r").once(), Then::HoldReply);
     let mut operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    let made = world.ready_migration("r", &number, &code(1)).await;
-    made.unwrap();
+    world.migrate("r", &number, &code(1)).await;
     claimed.hit().await.unwrap();
     operator.terminate().await.unwrap();
     until_not_ready(&mut operator).await;
@@ -75,7 +63,7 @@ async fn a_claim_that_was_not_sent_is_released_and_nothing_is_burnt() {
     let entry = world.ledgers().await.unwrap()[0]["entries"][0].clone();
     assert_eq!(entry["outcome"], "NotSent", "left open: {entry}");
     assert!(world.calls(&number).is_empty());
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let status = reason(&world, "r", "Verified").await;
     assert_verified(&status, &number);
     assert_ne!(status["attempt"]["id"], entry["attemptId"], "{status}");
@@ -94,8 +82,7 @@ async fn c08_a_process_that_was_stopped_after_its_claim_does_not_send_late() {
     let operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     let stop = operator.process().unwrap().stopped_after();
     let stop = proxy.rule(claim_of("z").once(), stop);
-    let made = world.ready_migration("z", &number, &code(1)).await;
-    made.unwrap();
+    world.migrate("z", &number, &code(1)).await;
     let claim = stop.hit().await.unwrap();
     let old = claim.body["entries"][0]["attemptId"].clone();
     let slept = tokio::time::Instant::now() + Duration::from_secs(11);

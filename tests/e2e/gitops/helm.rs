@@ -68,7 +68,7 @@ async fn helm_install_with_wait_ends_well_when_the_number_is_verified() {
     let world = World::new(OPERATOR, "helm-good").await.unwrap();
     world.number(PHONE, "40718265", "id-1");
     world.code("store", "40718265").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let output = install(&helm().await, &world, "store", "50s").await;
     assert!(output.status.success(), "{output:?}");
     let status = world.until_reason("store", "Verified").await.unwrap();
@@ -81,7 +81,7 @@ async fn helm_install_with_wait_fails_when_the_code_is_refused() {
     let world = World::new(OPERATOR, "helm-bad").await.unwrap();
     world.number(PHONE, "40718265", "id-1");
     world.code("store", "40718266").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let helm = helm().await;
     let output = install(&helm, &world, "store", "50s").await;
     assert!(!output.status.success(), "{output:?}");
@@ -99,7 +99,7 @@ async fn helm_install_with_wait_fails_when_the_code_is_refused() {
 #[tokio::test]
 async fn helm_install_with_wait_goes_on_waiting_while_the_code_is_missing() {
     let world = World::new(OPERATOR, "helm-waits").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let output = install(&helm().await, &world, "store", "6s").await;
     assert!(!output.status.success(), "{output:?}");
     let words = String::from_utf8_lossy(&output.stderr).into_owned();

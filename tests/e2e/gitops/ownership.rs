@@ -45,7 +45,7 @@ async fn another_manager_applies_without_conflict_and_sees_no_drift() {
     let world = World::new(OPERATOR, "applied").await.unwrap();
     world.number(PHONE, "40718265", "id-1");
     world.code("store", "40718265").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let (first, second) = (
         manifest(&world.namespace, "1"),
         manifest(&world.namespace, "2"),

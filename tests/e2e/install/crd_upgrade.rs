@@ -76,10 +76,7 @@ async fn resources_of_the_first_crd_go_on_under_this_one() {
         secret["metadata"].clone()
     };
     // Done; refused, with a message longer than today's schema allows; and never reconciled.
-    world
-        .ready_migration("done", "8613800000001", "12345678")
-        .await
-        .unwrap();
+    world.migrate("done", "8613800000001", "12345678").await;
     let mut done = status(
         "Verified",
         "The number is verified.",
@@ -90,10 +87,7 @@ async fn resources_of_the_first_crd_go_on_under_this_one() {
     let number = Number::new("8613800000001", "12345678", "id-8613800000001");
     world.sim.add_number(number.verified());
     world.patch_status("done", done).await.unwrap();
-    world
-        .ready_migration("refused", "8613800000002", "22345678")
-        .await
-        .unwrap();
+    world.migrate("refused", "8613800000002", "22345678").await;
     world.code("refused", "99999999").await.unwrap();
     let long = "Refused. ".repeat(100);
     let mut refused = status(
@@ -104,10 +98,7 @@ async fn resources_of_the_first_crd_go_on_under_this_one() {
     );
     refused["errorCode"] = json!("InvalidCode");
     world.patch_status("refused", refused).await.unwrap();
-    world
-        .ready_migration("waiting", "8613800000003", "32345678")
-        .await
-        .unwrap();
+    world.migrate("waiting", "8613800000003", "32345678").await;
     let before = world.get("done").await.unwrap();
 
     site.upgrade(&[]).await;
@@ -140,10 +131,7 @@ async fn resources_of_the_first_crd_go_on_under_this_one() {
     // Old and new fields can be written: the whole object goes through the new schema.
     let patch = json!({"metadata": {"labels": {"seen": "yes"}}, "spec": {"suspend": true}});
     world.patch("done", patch).await.unwrap();
-    world
-        .create(&Migration::new("new", "8613800000004"))
-        .await
-        .unwrap();
+    world.make(&Migration::new("new", "8613800000004")).await;
     world.until_reason("new", "SecretNotFound").await.unwrap();
     let figures = world.finish().await.unwrap();
     // Nothing was sent for the finished ones.

@@ -24,10 +24,7 @@ async fn upgrade_rollback_and_uninstall_lose_nothing() {
     let made = key(&site).await;
     let world = site.world("tenant-a").await;
     let mut operator = site.operator(&world).await;
-    world
-        .ready_migration("store-1", "8613800000001", "12345678")
-        .await
-        .unwrap();
+    world.migrate("store-1", "8613800000001", "12345678").await;
     let verified = world.until_reason("store-1", "Verified").await.unwrap();
     assert!(
         verified["attempt"]["codeFingerprint"].is_string(),
@@ -41,10 +38,7 @@ async fn upgrade_rollback_and_uninstall_lose_nothing() {
     assert!(site.get("poddisruptionbudget", NAME).await.is_some());
     assert_eq!(key(&site).await, made, "an upgrade made another key");
     let mut operator = site.operator(&world).await;
-    world
-        .ready_migration("store-2", "8613800000002", "22345678")
-        .await
-        .unwrap();
+    world.migrate("store-2", "8613800000002", "22345678").await;
     let other = world.until_reason("store-2", "Verified").await.unwrap();
     // One key: the first word of a fingerprint identifies it.
     let key_id = |status: &Value| {
@@ -124,10 +118,7 @@ async fn a_release_works_with_the_key_that_exists() {
     assert!(site.get("secret", KEY).await.is_none());
     let world = site.world("tenant-a").await;
     let mut operator = site.operator(&world).await;
-    world
-        .ready_migration("store-1", "8613800000001", "12345678")
-        .await
-        .unwrap();
+    world.migrate("store-1", "8613800000001", "12345678").await;
     world.until_reason("store-1", "Verified").await.unwrap();
     let metrics = operator.http("/metrics").await.unwrap();
     assert!(metrics.contains("leader_election_master_status{name=\"phone-migration-operator\"} 1"));

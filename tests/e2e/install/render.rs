@@ -29,20 +29,13 @@ fn args(objects: &[Value]) -> Vec<&str> {
 }
 
 #[test]
-fn the_chart_is_of_this_version() {
-    let version = env!("CARGO_PKG_VERSION");
+fn the_chart_names_its_kinds_and_shows_the_sample() {
     let text = std::fs::read_to_string(chart().join("Chart.yaml")).unwrap();
     let chart: Value = serde_yaml_ng::from_str(&text).unwrap();
-    assert_eq!(chart["version"], version);
-    assert_eq!(chart["appVersion"], version);
     let annotation = |name: &str| -> Value {
         let text = chart["annotations"][format!("artifacthub.io/{name}")].as_str();
         serde_yaml_ng::from_str(text.unwrap_or_else(|| panic!("{name}"))).unwrap()
     };
-    assert_eq!(
-        annotation("images")[0]["image"],
-        format!("phone-migration-operator:{version}")
-    );
     let crds = annotation("crds");
     for (n, plural) in ["codeledgers", "phonemigrations"].iter().enumerate() {
         assert_eq!(crds[n]["name"], format!("{plural}.phonemigration.dev"));

@@ -65,16 +65,10 @@ fn used(site: &Site, user: &str) -> BTreeSet<String> {
 /// its end.
 async fn everything(site: &Site, world: &World) {
     let mut operator = site.operator(world).await;
-    world
-        .ready_migration("right", "8613800000001", "12345678")
-        .await
-        .unwrap();
+    world.migrate("right", "8613800000001", "12345678").await;
     world.number("8613800000002", "22345678", "id-8613800000002");
     world.code("wrong", "99999991").await.unwrap();
-    world
-        .create(&Migration::new("wrong", "8613800000002"))
-        .await
-        .unwrap();
+    world.make(&Migration::new("wrong", "8613800000002")).await;
     world.until_reason("right", "Verified").await.unwrap();
     let first = world.until_reason("wrong", "CodeRejected").await.unwrap();
     // The second refusal is the same Event again, which is a patch of the first.

@@ -26,7 +26,7 @@ async fn restarted(point: Point, given: Given) {
         let away = Duration::from_millis(rng.u64(0..2) * rng.u64(0..=1500));
         seed.plan(format!("started anew after {away:?}"));
         tokio::time::sleep(away).await;
-        let _operator = world.operator(SOON_FINAL).await.unwrap();
+        let _operator = world.start(SOON_FINAL).await;
         assert_end(&world, point, given, claimed.as_deref()).await;
         world.finish().await.unwrap();
     };
@@ -43,7 +43,7 @@ pub async fn give(world: &World, given: Given) {
     world.number(&number, &right, &format!("id-{number}"));
     world.code(NAME, &code(1)).await.unwrap();
     let migration = Migration::new(NAME, &number);
-    world.create(&migration).await.unwrap();
+    world.make(&migration).await;
 }
 
 #[tokio::test]

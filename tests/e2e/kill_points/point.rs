@@ -149,7 +149,7 @@ impl Scene {
         if let Some((stage, _)) = point.gate() {
             let rule = FaultRule::new(Fault::gate(stage));
             let rule = rule.action(VERIFIED).phone(phone).once();
-            world.sim.add_fault(rule).unwrap();
+            world.fault(rule);
         }
         let mut flags = SOON_FINAL.to_vec();
         if let Some(relay) = &relay {

@@ -34,7 +34,7 @@ async fn give(world: &World, resources: usize) {
         world.number(&number, right, &format!("id-{number}"));
         world.code(&name, &code(n)).await.unwrap();
         let migration = Migration::new(&name, &number);
-        world.create(&migration).await.unwrap();
+        world.make(&migration).await;
     }
 }
 
@@ -88,7 +88,7 @@ async fn ends(world: &World, resources: usize) -> Ends {
 async fn replace(world: &World, operator: &mut Operator) {
     operator.kill().await.unwrap();
     world.note("killed");
-    *operator = world.operator(NEVER_FINAL).await.unwrap();
+    *operator = world.start(NEVER_FINAL).await;
 }
 
 fn executions(world: &World) -> usize {
@@ -102,7 +102,7 @@ async fn c02_killed_operators_send_each_code_at_most_once_and_lose_nothing() {
         let mut rng = seed.rng();
         let world = World::new(OPERATOR, "c02").await.unwrap();
         world.sim.set_processing(300);
-        let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+        let mut operator = world.start(NEVER_FINAL).await;
         give(&world, 20).await;
         for kill in 0..3 {
             let after = kill * 4 + rng.usize(1..=4);
@@ -127,7 +127,7 @@ async fn c02_killed_operators_send_each_code_at_most_once_and_lose_nothing() {
 async fn timed(name: &str, resources: usize, kills: &[Duration]) -> (Duration, Ends) {
     let world = World::new(OPERATOR, name).await.unwrap();
     world.sim.set_processing(500);
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     let start = Instant::now();
     let killing = async {
         for after in kills {

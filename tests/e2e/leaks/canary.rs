@@ -41,10 +41,10 @@ pub async fn sends(world: &World, canary: &Canary, name: &str, n: usize) {
     let (phone, code) = (canary.phone(n), canary.code(n));
     world.number(&phone, &code, &format!("id-{phone}"));
     world.code(name, &code).await.unwrap();
-    world.create(&Migration::new(name, phone)).await.unwrap();
+    world.make(&Migration::new(name, phone)).await;
 }
 
 pub fn fault(world: &World, phone: &str, action: &str, fault: Fault) {
     let rule = FaultRule::new(fault).action(action).phone(phone).once();
-    world.sim.add_fault(rule).unwrap();
+    world.fault(rule);
 }

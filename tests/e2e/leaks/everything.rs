@@ -39,9 +39,8 @@ async fn values(world: &World, canary: &Canary) {
             .await
             .unwrap();
         world
-            .create(&Migration::new(&name, canary.phone(40 + n)))
-            .await
-            .unwrap();
+            .make(&Migration::new(&name, canary.phone(40 + n)))
+            .await;
     }
     for (n, (_, wanted)) in table.iter().enumerate() {
         reason(world, &format!("value-{n}"), wanted).await;
@@ -49,7 +48,7 @@ async fn values(world: &World, canary: &Canary) {
     // Shares a number that another resource's code verified.
     let same = Migration::new("duplicate", canary.phone(CALM));
     world.code("duplicate", &canary.code(41)).await.unwrap();
-    world.create(&same).await.unwrap();
+    world.make(&same).await;
     reason(world, "duplicate", "DuplicatePhoneNumber").await;
 }
 
@@ -72,10 +71,7 @@ async fn account(world: &World, canary: &Canary) {
     );
     fault(world, &phone(64), READ_STATUS, look);
     let code = canary.code(64);
-    world
-        .ready_migration("look", &phone(64), &code)
-        .await
-        .unwrap();
+    world.migrate("look", &phone(64), &code).await;
     reason(world, "look", "Verified").await;
     fault(
         world,
@@ -149,7 +145,7 @@ async fn without_tls(world: &World, canary: &Canary, flags: &[&str]) {
         .copied()
         .chain(["--cams-endpoint", &url])
         .collect();
-    let mut operator = world.operator(&flags).await.unwrap();
+    let mut operator = world.start(&flags).await;
     sends(world, canary, "tls", 80).await;
     let told = |status: &Value| {
         let shown = status.to_string();
@@ -180,7 +176,7 @@ async fn every_error_path(signature: &str, canary: Canary) {
     let given = ["--signature", signature, "--credentials-dir", &path];
     let flags: Vec<&str> = SOON_FINAL.iter().copied().chain(given).collect();
     without_tls(&world, &canary, &flags).await;
-    let mut operator = world.operator(&flags).await.unwrap();
+    let mut operator = world.start(&flags).await;
     replies(&world, &canary).await;
     values(&world, &canary).await;
     orphaned(&world, &canary).await;

@@ -209,15 +209,12 @@ fn guessed(object: &Value, codes: Range<u32>) -> Option<(String, &'static str)> 
 #[tokio::test]
 async fn t05_a_million_guesses_find_no_code_in_a_resource() {
     let world = World::new(OPERATOR, "guesses").await.unwrap();
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     // Refused: its fingerprint is in the attempt and in the history.
     let phone = "8613891000001";
     world.number(phone, "480297", "id-1");
     world.code("refused", "480296").await.unwrap();
-    world
-        .create(&Migration::new("refused", phone))
-        .await
-        .unwrap();
+    world.make(&Migration::new("refused", phone)).await;
     reason(&world, "refused", "CodeRejected").await;
     let object = serde_json::to_value(world.get("refused").await.unwrap()).unwrap();
     let status = &object["status"];

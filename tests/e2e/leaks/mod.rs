@@ -19,5 +19,4 @@ mod secret_body;
 mod series;
 mod sizes;
 mod spoilt;
-mod threats;
 mod types;

@@ -24,20 +24,14 @@ async fn series(operator: &mut Operator) -> BTreeSet<String> {
 async fn many(name: &str, count: usize) {
     let world = World::new(OPERATOR, name).await.unwrap();
     let phone = |n: usize| format!("8613851{n:06}");
-    let mut operator = world.operator(SOON_FINAL).await.unwrap();
-    world
-        .ready_migration("first", &phone(0), "46450001")
-        .await
-        .unwrap();
+    let mut operator = world.start(SOON_FINAL).await;
+    world.migrate("first", &phone(0), "46450001").await;
     reason(&world, "first", "Verified").await;
     let before = series(&mut operator).await;
     assert!(before.len() > 50, "{before:?}");
     for n in 1..=count {
         let name = format!("tenant-{n}-store");
-        world
-            .create(&Migration::new(&name, phone(n)))
-            .await
-            .unwrap();
+        world.make(&Migration::new(&name, phone(n))).await;
     }
     for n in 1..=count {
         reason(&world, &format!("tenant-{n}-store"), "SecretNotFound").await;

@@ -19,11 +19,8 @@ const MOST: u64 = 20 * 1024;
 #[tokio::test]
 async fn t18_huge_secrets_and_replies_do_not_stay_in_memory() {
     let world = World::new(OPERATOR, "sizes").await.unwrap();
-    let operator = world.operator(NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("first", &phone(0), "46340001")
-        .await
-        .unwrap();
+    let operator = world.start(NEVER_FINAL).await;
+    world.migrate("first", &phone(0), "46340001").await;
     reason(&world, "first", "Verified").await;
     let before = operator.resident_kib().unwrap();
     let secrets: Api<Secret> = Api::namespaced(world.plane.admin.clone(), &world.namespace);
@@ -44,22 +41,16 @@ async fn t18_huge_secrets_and_replies_do_not_stay_in_memory() {
             .create(&PostParams::default(), &secret)
             .await
             .unwrap();
-        world
-            .create(&Migration::new(&name, phone(n)))
-            .await
-            .unwrap();
+        world.make(&Migration::new(&name, phone(n))).await;
     }
     let huge = Fault::answer(Stage::Executed, Answer::Huge { bytes: 50 << 20 });
     for n in 20..23 {
         let rule = FaultRule::new(huge.clone())
             .action(VERIFIED)
             .phone(phone(n));
-        world.sim.add_fault(rule.once()).unwrap();
+        world.fault(rule.once());
         let name = format!("reply-{n}");
-        world
-            .ready_migration(&name, &phone(n), "46340002")
-            .await
-            .unwrap();
+        world.migrate(&name, &phone(n), "46340002").await;
     }
     for n in 1..=10 {
         reason(&world, &format!("huge-{n}"), "InvalidCode").await;
@@ -77,11 +68,11 @@ async fn t18_huge_secrets_and_replies_do_not_stay_in_memory() {
 #[tokio::test]
 async fn t20_no_loop_of_edits_spends_more_codes_than_the_limit() {
     let world = World::new(OPERATOR, "edits").await.unwrap();
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     let number = phone(50);
     world.number(&number, "46349999", "id-1");
     world.code("m", "46340100").await.unwrap();
-    world.create(&Migration::new("m", &number)).await.unwrap();
+    world.make(&Migration::new("m", &number)).await;
     let calls = || {
         let of = |e: &harness::cams_simulator::Entry| e.action == VERIFIED;
         world.sim.ledger().into_iter().filter(of).count()
@@ -93,10 +84,7 @@ async fn t20_no_loop_of_edits_spends_more_codes_than_the_limit() {
         let labels = json!({"metadata": {"labels": {"n": n.to_string()}}});
         world.patch("m", labels).await.unwrap();
         for suspend in [true, false] {
-            world
-                .patch("m", json!({"spec": {"suspend": suspend}}))
-                .await
-                .unwrap();
+            world.edit("m", json!({"suspend": suspend})).await;
         }
         let token = format!("edit-{n}");
         world.request("m", &token).await.unwrap();
@@ -110,10 +98,7 @@ async fn t20_no_loop_of_edits_spends_more_codes_than_the_limit() {
         let code = json!({"stringData": {"code": format!("4634{:04}", 200 + n)}});
         world.patch_secret("m-code", code).await.unwrap();
         let token = format!("token-{n}");
-        world
-            .patch("m", json!({"spec": {"retryToken": token}}))
-            .await
-            .unwrap();
+        world.retry("m", &token).await;
         let seen = |s: &serde_json::Value| {
             s["lastHandledRetryToken"] == *token && harness::condition(s, "Finished") == "True"
         };

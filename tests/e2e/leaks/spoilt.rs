@@ -56,10 +56,7 @@ async fn t02_c36_a_secret_spoilt_on_its_way_is_in_no_log() {
     for (n, (name, spoil)) in SPOILT.iter().enumerate() {
         let secret = When::get("secrets").name(format!("{name}-code"));
         rules.push(proxy.rule(secret.once(), Then::corrupt(spoil)));
-        world
-            .ready_migration(name, &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(name, &phone(n), &code(n)).await;
     }
     for rule in &rules {
         rule.hit().await.unwrap();
@@ -89,10 +86,7 @@ async fn t02_a_resource_spoilt_on_its_way_is_in_no_log() {
     ] {
         rules.push(proxy.rule(when, Then::corrupt(in_a_list)));
         let n = 20 + rules.len();
-        world
-            .ready_migration(name, &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(name, &phone(n), &code(n)).await;
     }
     for rule in &rules {
         rule.hit().await.unwrap();

@@ -16,7 +16,7 @@ fn a_standby_whose_watch_is_blind_takes_over_and_sends_nothing_again() {
         let world = world("lease-blind").await;
         let proxy = world.proxy().await.unwrap();
         world.number(PHONE, RIGHT, "id-blind");
-        world.create(&Migration::new("m", PHONE)).await.unwrap();
+        world.make(&Migration::new("m", PHONE)).await;
         let mut a = elector(&world, "a").await;
         until_leads(&mut a, AT_ONCE).await;
         world.until_reason("m", "SecretNotFound").await.unwrap();

@@ -85,7 +85,7 @@ fn flags<'a>(world: &'a World, identity: &'a str) -> [&'a str; 8] {
 
 /// A candidate, ready: standbys are ready too.
 async fn elector(world: &World, identity: &str) -> Operator {
-    world.operator(&flags(world, identity)).await.unwrap()
+    world.start(&flags(world, identity)).await
 }
 
 async fn leads(operator: &mut Operator) -> bool {
@@ -142,10 +142,7 @@ fn only_the_leader_calls_and_an_edit_of_the_lease_costs_nothing() {
         for n in 0..5 {
             let phone = format!("861380000200{n}");
             let name = format!("store-{n}");
-            world
-                .ready_migration(&name, &phone, "12345678")
-                .await
-                .unwrap();
+            world.migrate(&name, &phone, "12345678").await;
         }
         for n in 0..5 {
             let name = format!("store-{n}");
@@ -205,12 +202,8 @@ fn a_stopping_leader_ends_its_call_and_hands_over_at_once() {
         until_leads(&mut a, AT_ONCE).await;
         let mut b = elector(&world, "b").await;
         let gate = Fault::gate(Stage::Executed);
-        let rule = FaultRule::new(gate).action(VERIFIED);
-        world.sim.add_fault(rule.once()).unwrap();
-        world
-            .ready_migration("first", "8613800004000", "12345678")
-            .await
-            .unwrap();
+        world.next_call(gate);
+        world.migrate("first", "8613800004000", "12345678").await;
         let held = world.sim.wait_held(Duration::from_secs(15)).await.unwrap();
         a.terminate().await.unwrap();
         let told = Instant::now();
@@ -218,10 +211,7 @@ fn a_stopping_leader_ends_its_call_and_hands_over_at_once() {
             assert!(told.elapsed() < AT_ONCE, "{}", a.log());
             tokio::time::sleep(POLL).await;
         }
-        world
-            .ready_migration("second", "8613800004001", "87654321")
-            .await
-            .unwrap();
+        world.migrate("second", "8613800004001", "87654321").await;
         // The call runs longer than a standby's polling interval; the Lease is still held.
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(4) {
@@ -259,10 +249,7 @@ fn a_restart_with_the_same_identity_goes_on_at_once() {
         assert_eq!(holder(&world).await, "a");
         let mut again = elector(&world, "a").await;
         until_leads(&mut again, AT_ONCE).await;
-        world
-            .ready_migration("store", "8613800005000", "12345678")
-            .await
-            .unwrap();
+        world.migrate("store", "8613800005000", "12345678").await;
         world.until_reason("store", "Verified").await.unwrap();
         finish(&world).await;
     });
@@ -280,10 +267,7 @@ fn a_stopped_leader_that_wakes_up_claims_nothing() {
         // Work for any process that believes it leads: `b` finds it stopped, so that only `a` could
         // act.
         b.signal("STOP").await.unwrap();
-        world
-            .ready_migration("store", "8613800006000", "12345678")
-            .await
-            .unwrap();
+        world.migrate("store", "8613800006000", "12345678").await;
         a.signal("CONT").await.unwrap();
         let start = Instant::now();
         while !a.log().contains(LAPSED) {
@@ -326,7 +310,7 @@ fn a_stopped_api_server_ends_the_leadership_and_makes_no_second_leader() {
         a.ready().await.unwrap();
         // Its slot comes after the end of its leadership: the next leader counts the account's
         // reads.
-        until_shown(&mut a, "phonemigration_running_tasks 0").await;
+        a.until_metric("phonemigration_running_tasks 0").await;
         assert_eq!(reads(&world), made);
         signal(api_server, "CONT").await;
         let start = Instant::now();
@@ -340,10 +324,7 @@ fn a_stopped_api_server_ends_the_leadership_and_makes_no_second_leader() {
             tokio::time::sleep(POLL).await;
         }
         // The watch went on, or started again, in the same process.
-        world
-            .ready_migration("store", "8613800007000", "12345678")
-            .await
-            .unwrap();
+        world.migrate("store", "8613800007000", "12345678").await;
         world.until_reason("store", "Verified").await.unwrap();
         finish(&world).await;
     });
@@ -354,45 +335,25 @@ fn reads(world: &World) -> usize {
     ledger.iter().filter(|e| e.action == READ_STATUS).count()
 }
 
-async fn until_shown(operator: &mut Operator, line: &str) {
-    let start = Instant::now();
-    loop {
-        let metrics = operator.http("/metrics").await.unwrap();
-        if metrics.lines().any(|l| l == line) {
-            return;
-        }
-        assert!(
-            start.elapsed() < Duration::from_secs(50),
-            "{line} in {metrics}"
-        );
-        tokio::time::sleep(POLL).await;
-    }
-}
-
 /// An attempt whose outcome is unknown, and a read of it that waits for the end of a pause of the
 /// account, which lasts longer than a leadership without renewals. Returns the number of reads
 /// until then.
 async fn a_read_waits_for_its_slot(world: &World, leader: &mut Operator) -> usize {
     let lost = FaultRule::new(Fault::close(Stage::Received)).action(VERIFIED);
-    world.sim.add_fault(lost.once()).unwrap();
+    world.fault(lost.once());
     let phone = "8613800007001";
-    world
-        .ready_migration("lost", phone, "22345678")
-        .await
-        .unwrap();
+    world.migrate("lost", phone, "22345678").await;
     world.until_reason("lost", "OutcomeUnknown").await.unwrap();
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(25_000);
     let busy = FaultRule::new(Fault::api(Stage::Counted, busy)).action(READ_STATUS);
-    world.sim.add_fault(busy.once()).unwrap();
+    world.fault(busy.once());
     world.request("lost", "one").await.unwrap();
-    until_shown(
-        leader,
-        "phonemigration_account_paused{account=\"default\"} 1",
-    )
-    .await;
+    leader
+        .until_metric("phonemigration_account_paused{account=\"default\"} 1")
+        .await;
     world.request("lost", "two").await.unwrap();
     let waits = "phonemigration_queue_depth{account=\"default\",action=\"GetPhoneNumberVerificationStatus\"} 1";
-    until_shown(leader, waits).await;
+    leader.until_metric(waits).await;
     reads(world)
 }
 

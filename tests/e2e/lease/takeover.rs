@@ -2,27 +2,13 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Entry, Fault, FaultRule, Refusal, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Refusal, Stage, VERIFIED};
 use harness::{Operator, World, crowd_name, crowd_phone, reason};
 use kube::api::PostParams;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{
-    AT_ONCE, LEASE, POLL, SUBMITTED, elector, finish, holder, leases, run, until_leads, world,
-};
-
-/// Submissions that this process made: an attempt's id is its nonce.
-fn calls_of(world: &World, operator: &Operator) -> Vec<Entry> {
-    let log = operator.log();
-    let claims: Vec<&str> = log.lines().filter(|l| l.contains(SUBMITTED)).collect();
-    let mut entries = world.sim.ledger();
-    entries.retain(|e| {
-        let nonce = e.nonce.as_deref().unwrap_or("?");
-        e.action == VERIFIED && claims.iter().any(|line| line.contains(nonce))
-    });
-    entries
-}
+use super::{AT_ONCE, LEASE, POLL, elector, finish, holder, leases, run, until_leads, world};
 
 /// Renews the Lease as a leader does whose clock is five seconds behind. The leader is stopped
 /// meanwhile: its own renewal would write another time.
@@ -48,7 +34,7 @@ fn c09_a_killed_leader_is_followed_after_its_time_and_its_calls_are_not_overlapp
         let namespace = &world.namespace;
         world.fill(namespace, 0..RESOURCES).await.unwrap();
         let start = Instant::now();
-        while calls_of(&world, &a).len() < 15 {
+        while a.calls(&world).len() < 15 {
             assert!(start.elapsed() < AT_ONCE * 3, "{}", a.log());
             tokio::time::sleep(POLL).await;
         }
@@ -68,7 +54,7 @@ fn c09_a_killed_leader_is_followed_after_its_time_and_its_calls_are_not_overlapp
             let all = world.until(&name, Duration::from_secs(30), ended);
             all.await.unwrap();
         }
-        let (last, first) = (calls_of(&world, &a).pop(), calls_of(&world, &b).remove(0));
+        let (last, first) = (a.calls(&world).pop(), b.calls(&world).remove(0));
         let apart = Duration::from_micros(first.arrived_us - last.unwrap().arrived_us);
         assert!(apart > Duration::from_secs(1), "{apart:?}");
         println!("C09: takeover after {took:?}, calls {apart:?} apart");
@@ -84,8 +70,7 @@ fn a_takeover_keeps_the_pause_that_the_service_asked_the_last_leader_for() {
         until_leads(&mut a, AT_ONCE).await;
         let mut b = elector(&world, "b").await;
         let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(20_000);
-        let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
-        world.sim.add_fault(rule.once()).unwrap();
+        world.next_call(Fault::api(Stage::Counted, busy));
         let ready = |name, phone| world.ready_migration(name, phone, "12345678");
         ready("store", "8613800007000").await.unwrap();
         world.until_reason("store", "Throttled").await.unwrap();

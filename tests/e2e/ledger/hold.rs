@@ -46,11 +46,9 @@ async fn a_quota_on_object_counts_holds_the_account_and_stops_no_outcome() {
     let proxy = world.proxy().await.unwrap();
     let unrecorded = proxy.rule(outcome_of("m-1"), Then::Close);
     let mut operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    let made = world.ready_migration("m-1", &phone(1), &code(1)).await;
-    made.unwrap();
+    world.migrate("m-1", &phone(1), &code(1)).await;
     unrecorded.hit().await.unwrap();
-    let made = world.ready_migration("m-2", &phone(2), &code(2)).await;
-    made.unwrap();
+    world.migrate("m-2", &phone(2), &code(2)).await;
     let status = until_says(&world, "m-2", "Queued", HELD).await;
     assert_eq!(harness::condition(&status, "Stalled"), "False", "{status}");
     let metrics = operator.http("/metrics").await.unwrap();
@@ -72,13 +70,12 @@ async fn a_quota_on_object_counts_holds_the_account_and_stops_no_outcome() {
 async fn while_the_namespace_of_the_ledgers_is_being_deleted_nothing_is_sent() {
     let world = World::new(OPERATOR, "terminating").await.unwrap();
     world.expect_refused_ledgers();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let namespaces: Api<Namespace> = Api::all(world.plane.admin.clone());
     let params = DeleteParams::default();
     let deleted = namespaces.delete(&world.ledger_namespace, &params).await;
     deleted.unwrap();
-    let made = world.ready_migration("m", &phone(1), &code(1)).await;
-    made.unwrap();
+    world.migrate("m", &phone(1), &code(1)).await;
     until_says(&world, "m", "Queued", HELD).await;
     assert!(world.calls(&phone(1)).is_empty());
     world.finish().await.unwrap();

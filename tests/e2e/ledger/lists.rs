@@ -19,7 +19,7 @@ async fn a_code_of_a_namespace_that_is_not_listed_yet_is_not_sent_again_by_anoth
     world.secret_in(&slow, "first-code", spent).await.unwrap();
     let first = Migration::new("first", &number);
     world.create_in(&slow, &first).await.unwrap();
-    let mut operator = world.operator(&flags).await.unwrap();
+    let mut operator = world.start(&flags).await;
     reason_in(&world, &slow, "first", "CodeRejected").await;
     operator.kill().await.unwrap();
 
@@ -29,7 +29,7 @@ async fn a_code_of_a_namespace_that_is_not_listed_yet_is_not_sent_again_by_anoth
     let no_ledgers = proxy.rule(When::list("codeledgers"), Then::Hold);
     world.code("second", &code(2)).await.unwrap();
     let second = Migration::new("second", &number);
-    world.create(&second).await.unwrap();
+    world.make(&second).await;
     let launch = world.launch_via(&proxy.url(), &flags).unwrap();
     let mut operator = Operator::spawn(&launch).unwrap();
     unlisted.hit_within(PATIENCE).await.unwrap();
@@ -39,7 +39,7 @@ async fn a_code_of_a_namespace_that_is_not_listed_yet_is_not_sent_again_by_anoth
     assert_eq!(world.calls(&number).len(), 1);
     drop((unlisted, no_ledgers));
     operator.ready().await.unwrap();
-    looked(&world, "second", "all are listed").await;
+    world.looked("second").await;
     assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
 }
@@ -54,8 +54,7 @@ async fn an_acceptance_that_no_status_shows_is_told_as_the_ledger_has_it_before_
     let proxy = world.proxy().await.unwrap();
     let unshown = proxy.rule(shown_of("m"), Then::Close);
     let mut operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    let made = world.ready_migration("m", &number, &code(1)).await;
-    made.unwrap();
+    world.migrate("m", &number, &code(1)).await;
     unshown.hit().await.unwrap();
     operator.kill().await.unwrap();
     drop(unshown);

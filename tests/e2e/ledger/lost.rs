@@ -8,14 +8,14 @@ use super::*;
 #[tokio::test]
 async fn a_ledger_deleted_under_a_living_operator_is_filled_again_from_its_memory() {
     let world = World::new(OPERATOR, "lost-living").await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     refused(&world, "first").await;
     let number = phone(1);
     world.delete("first").await.unwrap();
     delete_ledger(&world, &number).await;
     world.code("second", &code(2)).await.unwrap();
     let second = Migration::new("second", &number);
-    world.create(&second).await.unwrap();
+    world.make(&second).await;
     reason(&world, "second", "CodeRejected").await;
     assert_eq!(world.calls(&number).len(), 1);
     // Another code is claimed on the basis of memory: the ledger has both from then on.
@@ -28,7 +28,7 @@ async fn a_ledger_deleted_under_a_living_operator_is_filled_again_from_its_memor
     };
     tokio::time::timeout(PATIENCE, both).await.unwrap();
     new_code(&world, "second", &code(2)).await;
-    looked(&world, "second", "the first one again").await;
+    world.looked("second").await;
     assert_eq!(world.calls(&number).len(), 2);
     world.finish().await.unwrap();
 }
@@ -38,17 +38,17 @@ async fn a_ledger_deleted_under_a_living_operator_is_filled_again_from_its_memor
 #[tokio::test]
 async fn a_ledger_deleted_under_a_restarted_operator_is_filled_again_from_statuses() {
     let world = World::new(OPERATOR, "lost-restarted").await.unwrap();
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     let before = refused(&world, "first").await;
     let number = phone(1);
     assert_eq!(operator.stop().await.unwrap(), Some(0));
     delete_ledger(&world, &number).await;
     world.code("second", &code(2)).await.unwrap();
     let second = Migration::new("second", &number);
-    world.create(&second).await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.make(&second).await;
+    let _operator = world.start(NEVER_FINAL).await;
     reason(&world, "second", "CodeRejected").await;
-    let first = looked(&world, "first", "from its own status").await;
+    let first = world.looked("first").await;
     assert_eq!(first["attempt"], before["attempt"], "{first}");
     assert_eq!(first["history"], before["history"], "{first}");
     assert_eq!(world.calls(&number).len(), 1);
@@ -70,14 +70,12 @@ async fn a_ledger_deleted_under_a_restarted_operator_is_filled_again_from_status
 async fn an_open_entry_ends_when_its_own_signature_does_whatever_a_later_process_is_told() {
     let world = World::new(OPERATOR, "validity").await.unwrap();
     let number = phone(1);
-    let lost = next_call(&number, Fault::close(Stage::Counted));
-    world.sim.add_fault(lost).unwrap();
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
-    let made = world.ready_migration("m", &number, &code(1)).await;
-    made.unwrap();
+    world.next_call_of(&number, Fault::close(Stage::Counted));
+    let mut operator = world.start(NEVER_FINAL).await;
+    world.migrate("m", &number, &code(1)).await;
     let before = reason(&world, "m", "OutcomeUnknown").await;
     operator.kill().await.unwrap();
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     // Read when a signature with the second process's own validity would be final.
     let signed: jiff::Timestamp = before["attempt"]["signedAt"]
         .as_str()
@@ -89,7 +87,7 @@ async fn an_open_entry_ends_when_its_own_signature_does_whatever_a_later_process
     world.request("m", "read it").await.unwrap();
     until("it was read", || world.reads(&number).len() > reads).await;
     world.code("m", &code(2)).await.unwrap();
-    let status = looked(&world, "m", "another code").await;
+    let status = world.looked("m").await;
     assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
     assert_eq!(status["attempt"]["finalAt"], before["attempt"]["finalAt"]);
     assert_eq!(status["nextAttemptAt"], before["nextAttemptAt"], "{status}");

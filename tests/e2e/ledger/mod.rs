@@ -9,11 +9,11 @@
 //! The cases judge by reads of the API server, the simulator's ledger and the audit log. Every case
 //! ends with `World::finish`.
 
-use harness::cams_simulator::{Fault, FaultRule, VERIFIED};
+use harness::cams_simulator::Fault;
 use harness::expect::{
     NEVER_FINAL, PATIENCE, SOON_FINAL, assert_verified, reason, reason_in, until,
 };
-use harness::{Migration, World};
+use harness::{Migration, World, message};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -37,17 +37,12 @@ fn code(n: usize) -> String {
     format!("7395{n:04}")
 }
 
-/// A rule for the next submission of a number only.
-fn next_call(phone: &str, fault: Fault) -> FaultRule {
-    FaultRule::new(fault).action(VERIFIED).phone(phone).once()
-}
-
 /// A resource of number 1 whose code, number 2, was refused: the right one is number 1.
 async fn refused(world: &World, name: &str) -> Value {
     let number = phone(1);
     world.number(&number, &code(1), &format!("id-{number}"));
     world.code(name, &code(2)).await.unwrap();
-    world.create(&Migration::new(name, &number)).await.unwrap();
+    world.make(&Migration::new(name, &number)).await;
     let status = reason(world, name, "CodeRejected").await;
     assert_eq!(world.executed(&number), 1);
     status
@@ -67,24 +62,6 @@ async fn new_code(world: &World, name: &str, code: &str) {
     world.code(name, code).await.unwrap();
     let token = format!("{:?}", tokio::time::Instant::now());
     world.request(name, &token).await.unwrap();
-}
-
-/// Makes the operator reconcile, and waits until it has: a code that it has not sent by then, it
-/// does not send.
-async fn looked(world: &World, name: &str, token: &str) -> Value {
-    world.request(name, token).await.unwrap();
-    let seen = |status: &Value| status["lastHandledReconcileAt"] == token;
-    world.until(name, PATIENCE, seen).await.unwrap()
-}
-
-/// The message of the Ready condition.
-fn message(status: &Value) -> &str {
-    let conditions = status["conditions"].as_array().map(Vec::as_slice);
-    let mut conditions = conditions.unwrap_or_default().iter();
-    let ready = conditions.find(|condition| condition["type"] == "Ready");
-    ready
-        .and_then(|condition| condition["message"].as_str())
-        .unwrap_or_default()
 }
 
 /// Waits for a state and a part of its message.

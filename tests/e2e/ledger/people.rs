@@ -10,7 +10,7 @@ async fn a_resource_that_is_renamed_or_moved_shows_what_its_code_led_to_and_a_ne
     world.namespace(&other).await.unwrap();
     let both = format!("{},{other}", world.namespace);
     let flags = [NEVER_FINAL, &["--watch-namespaces", &both]].concat();
-    let _operator = world.operator(&flags).await.unwrap();
+    let _operator = world.start(&flags).await;
     refused(&world, "first").await;
     let number = phone(1);
     let request = world.calls(&number)[0].request_id.clone();
@@ -19,7 +19,7 @@ async fn a_resource_that_is_renamed_or_moved_shows_what_its_code_led_to_and_a_ne
     world.delete("first").await.unwrap();
     let its_secret = json!({"verifyCodeSecretRef": {"name": "first-code"}});
     let renamed = Migration::new("renamed", &number).spec(its_secret);
-    world.create(&renamed).await.unwrap();
+    world.make(&renamed).await;
     let status = reason(&world, "renamed", "CodeRejected").await;
     assert_eq!(status["requestId"], request, "{status}");
     assert!(status["attempt"].is_null(), "not its own: {status}");
@@ -49,7 +49,7 @@ async fn a_resource_that_is_renamed_or_moved_shows_what_its_code_led_to_and_a_ne
 #[tokio::test]
 async fn a_status_that_is_wiped_or_not_restored_is_shown_again_from_the_ledger() {
     let world = World::new(OPERATOR, "wiped").await.unwrap();
-    let mut operator = world.operator(NEVER_FINAL).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
     let before = refused(&world, "r").await;
     let number = phone(1);
     let fields = before.as_object().unwrap().keys();
@@ -63,12 +63,12 @@ async fn a_status_that_is_wiped_or_not_restored_is_shown_again_from_the_ledger()
     assert_eq!(operator.stop().await.unwrap(), Some(0));
 
     world.delete("r").await.unwrap();
-    world.create(&Migration::new("r", &number)).await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    world.make(&Migration::new("r", &number)).await;
+    let _operator = world.start(NEVER_FINAL).await;
     let says = "by another PhoneMigration";
     let status = until_says(&world, "r", "CodeRejected", says).await;
     assert_eq!(status["requestId"], before["requestId"], "{status}");
-    looked(&world, "r", "restored").await;
+    world.looked("r").await;
     assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
 }

@@ -62,12 +62,11 @@ async fn a_policy_that_refuses_one_ledger_stops_its_number_and_nobody_else() {
     let says_no = json!({"validations": [{"expression": other_number, "message": "not this one"}]});
     apply(&world, KIND, says_no).await;
     in_force(&world, &phone(1)).await;
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     for n in 1..=2 {
         let name = format!("m-{n}");
         let (number, right) = (phone(n), code(n));
-        let made = world.ready_migration(&name, &number, &right).await;
-        made.unwrap();
+        world.migrate(&name, &number, &right).await;
     }
     let says = "the API server refuses what the operator writes into it";
     let status = until_says(&world, "m-1", "LedgerUnreadable", says).await;
@@ -135,9 +134,8 @@ async fn a_policy_that_alters_ledgers_lets_nothing_be_sent() {
     });
     apply(&world, KIND, alters).await;
     in_force(&world, &phone(1)).await;
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
-    let made = world.ready_migration("m", &phone(1), &code(1)).await;
-    made.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
+    world.migrate("m", &phone(1), &code(1)).await;
     reason(&world, "m", "LedgerUnreadable").await;
     assert!(world.calls(&phone(1)).is_empty());
     take_away(&world, KIND).await;

@@ -48,7 +48,7 @@ async fn a_ledger_is_deleted_thirty_days_after_its_last_code_unless_somebody_nee
     old_ledger(&world, 5, 31, &ours, None).await;
     let suspended = json!({"suspend": true});
     let of_four = Migration::new("m", phone(4)).spec(suspended);
-    world.create(&of_four).await.unwrap();
+    world.make(&of_four).await;
     // The list of ledgers comes after the lists of resources: otherwise nothing is deleted.
     let proxy = world.proxy().await.unwrap();
     let listed = proxy.rule(When::list("codeledgers"), Then::Hold);

@@ -41,7 +41,7 @@ async fn a_ledger_that_cannot_be_used_stops_its_number_and_nobody_else() {
     let (api, third) = (world.ledger_api(), ledger_name(&phone(3)));
     api.delete(&third, &DeleteParams::default()).await.unwrap();
     let before = world.ledgers().await.unwrap();
-    let _operator = world.operator(NEVER_FINAL).await.unwrap();
+    let _operator = world.start(NEVER_FINAL).await;
     let causes = [
         "an entry is dated in the future",
         "an entry ends too long after it was signed",
@@ -51,8 +51,7 @@ async fn a_ledger_that_cannot_be_used_stops_its_number_and_nobody_else() {
     for n in 0..=causes.len() {
         let name = format!("m-{n}");
         let (number, right) = (phone(n), code(n));
-        let made = world.ready_migration(&name, &number, &right).await;
-        made.unwrap();
+        world.migrate(&name, &number, &right).await;
     }
     for (n, says) in causes.iter().enumerate() {
         let name = format!("m-{n}");

@@ -46,7 +46,7 @@ impl Net {
         let proxy = TcpProxy::start(world.sim.address(), seed()).unwrap();
         let url = proxy.url();
         let flags = ["--cams-endpoint", &url, "--signature-validity", validity];
-        let operator = world.operator(&flags).await.unwrap();
+        let operator = world.start(&flags).await;
         Self {
             world,
             proxy,
@@ -60,10 +60,7 @@ impl Net {
         self.world
             .number(&phone, &crowd_code(n), &format!("id-{phone}"));
         self.world.code(name, &crowd_code(n)).await.unwrap();
-        self.world
-            .create(&Migration::new(name, &phone))
-            .await
-            .unwrap();
+        self.world.make(&Migration::new(name, &phone)).await;
     }
 
     /// The same, and its submission's connection has these toxics. One at a time.

@@ -10,10 +10,8 @@ impl Net {
     /// Waits until the resource shows that it waits for the end of a hold of the transport.
     async fn waits_for_the_transport(&self, name: &str) {
         let waits = |status: &Value| {
-            let said = status["conditions"][0]["message"]
-                .as_str()
-                .unwrap_or_default();
-            harness::reason(status) == "Queued" && said.contains("cannot be reached")
+            let said = harness::message(status).contains("cannot be reached");
+            harness::reason(status) == "Queued" && said
         };
         let status = self.world.until(name, PATIENCE, waits).await.unwrap();
         assert_eq!(condition(&status, "Reconciling"), "True", "{status}");

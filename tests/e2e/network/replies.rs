@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Answer, Fault, FaultRule, Release, Stage, VERIFIED};
+use harness::cams_simulator::{Answer, Fault, Release, Stage};
 use tcp_proxy::{Ending, Flow, Toxics};
 
 use super::{NEVER_FINAL, Net, PATIENCE, TOO_LATE};
@@ -44,8 +44,7 @@ async fn a_reply_of_one_byte_a_second_is_found_by_a_read() {
 #[tokio::test]
 async fn c01_k6_a_reply_cut_anywhere_is_found_by_a_read() {
     let net = Net::new("net-cut", NEVER_FINAL).await;
-    let gate = FaultRule::new(Fault::gate(Stage::Executed)).action(VERIFIED);
-    net.world.sim.add_fault(gate.once()).unwrap();
+    net.world.next_call(Fault::gate(Stage::Executed));
     net.submit("whole", 1).await;
     let held = net.world.sim.wait_held(PATIENCE).await.unwrap();
     let look = net.proxy.counts().down.read;
@@ -93,8 +92,7 @@ async fn a_reply_of_50_mib_is_not_taken_and_found_by_a_read() {
     let net = Net::new("net-huge", NEVER_FINAL).await;
     let bytes = 50 << 20;
     let huge = Fault::answer(Stage::Executed, Answer::Huge { bytes });
-    let rule = FaultRule::new(huge).action(VERIFIED).once();
-    net.world.sim.add_fault(rule).unwrap();
+    net.world.next_call(huge);
     let before = net.operator.resident_kib().unwrap();
     net.submit("m", 1).await;
     net.until("m", "OutcomeUnknown").await;

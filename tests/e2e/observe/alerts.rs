@@ -104,7 +104,7 @@ async fn promtool_accepts_the_rules_and_the_unit_tests_pass() {
 async fn an_alert_clears_after_its_runbook_was_followed() {
     let tools = tools().await;
     let world = World::new(OPERATOR, "runbook").await.unwrap();
-    let mut operator = world.operator(&[]).await.unwrap();
+    let mut operator = world.start(&[]).await;
     let mut prometheus = Prometheus::start(&tools, &mut operator).await;
     let alert = expression("PhoneMigrationNeedsPerson");
     prometheus.until_none(&alert).await;
@@ -113,7 +113,7 @@ async fn an_alert_clears_after_its_runbook_was_followed() {
         .sim
         .add_number(Number::new(number, right, format!("id-{number}")));
     let migration = harness::Migration::new("store-42", number);
-    world.create(&migration).await.unwrap();
+    world.make(&migration).await;
     world.code("store-42", wrong).await.unwrap();
     reason(&world, "store-42", "CodeRejected").await;
     prometheus.until(&alert).await;

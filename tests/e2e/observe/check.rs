@@ -198,7 +198,7 @@ async fn what_is_wrong_with_the_credentials_and_the_account_is_found() {
     let launch = world.launch(&[]).unwrap();
     let denied = Refusal::new(403, "NoPermission", "You are not authorized.");
     let denied = FaultRule::new(Fault::api(Stage::Received, denied)).action(READ_STATUS);
-    world.sim.add_fault(denied.once()).unwrap();
+    world.fault(denied.once());
     let report = Report::of(&launch).await;
     report.only_wrong(&[
         "CAMS: refuses the account (NoPermission",
@@ -214,7 +214,7 @@ async fn what_is_wrong_with_the_credentials_and_the_account_is_found() {
     world.sim.set_clock_offset(0);
 
     let page = FaultRule::new(Fault::close(Stage::Received)).action(READ_STATUS);
-    world.sim.add_fault(page.once()).unwrap();
+    world.fault(page.once());
     let report = Report::of(&launch).await;
     report.only_wrong(&["CAMS: gives no answer of its own", "what is in between"]);
 
@@ -343,31 +343,8 @@ async fn ledgers_that_cannot_be_written_are_found() {
     set(&mut launch, "KUBECONFIG", admin.to_str());
     assert!(Report::of(&launch).await.fine);
 
-    let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": world.namespace},
-        "spec": {
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": ["phonemigration.dev"], "apiVersions": ["*"],
-                "resources": ["codeledgers"], "operations": ["CREATE"],
-            }]},
-            "validations": [{"expression": "false", "message": "nothing is created here"}],
-        },
-    });
-    let binding = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": world.namespace},
-        "spec": {
-            "policyName": world.namespace, "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {
-                "kubernetes.io/metadata.name": world.ledger_namespace,
-            }}},
-        },
-    });
-    let manifests = format!("{policy}\n{binding}");
-    world.plane.control.apply(&manifests).await.unwrap();
+    let message = "nothing is created here";
+    world.refuse_ledgers(&["CREATE"], message).await;
     let named = format!(
         "CodeLedgers: cannot be written in namespace {}",
         world.ledger_namespace

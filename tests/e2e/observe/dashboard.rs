@@ -65,7 +65,7 @@ async fn a_real_prometheus_has_data_for_every_query_of_the_dashboard() {
     let lease = elect(&world).await;
     let mut flags = vec!["--signature-validity", "3s"];
     flags.extend(lease.iter().map(String::as_str));
-    let mut operator = world.operator(&flags).await.unwrap();
+    let mut operator = world.start(&flags).await;
     // Events before the first scrape are in no rate.
     let mut prometheus = Prometheus::start(&tools, &mut operator).await;
     prepare(&world).await;

@@ -124,10 +124,7 @@ async fn every_series_but_the_api_servers_codes_is_there_from_the_start() {
             .map(|line| line.rsplit_once(' ').unwrap().0.to_owned())
             .collect()
     };
-    let mut operator = world
-        .operator(&["--signature-validity", "3s"])
-        .await
-        .unwrap();
+    let mut operator = world.start(&["--signature-validity", "3s"]).await;
     let before = names(&scrape(&mut operator).await);
     super::morning::prepare(&world).await;
     super::morning::settled(&world).await;

@@ -18,27 +18,23 @@ const PATIENCE: Duration = Duration::from_secs(50);
 
 /// Verified, refused, throttled and then verified, lost for good, and waiting.
 pub async fn prepare(world: &World) {
-    world.ready_migration("good", GOOD, CODE).await.unwrap();
+    world.migrate("good", GOOD, CODE).await;
     world.number(BAD, CODE, "id-2");
     world.code("bad", "99887766").await.unwrap();
-    world.create(&Migration::new("bad", BAD)).await.unwrap();
+    world.make(&Migration::new("bad", BAD)).await;
     let lost = FaultRule::new(Fault::close(Stage::Received)).action(VERIFIED);
-    world.sim.add_fault(lost.phone(LOST).once()).unwrap();
+    world.fault(lost.phone(LOST).once());
     world.number(LOST, CODE, "id-3");
     world.code("lost", CODE).await.unwrap();
-    world.create(&Migration::new("lost", LOST)).await.unwrap();
+    world.make(&Migration::new("lost", LOST)).await;
     let refusal = Refusal::new(
         400,
         "Throttling.User",
         "Request was denied due to user flow control.",
     );
-    let throttled = FaultRule::new(Fault::api(Stage::Counted, refusal)).action(VERIFIED);
-    world.sim.add_fault(throttled.phone(SLOW).once()).unwrap();
-    world.ready_migration("slow", SLOW, CODE).await.unwrap();
-    world
-        .create(&Migration::new("late", "8613800002005"))
-        .await
-        .unwrap();
+    world.next_call_of(SLOW, Fault::api(Stage::Counted, refusal));
+    world.migrate("slow", SLOW, CODE).await;
+    world.make(&Migration::new("late", "8613800002005")).await;
 }
 
 /// Flags for this world's own election: tests run in parallel, and must not wait for another test's
@@ -74,7 +70,7 @@ pub async fn play(world: &World, extra: &[&str]) -> Operator {
     prepare(world).await;
     let mut args = vec!["--signature-validity", "3s"];
     args.extend(extra);
-    let operator = world.operator(&args).await.unwrap();
+    let operator = world.start(&args).await;
     settled(world).await;
     operator
 }

@@ -2,19 +2,13 @@
 
 use std::time::Duration;
 
-use harness::{Migration, World, reason};
+use harness::{Migration, World, message, reason};
 use serde_json::Value;
 
 use super::morning::OPERATOR;
 
 /// One call a second: the last of them waits for more than a minute.
 const RESOURCES: usize = 72;
-
-fn message(status: &Value) -> &str {
-    let conditions = status["conditions"].as_array().unwrap();
-    let ready = conditions.iter().find(|c| c["type"] == "Ready").unwrap();
-    ready["message"].as_str().unwrap()
-}
 
 #[tokio::test]
 async fn a_waiting_resource_is_told_a_coarse_bound_that_is_seldom_rewritten() {
@@ -25,11 +19,11 @@ async fn a_waiting_resource_is_told_a_coarse_bound_that_is_seldom_rewritten() {
         let phone = format!("86138000030{n:02}");
         world.number(&phone, "40718265", &format!("id-{phone}"));
         let migration = Migration::new(format!("m{n:02}"), phone);
-        world.create(&migration.spec(secret.clone())).await.unwrap();
+        world.make(&migration.spec(secret.clone())).await;
     }
     // The oldest go first, and creation times have whole seconds: the statuses below show which one
     // is last.
-    let mut operator = world.operator(&["--qps", "1"]).await.unwrap();
+    let mut operator = world.start(&["--qps", "1"]).await;
     let queued =
         |status: &Value, bound: &str| reason(status) == "Queued" && message(status).contains(bound);
     let far = "fewer than 120 come before it, less than 2 minutes at the full rate";

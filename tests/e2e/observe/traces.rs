@@ -90,7 +90,7 @@ async fn the_collectors_headers_come_from_the_environment_and_a_path_is_kept() {
     let world = World::new(OPERATOR, "trace-headers").await.unwrap();
     let collector = Collector::start().await;
     let endpoint = format!("{}/base/", collector.url);
-    world.ready_migration("m", GOOD, CODE).await.unwrap();
+    world.migrate("m", GOOD, CODE).await;
     let mut launch = world.launch(&["--otlp-endpoint", &endpoint]).unwrap();
     let header = ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=CanaryTenant");
     launch.env.push((header.0.to_owned(), header.1.to_owned()));
@@ -108,9 +108,9 @@ async fn the_collectors_headers_come_from_the_environment_and_a_path_is_kept() {
 #[tokio::test]
 async fn a_collector_that_is_not_there_costs_a_line_in_the_log_and_nothing_else() {
     let world = World::new(OPERATOR, "no-collector").await.unwrap();
-    world.ready_migration("m", GOOD, CODE).await.unwrap();
+    world.migrate("m", GOOD, CODE).await;
     let nowhere = ["--otlp-endpoint", "http://127.0.0.1:1"];
-    let mut operator = world.operator(&nowhere).await.unwrap();
+    let mut operator = world.start(&nowhere).await;
     world.until_reason("m", "Verified").await.unwrap();
     let warning = "Traces are not exported";
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);

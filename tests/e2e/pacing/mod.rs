@@ -84,21 +84,6 @@ fn patience(resources: u32) -> Duration {
     Duration::from_secs(30 + u64::from(resources) / 2)
 }
 
-/// Submissions that this process made: an attempt's id is its nonce.
-fn calls_of(world: &World, operator: &Operator) -> Vec<Entry> {
-    let log = operator.log();
-    let claimed: Vec<&str> = log
-        .lines()
-        .filter(|l| l.contains("Attempt claimed"))
-        .collect();
-    let mut entries = world.sim.ledger();
-    entries.retain(|e| {
-        let nonce = e.nonce.as_deref().unwrap_or("?");
-        e.action == VERIFIED && claimed.iter().any(|line| line.contains(nonce))
-    });
-    entries
-}
-
 /// Throttled calls of an action, in the order of their arrival.
 fn throttled(ledger: &[Entry], action: &str) -> Vec<Entry> {
     let throttled = |e: &&Entry| e.action == action && e.decision == Decision::Throttled;

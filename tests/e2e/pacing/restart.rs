@@ -8,7 +8,7 @@ use harness::{World, crowd_name, crowd_phone, reason};
 use serde_json::Value;
 
 use super::yardstick::Yardstick;
-use super::{QUOTA, alone, calls_of, operator, spawn, world_with};
+use super::{QUOTA, alone, operator, spawn, world_with};
 
 const RESOURCES: u32 = 40;
 /// Made after the restart: the second process has calls to send, however far the first one came.
@@ -57,7 +57,7 @@ async fn c23_a_restarted_process_is_silent_for_a_whole_window_first() {
         world.until(&crowd_name(n), PATIENCE, ended).await.unwrap();
     }
     // Its own calls: those that the first process left in a socket do not count.
-    let calls = calls_of(&world, &second);
+    let calls = second.calls(&world);
     let first_call = calls.first().expect("it made no call");
     let silent = Duration::from_micros(first_call.arrived_us - started_us);
     println!("C23: started {gap:?} after the kill, first call {silent:?} after its start");

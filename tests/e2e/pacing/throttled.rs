@@ -19,7 +19,7 @@ async fn spell(name: &str, resources: u32, spell: Duration) -> usize {
     let refusal = Refusal::new(400, "Throttling.User", "Request was denied.");
     let ms = u64::try_from(spell.as_millis()).unwrap();
     let phase = FaultRule::new(Fault::Throttle { ms, refusal }).action(VERIFIED);
-    world.sim.add_fault(phase).unwrap();
+    world.fault(phase);
     let all = world.until_all_verified(resources, patience(resources) + spell * 2);
     all.await.unwrap();
     tell(

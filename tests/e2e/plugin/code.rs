@@ -10,7 +10,7 @@ async fn a_refused_code_and_the_right_one_after_it_are_told_apart() {
     let world = World::new(OPERATOR, "desk-code").await.unwrap();
     let desk = Desk::of(&world).await;
     waiting(&world, "store-1", "8613800005001", "407182").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
 
     let refused = desk.run("code store-1", "999-999\n").await;
     refused.hides(["999999", "999-999"]);
@@ -51,7 +51,7 @@ async fn a_spent_code_that_is_handed_in_again_is_not_sent_and_is_told() {
     let world = World::new(OPERATOR, "desk-spent").await.unwrap();
     let desk = Desk::of(&world).await;
     waiting(&world, "store-2", "8613800005002", "407182").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     assert_eq!(desk.run("code store-2", "888888").await.code, 2);
     let same = desk.run("code store-2 -o json", "888888").await;
     same.hides(["888888"]);
@@ -69,7 +69,7 @@ async fn without_an_operator_the_code_is_kept_and_that_is_said() {
     late.hides(["407182"]);
     assert_eq!(late.code, 6, "{late:?}");
     assert!(late.out.contains("is it running?"), "{late:?}");
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.until_reason("store-3", "Verified").await.unwrap();
     world.finish().await.unwrap();
 }

@@ -39,7 +39,7 @@ async fn two_hundred_lines_with_wrong_doubled_unknown_and_expired_ones() {
     let world = World::new(OPERATOR, "desk-pipe").await.unwrap();
     let desk = Desk::of(&world).await;
     crowd(&world, 196).await;
-    let _operator = world.operator(&["--qps", "0"]).await.unwrap();
+    let _operator = world.start(&["--qps", "0"]).await;
     let mut lines = vec!["number,code".to_owned()];
     // By name and by number, as spreadsheets have them.
     lines.extend((0..GOOD).map(|n| match n % 2 {
@@ -140,7 +140,7 @@ async fn an_interrupted_run_leaves_nothing_half_written() {
         }
     }
     // The same lines again: nothing is lost, and nothing is submitted twice.
-    let _operator = world.operator(&["--qps", "0"]).await.unwrap();
+    let _operator = world.start(&["--qps", "0"]).await;
     let said = desk.run("codes -f - --wait", &input).await;
     assert_eq!(said.code, 0, "{said:?}");
     let figures = world.finish().await.unwrap();
@@ -157,7 +157,7 @@ async fn what_is_told_is_what_came_of_it_although_the_operator_is_killed_meanwhi
     crowd(&world, COUNT).await;
     // Unknown outcomes are final after seconds.
     let flags = ["--qps", "0", "--signature-validity", "2s"];
-    let mut operator = world.operator(&flags).await.unwrap();
+    let mut operator = world.start(&flags).await;
     let line = |n: u32| format!("{}\t{}\n", name(n), code(n));
     let input: String = (0..COUNT).map(line).collect();
     let mut child = desk.spawn("codes -f - --wait", &input).await;
@@ -165,7 +165,7 @@ async fn what_is_told_is_what_came_of_it_although_the_operator_is_killed_meanwhi
     let mut text = String::new();
     out.read_line(&mut text).await.unwrap();
     operator.kill().await.unwrap();
-    let _next = world.operator(&flags).await.unwrap();
+    let _next = world.start(&flags).await;
     out.read_to_string(&mut text).await.unwrap();
     let said = ended(child).await;
     assert!([0, 5].contains(&said.code), "{text} {said:?}");

@@ -9,7 +9,7 @@ async fn a_code_is_typed_without_echo() {
     let world = World::new(OPERATOR, "desk-type").await.unwrap();
     let desk = Desk::of(&world).await;
     waiting(&world, "store-1", "8613800005101", "407182").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let mut terminal = Terminal::start(&desk, "code store-1", 24, 80);
     terminal.until("861380000****").await;
     // A typing error, corrected.
@@ -47,7 +47,7 @@ async fn the_list_of_twenty_is_gone_through() {
         let phone = format!("86138000052{n:02}");
         waiting(&world, &format!("n{n:02}"), &phone, &code(n)).await;
     }
-    let _operator = world.operator(&["--qps", "0"]).await.unwrap();
+    let _operator = world.start(&["--qps", "0"]).await;
     for n in 0..COUNT {
         let name = format!("n{n:02}");
         world.until_reason(&name, "SecretNotFound").await.unwrap();
@@ -88,7 +88,7 @@ async fn the_status_is_drawn_over_itself_and_is_lines_in_a_pipe() {
     let world = World::new(OPERATOR, "desk-watch").await.unwrap();
     let desk = Desk::of(&world).await;
     waiting(&world, "store-5", "8613800005105", "407182").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let mut terminal = Terminal::start(&desk, "status -w", 24, 80);
     terminal.until("waiting for a code").await;
     let mut child = desk.spawn("status -w", "").await;

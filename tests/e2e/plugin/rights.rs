@@ -37,7 +37,7 @@ async fn it_makes_no_request_beyond_its_role() {
     let world = World::new(OPERATOR, "desk-audit").await.unwrap();
     let desk = Desk::of(&world).await;
     waiting(&world, "store-2", "8613800005302", "407182").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     assert_eq!(desk.run("code store-2", "407182").await.code, 0);
     assert_eq!(desk.run("status -o csv", "").await.code, 0);
     let user = format!("system:serviceaccount:{}:desk", world.namespace);

@@ -11,7 +11,7 @@ async fn a_wait_ends_with_what_came_of_the_batch() {
     let desk = Desk::of(&world).await;
     waiting(&world, "good", "8613800005401", "407182").await;
     waiting(&world, "late", "8613800005402", "407182").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     assert_eq!(desk.run("code good", "407182").await.code, 0);
     world.until_reason("late", "SecretNotFound").await.unwrap();
     let said = desk.run("status --wait -o csv", "").await;
@@ -39,7 +39,7 @@ async fn an_explanation_names_what_is_missing() {
     let world = World::new(OPERATOR, "desk-why").await.unwrap();
     let desk = Desk::of(&world).await;
     waiting(&world, "store-1", "8613800005403", "407182").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world
         .until_reason("store-1", "SecretNotFound")
         .await
@@ -66,7 +66,7 @@ async fn a_retry_is_answered_unless_git_owns_the_field() {
     let world = World::new(OPERATOR, "desk-retry").await.unwrap();
     let desk = Desk::of(&world).await;
     waiting(&world, "store-2", "8613800005404", "407182").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     assert_eq!(desk.run("code store-2", "999999").await.code, 2);
     let said = desk.run("retry store-2", "").await;
     assert_eq!(said.code, 0, "{said:?}");

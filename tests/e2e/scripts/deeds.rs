@@ -26,7 +26,7 @@ pub async fn people(world: &World, op: &Op, token: &str) {
         Op::Create { n, suspend } => {
             let spec = json!({"suspend": suspend});
             let migration = Migration::new(name(*n), phone(*n)).spec(spec);
-            world.create(&migration).await.unwrap();
+            world.make(&migration).await;
         }
         Op::Delete { n } => world.delete(&name(*n)).await.unwrap(),
         Op::PutCode { n, code: c } => world.secret(&secret_name(*n), code(*n, *c)).await.unwrap(),

@@ -135,31 +135,3 @@ fn scripts_keep_the_ledgers_rules_part_2() {
 fn scripts_keep_the_ledgers_rules_part_3() {
     scripts(3);
 }
-
-/// A script that fails, and the shorter ones that are tried after it, end their operators.
-#[test]
-fn a_failing_script_leaves_no_operator_behind() {
-    let pids = std::sync::Mutex::new(Vec::new());
-    let config = Config {
-        cases: 1,
-        max_shrink_iters: 2,
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(SEED),
-        ..Config::default()
-    };
-    let runner = &mut TestRunner::new(config);
-    let result = runner.run(&Model::sequential_strategy(3), |(initial, _, _)| {
-        let script = Script::init_test(&initial);
-        pids.lock()
-            .unwrap()
-            .push(script.pid().expect("an operator"));
-        panic!("as a broken rule would");
-    });
-    assert!(matches!(result, Err(TestError::Fail(..))), "{result:?}");
-    let pids = pids.into_inner().unwrap();
-    assert!(!pids.is_empty());
-    for pid in pids {
-        let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        assert!(!command.contains(OPERATOR), "{pid} is still there");
-    }
-}

@@ -113,11 +113,6 @@ impl StateMachineTest for Script {
 }
 
 impl Script {
-    /// The operator's process.
-    pub fn pid(&self) -> Option<u32> {
-        self.operator.as_ref().and_then(Operator::pid)
-    }
-
     fn block_on<F: Future>(&self, work: impl FnOnce(Arc<World>) -> F) -> F::Output {
         self.runtime.block_on(work(Arc::clone(&self.world)))
     }
@@ -154,13 +149,13 @@ impl Script {
                     .action(VERIFIED)
                     .phone(phone(*n))
                     .once();
-                self.world.sim.add_fault(rule).unwrap();
+                self.world.fault(rule);
             }
             Op::Reads { fault } => {
                 let rule = FaultRule::new(read_fault(*fault))
                     .action(READ_STATUS)
                     .times(2);
-                self.world.sim.add_fault(rule).unwrap();
+                self.world.fault(rule);
             }
             Op::ReadLag { ms } => self.world.sim.set_read_lag(*ms),
             Op::Throttle { ms } => {
@@ -169,10 +164,7 @@ impl Script {
                     "Throttling.User",
                     "Request was denied due to user flow control.",
                 );
-                self.world
-                    .sim
-                    .add_fault(Fault::Throttle { ms: *ms, refusal })
-                    .unwrap();
+                self.world.fault(Fault::Throttle { ms: *ms, refusal });
             }
             Op::Clock { minutes } => self.world.sim.set_clock_offset(minutes * 60_000),
             Op::KillAt { n, stage, then } => self.kill_at(*n, *stage, *then),
@@ -274,7 +266,7 @@ impl Script {
             .action(VERIFIED)
             .phone(phone(n))
             .once();
-        self.world.sim.add_fault(rule).unwrap();
+        self.world.fault(rule);
         let (world, victim) = (Arc::clone(&self.world), Arc::clone(&self.victim));
         self.killers.push(self.runtime.spawn(async move {
             let ours = |held: &Held| held.at == stage && held.phone == Some(phone(n));

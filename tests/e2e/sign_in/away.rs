@@ -15,9 +15,7 @@ const LIFE_MS: u64 = 4000;
 /// Waits until the resource shows that the account has no key.
 async fn held(world: &World, n: usize) {
     let held = |status: &Value| {
-        let message = status["conditions"][0]["message"]
-            .as_str()
-            .unwrap_or_default();
+        let message = harness::message(status);
         harness::reason(status) == "CredentialsInvalid" && message.contains("not signed in")
             || message.contains("no credentials that CAMS takes")
     };
@@ -65,7 +63,7 @@ async fn held_by_crowd(world: &World, crowd: usize) {
 async fn a_key_that_ends_while_sts_is_away_spends_no_code_and_loses_nothing() {
     let world = World::new(OPERATOR, "sts-away").await.unwrap();
     world.rrsa(world.role().living_ms(LIFE_MS)).await.unwrap();
-    let _operator = world.operator(RRSA).await.unwrap();
+    let _operator = world.start(RRSA).await;
     migration(&world, 1).await;
     verified(&world, 1).await;
     let away = FaultRule::new(Fault::close(Stage::Received)).action(WITH_OIDC);
@@ -82,7 +80,7 @@ async fn a_key_that_ends_while_sts_is_away_spends_no_code_and_loses_nothing() {
 async fn a_role_that_comes_back_is_assumed_again() {
     let world = World::new(OPERATOR, "role-back").await.unwrap();
     world.rrsa(world.role().living_ms(LIFE_MS)).await.unwrap();
-    let _operator = world.operator(RRSA).await.unwrap();
+    let _operator = world.start(RRSA).await;
     migration(&world, 1).await;
     verified(&world, 1).await;
     assert!(world.sim.remove_role(harness::ROLE));
@@ -100,7 +98,7 @@ async fn a_token_that_is_replaced_is_read_anew() {
     let world = World::new(OPERATOR, "rotated").await.unwrap();
     world.rrsa(world.role()).await.unwrap();
     world.project_token("kubernetes").await.unwrap();
-    let _operator = world.operator(RRSA).await.unwrap();
+    let _operator = world.start(RRSA).await;
     migration(&world, 2).await;
     held(&world, 2).await;
     assert_eq!(asked(&world, VERIFIED).len(), 0);

@@ -18,7 +18,7 @@ async fn a_role_of_another_account_is_assumed_with_its_external_id() {
     world.sim.add_role(other);
     let arn = format!("--assume-role-arn={OTHER}");
     let flags = [RRSA, &[&arn, "--assume-role-external-id=acme-7f3c"]].concat();
-    let _operator = world.operator(&flags).await.unwrap();
+    let _operator = world.start(&flags).await;
     migration(&world, 1).await;
     verified(&world, 1).await;
 

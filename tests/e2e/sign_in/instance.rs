@@ -13,7 +13,7 @@ async fn the_role_of_an_instance_signs_in_by_hardened_mode() {
     world.sim.set_instance_role(Some(harness::ROLE));
     let metadata = format!("--metadata-endpoint={}", world.sim.metadata_url());
     let flags = ["--credentials=ecs", "--signature-validity=10m", &metadata];
-    let _operator = world.operator(&flags).await.unwrap();
+    let _operator = world.start(&flags).await;
     migration(&world, 1).await;
     verified(&world, 1).await;
     // Without a token the service answers 403, so each of these had one.

@@ -33,7 +33,7 @@ async fn migration(world: &World, n: usize) {
     let name = format!("m-{n}");
     world.code(&name, &code(n)).await.unwrap();
     let migration = harness::Migration::new(name, phone(n));
-    world.create(&migration).await.unwrap();
+    world.make(&migration).await;
 }
 
 async fn verified(world: &World, n: usize) -> Value {
@@ -57,7 +57,7 @@ fn given(world: &World) -> Vec<AccessKey> {
 async fn a_serviceaccount_signs_in_and_its_key_can_do_two_things_only() {
     let world = World::new(OPERATOR, "rrsa").await.unwrap();
     world.rrsa(world.role()).await.unwrap();
-    let mut operator = world.operator(RRSA).await.unwrap();
+    let mut operator = world.start(RRSA).await;
     migration(&world, 1).await;
     verified(&world, 1).await;
 

@@ -119,13 +119,13 @@ async fn each_mistake_of_a_sign_in_has_its_own_words() {
     let token = std::fs::read_to_string(world.token_file()).unwrap();
     let echo = Refusal::new(400, "Some.New", format!("what is {token}?"));
     let echo = FaultRule::new(Fault::api(Stage::Counted, echo)).action(WITH_OIDC);
-    world.sim.add_fault(echo.once()).unwrap();
+    world.fault(echo.once());
     says(&launch, &["(Some.New: what is ***?)"]).await;
 
     let lost = FaultRule::new(Fault::close(Stage::Executed))
         .action(WITH_OIDC)
         .once();
-    world.sim.add_fault(lost).unwrap();
+    world.fault(lost);
     says(&launch, &["STS cannot be reached", "--sts-endpoint"]).await;
 
     let arn = format!("--assume-role-arn={OTHER}");

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{
-    AccessKey, AccountSettings, Fault, FaultRule, Refusal, Stage, VERIFIED,
-};
+use harness::cams_simulator::{AccessKey, AccountSettings, Fault, Refusal, Stage, VERIFIED};
 use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, Operator, World};
 use serde_json::json;
 
@@ -37,17 +35,14 @@ async fn refused_credentials_wait_and_heal_when_the_account_is_repaired() {
     world
         .sim
         .add_key(AccessKey::new(ACCESS_KEY_ID, "another-secret"));
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", progress("CredentialsInvalid", CREDENTIALS)).await;
     assert_eq!(status["errorCode"], "SignatureDoesNotMatch");
     assert!(status["nextAttemptAt"].is_string(), "{status}");
     assert!(status["attempt"].is_null(), "nothing is claimed: {status}");
     // The others wait, and show for what.
-    world
-        .ready_migration("other", "8613800000302", "77665544")
-        .await
-        .unwrap();
+    world.migrate("other", "8613800000302", "77665544").await;
     until(
         &world,
         "other",
@@ -71,11 +66,8 @@ async fn refused_credentials_heal_when_the_files_are_repaired() {
     write("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAI5tUnknown\n");
     write("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET);
     let dir_text = dir.to_string_lossy().into_owned();
-    let _operator = world
-        .operator(&["--credentials-dir", &dir_text])
-        .await
-        .unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&["--credentials-dir", &dir_text]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", progress("CredentialsInvalid", CREDENTIALS)).await;
     assert_eq!(status["errorCode"], "InvalidAccessKeyId.NotFound");
     write("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID);
@@ -86,7 +78,7 @@ async fn refused_credentials_heal_when_the_files_are_repaired() {
 async fn held_for_minutes(world: &World, reason: &str) {
     let now = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap();
     let until = now + Duration::from_secs(240);
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let secret = json!({"uid": "11111111-2222-3333-4444-555555555555", "resourceVersion": "1"});
     let attempt = json!({
         "number": 1, "id": "of-the-last-process", "outcome": "Blocked", "secret": secret,
@@ -99,10 +91,7 @@ async fn held_for_minutes(world: &World, reason: &str) {
 /// No resource calls, and all of them wait.
 async fn nothing_is_tried(world: &World) {
     let other = "8613800000302";
-    world
-        .ready_migration("other", other, "77665544")
-        .await
-        .unwrap();
+    world.migrate("other", other, "77665544").await;
     until(world, "other", progress("Queued", "CAMS")).await;
     assert!(world.sim.ledger().is_empty(), "probed too early");
 }
@@ -122,7 +111,7 @@ async fn a_held_account_is_tried_when_a_person_asks_for_it() {
     for reason in ["CredentialsInvalid", "AccountError"] {
         let world = world("asked").await;
         held_for_minutes(&world, reason).await;
-        let _operator = world.operator(&[]).await.unwrap();
+        let _operator = world.start(&[]).await;
         nothing_is_tried(&world).await;
         world.request("m", "repaired").await.unwrap();
         goes_on(&world).await;
@@ -141,7 +130,7 @@ async fn a_held_account_is_tried_when_its_credential_files_change() {
     write("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "a-wrong-secret");
     let dir_text = dir.to_string_lossy().into_owned();
     let flags = ["--credentials-dir", &dir_text];
-    let _operator = world.operator(&flags).await.unwrap();
+    let _operator = world.start(&flags).await;
     nothing_is_tried(&world).await;
     write("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET);
     goes_on(&world).await;
@@ -163,8 +152,8 @@ async fn a_refused_account_waits_and_heals() {
         world.sim.change_settings(change).unwrap();
     };
     deny(true);
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let says = "Check the RAM policy and the subscription";
     let status = until(&world, "m", progress("AccountError", says)).await;
     assert_eq!(status["errorCode"], "Ram.PermissionDeny");
@@ -176,27 +165,14 @@ async fn a_refused_account_waits_and_heals() {
 
 const CLOCK: &str = "Correct the node's clock";
 
-#[tokio::test]
-async fn a_clock_that_the_service_refuses_waits_and_heals() {
-    let world = world("clock").await;
-    world.sim.set_clock_offset(20 * 60_000);
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    let status = until(&world, "m", progress("ClockSkew", CLOCK)).await;
-    assert_eq!(status["errorCode"], "InvalidTimeStamp.Expired");
-    assert!(calls(&world, PHONE).is_empty());
-    world.sim.set_clock_offset(0);
-    heals(&world).await;
-}
-
 /// The service would accept it. But if a signature can be taken as fifteen minutes younger or older
 /// than it is, "surely expired" becomes a guess.
 #[tokio::test]
 async fn nothing_is_sent_while_the_clocks_differ_by_more_than_a_minute() {
     let world = world("skew").await;
     world.sim.set_clock_offset(-120_000);
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", progress("ClockSkew", CLOCK)).await;
     assert!(calls(&world, PHONE).is_empty());
     world.sim.set_clock_offset(0);
@@ -205,10 +181,9 @@ async fn nothing_is_sent_while_the_clocks_differ_by_more_than_a_minute() {
 
 async fn throttled_for(world: &World, ms: u64) -> Operator {
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(ms);
-    let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
-    world.sim.add_fault(rule.once()).unwrap();
-    let operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.next_call(Fault::api(Stage::Counted, busy));
+    let operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     operator
 }
 
@@ -274,7 +249,7 @@ async fn an_endpoint_that_cannot_be_reached_holds_the_account_and_is_probed() {
         .unwrap();
     let mut operator = Operator::spawn(&launch).unwrap();
     operator.ready().await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let held = world.until("m", Duration::from_secs(20), |status| {
         harness::reason(status) == "Queued" && message(status).contains("could not be sent")
     });
@@ -282,6 +257,6 @@ async fn an_endpoint_that_cannot_be_reached_holds_the_account_and_is_probed() {
     assert_eq!(status["attempt"]["outcome"], "NotSent", "{status}");
     until(&world, "m", progress("Queued", "CAMS cannot be reached")).await;
     operator.stop().await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     heals(&world).await;
 }

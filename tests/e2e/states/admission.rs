@@ -39,7 +39,7 @@ async fn create(world: &World, name: &str, spec: Value) -> Result<DynamicObject,
 #[tokio::test]
 async fn c31_bad_input_is_refused_at_admission_and_the_field_is_named() {
     let world = World::new(OPERATOR, "bad-input").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let bad: Vec<(Value, &str)> = vec![
         (json!({"phoneNumber": "+8613800001234"}), "spec.phoneNumber"),
         (json!({"phoneNumber": "86138abc1234"}), "spec.phoneNumber"),
@@ -153,7 +153,7 @@ async fn unknown_fields_are_dropped_and_strict_clients_are_told() {
 #[tokio::test]
 async fn c32_the_number_and_the_space_are_immutable_in_every_state() {
     let world = World::new(OPERATOR, "immutable").await.unwrap();
-    world.ready_migration("m", PHONE, "40718265").await.unwrap();
+    world.migrate("m", PHONE, "40718265").await;
     let changes = [
         (
             json!({"phoneNumber": "8613800000699"}),
@@ -176,7 +176,7 @@ async fn c32_the_number_and_the_space_are_immutable_in_every_state() {
         }
     };
     refused("before the operator saw it").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     refused("verified").await;
     assert_eq!(calls(&world, PHONE).len(), 1);
@@ -210,7 +210,7 @@ async fn c31_the_largest_legal_resource_is_accepted_and_migrated() {
         .patch(&name, json!({"metadata": metadata}))
         .await
         .unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let status = until(&world, &name, verified("CAMS accepted the code")).await;
     assert_eq!(
         status["lastHandledReconcileAt"].as_str().unwrap().len(),
@@ -221,31 +221,8 @@ async fn c31_the_largest_legal_resource_is_accepted_and_migrated() {
 
 /// While this policy exists, the API server refuses every CodeLedger of the world.
 async fn refuse_ledgers(world: &World) {
-    let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": world.namespace},
-        "spec": {
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": ["phonemigration.dev"], "apiVersions": ["*"],
-                "resources": ["codeledgers"], "operations": ["CREATE", "UPDATE"],
-            }]},
-            "validations": [{"expression": "false", "message": "no ledgers here"}],
-        },
-    });
-    let binding = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": world.namespace},
-        "spec": {
-            "policyName": world.namespace, "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {
-                "kubernetes.io/metadata.name": world.ledger_namespace,
-            }}},
-        },
-    });
-    let manifests = format!("{policy}\n{binding}");
-    world.plane.control.apply(&manifests).await.unwrap();
+    let operations = ["CREATE", "UPDATE"];
+    world.refuse_ledgers(&operations, "no ledgers here").await;
     let ledger = json!({
         "apiVersion": "phonemigration.dev/v1alpha1", "kind": "CodeLedger",
         "metadata": {"name": "probe"}, "spec": {"phoneNumber": PHONE},
@@ -267,8 +244,8 @@ async fn refuse_ledgers(world: &World) {
 async fn a_policy_that_refuses_every_ledger_holds_the_account_until_it_is_gone() {
     let world = World::new(OPERATOR, "no-ledgers").await.unwrap();
     refuse_ledgers(&world).await;
-    let _operator = world.operator(&[]).await.unwrap();
-    world.ready_migration("m", PHONE, "40718265").await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.migrate("m", PHONE, "40718265").await;
     let says = "cannot write CodeLedgers in its namespace, so it sends nothing";
     until(&world, "m", progress("Queued", says)).await;
     assert!(calls(&world, PHONE).is_empty());
@@ -284,7 +261,7 @@ async fn a_policy_that_refuses_every_ledger_holds_the_account_until_it_is_gone()
 #[tokio::test]
 async fn without_an_operator_a_new_resource_is_not_current() {
     let world = World::new(OPERATOR, "default-status").await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let object = serde_json::to_value(world.get("m").await.unwrap()).unwrap();
     assert_eq!(object["status"], json!({"observedGeneration": -1}));
     assert_eq!(kstatus(&object), "InProgress");

@@ -20,8 +20,8 @@ async fn refused(name: &str) -> (World, FaultProxy, Operator) {
     world.code("m", WRONG).await.unwrap();
     let proxy = world.proxy().await.unwrap();
     let operator = world.operator_via(&proxy, &[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    let rejected = stalled("CodeRejected", true, "request a new code");
+    world.make(&Migration::new("m", PHONE)).await;
+    let rejected = code_refused();
     until(&world, "m", rejected).await;
     (world, proxy, operator)
 }
@@ -31,7 +31,7 @@ async fn suspends(world: &World) {
     let spec = json!({"spec": {"suspend": true}});
     world.patch("m", spec).await.unwrap();
     let before = reads(world, PHONE).len();
-    looked(world, "m").await;
+    world.looked("m").await;
     until_sim("its read", Duration::from_secs(20), || {
         reads(world, PHONE).len() > before
     })
@@ -58,7 +58,7 @@ async fn a_number_verified_in_the_console_is_adopted_when_a_person_asks() {
     let before = reads(&world, PHONE).len();
     // Each value makes one read, whatever the state, and none after it.
     for n in 1..=3 {
-        looked(&world, "m").await;
+        world.looked("m").await;
         let made = || reads(&world, PHONE).len() == before + n;
         until_sim("one read", Duration::from_secs(20), made).await;
     }
@@ -95,8 +95,8 @@ async fn where_a_new_code_may_go_the_read_before_it_is_the_one_that_was_asked_fo
 async fn a_resource_that_waits_for_its_code_is_read_for_when_a_person_asks() {
     let world = World::new(OPERATOR, "outside-waiting").await.unwrap();
     world.number(PHONE, CODE, "id-1");
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", progress("SecretNotFound", "create it")).await;
     assert!(reads(&world, PHONE).is_empty(), "nobody asked");
     verified_outside(&world);

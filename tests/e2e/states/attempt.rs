@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Number, Release, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Number, Release, Stage};
 use harness::{Migration, World};
 use serde_json::json;
 
@@ -25,9 +25,9 @@ async fn resources_over_the_quota_are_shown_queued_and_all_end_verified() {
     let phone = |n: usize| format!("86138000003{n:02}");
     for (n, name) in names.iter().enumerate() {
         let code = format!("5555{n:04}");
-        world.ready_migration(name, &phone(n), &code).await.unwrap();
+        world.migrate(name, &phone(n), &code).await;
     }
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     for name in &names {
         until(&world, name, verified("CAMS accepted")).await;
     }
@@ -36,13 +36,11 @@ async fn resources_over_the_quota_are_shown_queued_and_all_end_verified() {
     let shown = names.iter().filter(queued).count();
     println!("{shown} of 30 were shown Queued");
     assert!(shown >= 5, "{shown}");
-    let message = figures
-        .requests
-        .iter()
-        .filter_map(|r| r.request_object.as_ref());
-    let messages: std::collections::BTreeSet<String> = message
+    let written = figures.requests.iter();
+    let bodies = written.filter_map(|r| r.request_object.as_ref());
+    let messages: std::collections::BTreeSet<String> = bodies
         .filter(|body| body["status"]["reason"] == "Queued")
-        .map(|body| super::expect::message(&body["status"]))
+        .map(|body| message(&body["status"]).to_owned())
         .collect();
     assert_eq!(messages.len(), 1, "stable: {messages:?}");
     assert!(messages.iter().all(|m| m.contains("quota")), "{messages:?}");
@@ -51,11 +49,10 @@ async fn resources_over_the_quota_are_shown_queued_and_all_end_verified() {
 #[tokio::test]
 async fn an_open_attempt_stands_in_the_ledger_and_in_no_status_until_its_answer() {
     let world = world("open").await;
-    let gate = FaultRule::new(Fault::gate(Stage::Received)).action(VERIFIED);
-    world.sim.add_fault(gate.once()).unwrap();
+    world.next_call(Fault::gate(Stage::Received));
     world.code("m", RIGHT).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
     let [ledger] = &world.ledgers().await.unwrap()[..] else {
         panic!("one number has one ledger");
@@ -87,8 +84,8 @@ async fn an_open_attempt_stands_in_the_ledger_and_in_no_status_until_its_answer(
 async fn a_right_code_ends_verified_with_id_masked_number_and_request_id() {
     let world = world("verified").await;
     world.code("m", RIGHT).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(status["id"], "id-1");
     assert_eq!(status["attempt"]["outcome"], "Accepted");
@@ -104,11 +101,8 @@ async fn a_right_code_ends_verified_with_id_masked_number_and_request_id() {
     );
     // For good: neither another code nor a retryToken changes this.
     put_code(&world, "m", WRONG).await;
-    world
-        .patch("m", json!({"spec": {"retryToken": "again"}}))
-        .await
-        .unwrap();
-    looked(&world, "m").await;
+    world.retry("m", "again").await;
+    world.looked("m").await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     finish(&world).await;
@@ -121,8 +115,8 @@ async fn a_number_that_is_already_verified_is_adopted_without_spending_the_code(
         .sim
         .add_number(Number::new(PHONE, RIGHT, "id-9").verified());
     world.code("m", RIGHT).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", verified("already verified; no code was spent")).await;
     assert_eq!(status["id"], "id-9");
     assert!(calls(&world, PHONE).is_empty());
@@ -136,9 +130,9 @@ async fn without_the_pre_read_the_call_is_made_and_a_refusal_that_hides_success_
         .sim
         .add_number(Number::new(PHONE, RIGHT, "id-9").verified());
     world.code("m", RIGHT).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.unreadable(PHONE, 1).unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(
         &world,
         "m",
@@ -146,16 +140,20 @@ async fn without_the_pre_read_the_call_is_made_and_a_refusal_that_hides_success_
     )
     .await;
     assert_eq!(status["id"], "id-9");
-    assert_eq!(calls(&world, PHONE).len(), 1);
-    finish(&world).await;
+    let (calls, reads) = (calls(&world, PHONE), reads(&world, PHONE));
+    assert_eq!((calls.len(), world.executed(PHONE)), (1, 1));
+    assert_eq!(reads.len(), 2);
+    assert!(reads[0].seq < calls[0].seq && reads[1].seq > calls[0].seq);
+    let written = written_reasons(&finish(&world).await, "m");
+    assert!(!written.contains(&"CodeRejected".to_owned()), "{written:?}");
 }
 
 #[tokio::test]
-async fn a_refused_code_stalls_until_a_different_one_is_there() {
+async fn c27_a_refused_code_stalls_until_a_different_one_is_there() {
     let world = world("rejected").await;
     world.code("m", WRONG).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let rejected = stalled(
         "CodeRejected",
         true,
@@ -170,18 +168,20 @@ async fn a_refused_code_stalls_until_a_different_one_is_there() {
     // The same code again: a label, the value written again, the Secret recreated, a restart.
     let label = json!({"metadata": {"labels": {"touched": "yes"}}});
     world.patch_secret("m-code", label).await.unwrap();
-    looked(&world, "m").await;
+    world.looked("m").await;
     world.code("m", &format!("{WRONG}\n")).await.unwrap();
-    looked(&world, "m").await;
+    world.looked("m").await;
     until(&world, "m", rejected).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     new_code(&world, "m", RIGHT).await;
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(status["attempt"]["number"], 2);
+    assert_eq!(status["history"][0]["outcome"], "Refused", "{status}");
     assert!(
         status["errorCode"].is_null() && status["errorMessage"].is_null(),
         "{status}"
     );
+    assert_eq!(world.executed(PHONE), 2);
     finish(&world).await;
 }
 
@@ -189,16 +189,16 @@ async fn a_refused_code_stalls_until_a_different_one_is_there() {
 async fn a_retry_token_never_sends_the_same_code_again() {
     let world = world("retry-same").await;
     world.code("m", WRONG).await.unwrap();
-    let mut operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    let rejected = stalled("CodeRejected", true, "request a new code");
+    let mut operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
+    let rejected = code_refused();
     until(&world, "m", rejected).await;
     let retry = |token: &'static str| {
         let world = &world;
         async move {
             let spec = json!({"spec": {"retryToken": token}});
             world.patch("m", spec).await.unwrap();
-            looked(world, "m").await;
+            world.looked("m").await;
             let status = until(world, "m", rejected).await;
             assert_eq!(status["lastHandledRetryToken"], token);
         }
@@ -206,7 +206,7 @@ async fn a_retry_token_never_sends_the_same_code_again() {
     retry("one").await;
     // Neither a process without memory nor an old value that was put back changes that.
     operator.stop().await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     world.code("m", WRONG).await.unwrap();
     retry("two").await;
     assert_eq!(calls(&world, PHONE).len(), 1);
@@ -220,8 +220,8 @@ async fn a_refused_request_stalls_with_advice_of_its_own() {
         .sim
         .add_number(Number::new(PHONE, RIGHT, "id-1").in_space("111"));
     world.code("m", WRONG).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(
         &world,
         "m",
@@ -231,7 +231,7 @@ async fn a_refused_request_stalls_with_advice_of_its_own() {
     assert_eq!(status["errorCode"], "Authentication.NoAuth");
     assert_eq!(status["attempt"]["outcome"], "RequestRefused");
     world.number(PHONE, RIGHT, "id-1");
-    looked(&world, "m").await;
+    world.looked("m").await;
     assert_eq!(
         calls(&world, PHONE).len(),
         1,
@@ -252,13 +252,13 @@ async fn after_a_refused_request_another_resource_with_the_right_space_goes_on()
         .add_number(Number::new(PHONE, RIGHT, "id-1").in_space("111"));
     world.code("wrong", WRONG).await.unwrap();
     world.code("right", RIGHT).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let wrong = Migration::new("wrong", PHONE).spec(in_space("222"));
-    world.create(&wrong).await.unwrap();
+    world.make(&wrong).await;
     let says = "a wrong one needs another PhoneMigration, with a new code";
     until(&world, "wrong", stalled("RequestRejected", true, says)).await;
     let right = Migration::new("right", PHONE).spec(in_space("111"));
-    world.create(&right).await.unwrap();
+    world.make(&right).await;
     until(&world, "right", verified("CAMS accepted the code")).await;
     assert_eq!(calls(&world, PHONE).len(), 2);
     finish(&world).await;
@@ -267,7 +267,7 @@ async fn after_a_refused_request_another_resource_with_the_right_space_goes_on()
 /// Five refused codes.
 async fn exhaust(world: &World) {
     world.code("m", "10000001").await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     for n in 1..=5 {
         if n > 1 {
             new_code(world, "m", &format!("1000000{n}")).await;
@@ -285,18 +285,15 @@ const EXHAUSTED: &str = "put a new code into the Secret, then change spec.retryT
 #[tokio::test]
 async fn five_refused_codes_exhaust_and_a_changed_retry_token_allows_more() {
     let world = world("exhausted").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     exhaust(&world).await;
     let status = until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
     assert_eq!(status["attemptLimit"], 5);
     put_code(&world, "m", RIGHT).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
     assert_eq!(calls(&world, PHONE).len(), 5, "the sixth code is not sent");
-    world
-        .patch("m", json!({"spec": {"retryToken": "go on"}}))
-        .await
-        .unwrap();
+    world.retry("m", "go on").await;
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(status["attemptLimit"], 10);
     assert_eq!(status["attempt"]["number"], 6);
@@ -308,16 +305,13 @@ async fn five_refused_codes_exhaust_and_a_changed_retry_token_allows_more() {
 #[tokio::test]
 async fn a_retry_token_is_not_lost_while_the_resource_waits_in_the_queue() {
     let world = world("retry-queued").await;
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     exhaust(&world).await;
     until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
     // Another resource is throttled, which pauses the account for four seconds.
     throttle_other(&world, "8613800000202", 4000).await;
     put_code(&world, "m", RIGHT).await;
-    world
-        .patch("m", json!({"spec": {"retryToken": "go on"}}))
-        .await
-        .unwrap();
+    world.retry("m", "go on").await;
     until(&world, "m", progress("Queued", "quota")).await;
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(status["attemptLimit"], 10);
@@ -332,36 +326,23 @@ async fn a_code_whose_sameness_cannot_be_told_waits_for_a_retry_token() {
     let world = world("sameness").await;
     world.code("m", WRONG).await.unwrap();
     let mut operator = world
-        .operator(&["--fingerprint-key-file", &world.other_key(1).unwrap()])
-        .await
-        .unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+        .start(&["--fingerprint-key-file", &world.other_key(1).unwrap()])
+        .await;
+    world.make(&Migration::new("m", PHONE)).await;
+    until(&world, "m", code_refused()).await;
     operator.stop().await.unwrap();
     // An unchanged Secret holds the same code, whatever the key.
     let mut operator = world
-        .operator(&["--fingerprint-key-file", &world.other_key(2).unwrap()])
-        .await
-        .unwrap();
-    looked(&world, "m").await;
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+        .start(&["--fingerprint-key-file", &world.other_key(2).unwrap()])
+        .await;
+    world.looked("m").await;
+    until(&world, "m", code_refused()).await;
     operator.stop().await.unwrap();
     put_code(&world, "m", RIGHT).await;
     let _operator = world
-        .operator(&["--fingerprint-key-file", &world.other_key(3).unwrap()])
-        .await
-        .unwrap();
-    looked(&world, "m").await;
+        .start(&["--fingerprint-key-file", &world.other_key(3).unwrap()])
+        .await;
+    world.looked("m").await;
     until(
         &world,
         "m",
@@ -369,10 +350,7 @@ async fn a_code_whose_sameness_cannot_be_told_waits_for_a_retry_token() {
     )
     .await;
     assert_eq!(calls(&world, PHONE).len(), 1);
-    world
-        .patch("m", json!({"spec": {"retryToken": "it is new"}}))
-        .await
-        .unwrap();
+    world.retry("m", "it is new").await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     finish(&world).await;
 }

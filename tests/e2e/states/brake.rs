@@ -42,7 +42,7 @@ async fn one_cause_under_an_unknown_code_spends_three_codes() {
     let rule = FaultRule::new(Fault::api(Stage::Received, refusal)).action(VERIFIED);
     let phase = world.sim.add_fault(rule).unwrap();
     world.fill(&world.namespace, 0..RESOURCES).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let waits = |status: &Value| message(status).contains("tries one at a time");
     until_all(&world, "the brake opens", |all| {
         let waiting = all.iter().filter(|status| waits(status)).count();

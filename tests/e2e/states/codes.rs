@@ -1,6 +1,8 @@
 //! The contents of a Secret: the operator cleans a code of white space and dashes; it refuses
 //! everything else without sending or showing it.
 
+use std::collections::BTreeSet;
+
 use harness::cams_simulator::Number;
 use harness::{Migration, World};
 use k8s_openapi::ByteString;
@@ -37,22 +39,43 @@ async fn c26_values_that_are_no_code_are_refused_unsent_and_unshown() {
         ("not-utf8", b"\xff\xfe9182736"),
         ("nul", b"9182736\0"),
         ("utf16", b"9\x001\x008\x002\x00"),
+        // Of other programs: a user who may not read them refers to them all.
+        ("password", b"S3cr3t-Database-Passw0rd!"),
+        ("number", b"123456789012"),
+        ("pem", b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQ==\n"),
+        ("json", b"{\"code\":\"46990003\"}"),
+        ("digits-and-more", b"46990004;drop"),
     ];
     for (n, (name, value)) in bad.iter().enumerate() {
         secret(&world, name, value).await;
         let phone = format!("86138000007{n:02}");
-        world.create(&Migration::new(*name, phone)).await.unwrap();
+        world.make(&Migration::new(*name, phone)).await;
     }
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let state = stalled("InvalidCode", false, "is not a code of 4 to 8 digits");
     let mut texts = String::new();
+    let mut messages = BTreeSet::new();
     for (name, _) in &bad {
         let status = until(&world, name, state).await;
+        messages.insert(message(&status).to_owned());
         texts += &status.to_string();
     }
+    // One text for all: it reveals not even length or kind.
+    assert_eq!(messages.len(), 1, "{messages:?}");
     texts += &format!("{:?}", world.events().await.unwrap());
     texts += &world.logs().concat();
-    for shown in ["91827364", "9182736", "７３６４", "٧٣٦٤", "7777777777"] {
+    for shown in [
+        "91827364",
+        "9182736",
+        "７３６４",
+        "٧٣٦٤",
+        "7777777777",
+        "S3cr3t",
+        "123456789012",
+        "PRIVATE KEY",
+        "46990003",
+        "46990004",
+    ] {
         assert!(!texts.contains(shown), "{shown} is shown");
     }
     assert!(world.sim.ledger().is_empty(), "nothing was sent");
@@ -77,7 +100,7 @@ async fn c26_a_code_of_six_digits_is_sent_without_white_space_and_dashes() {
         world
             .sim
             .add_number(Number::new(phone.clone(), *sent, "id"));
-        world.create(&Migration::new(*name, phone)).await.unwrap();
+        world.make(&Migration::new(*name, phone)).await;
     }
     // A leading zero that a spreadsheet dropped, a PIN, digits of two codes.
     let bad: [(&str, &[u8]); 3] = [
@@ -88,12 +111,12 @@ async fn c26_a_code_of_six_digits_is_sent_without_white_space_and_dashes() {
     for (n, (name, value)) in bad.iter().enumerate() {
         secret(&world, name, value).await;
         let phone = format!("86138000009{n:02}");
-        world.create(&Migration::new(*name, phone)).await.unwrap();
+        world.make(&Migration::new(*name, phone)).await;
     }
     secret(&world, "blank", b" \n").await;
     let blank = Migration::new("blank", "8613800000999");
-    world.create(&blank).await.unwrap();
-    let _operator = world.operator(&["--code-digits", "6"]).await.unwrap();
+    world.make(&blank).await;
+    let _operator = world.start(&["--code-digits", "6"]).await;
     for (name, ..) in &good {
         until(&world, name, verified("CAMS accepted the code")).await;
     }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{
-    AccessKey, Fault, FaultRule, Number, READ_STATUS, Refusal, Release, Stage, VERIFIED,
-};
+use harness::cams_simulator::{AccessKey, Fault, Number, READ_STATUS, Refusal, Release, Stage};
 use harness::expect::until_events;
 use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World};
 use serde_json::json;
@@ -19,34 +17,29 @@ const CODE: &str = "40718265";
 async fn there_is_one_event_per_change_and_none_for_a_state_that_stays() {
     let world = World::new(OPERATOR, "events").await.unwrap();
     world.number(GOOD, CODE, "id-1");
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", GOOD)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", GOOD)).await;
     until(&world, "m", progress("SecretNotFound", "create it")).await;
     for _ in 0..3 {
-        looked(&world, "m").await;
+        world.looked("m").await;
     }
     world.code("m", "none").await.unwrap();
-    looked(&world, "m").await;
+    world.looked("m").await;
     new_code(&world, "m", "99887766").await;
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
-    looked(&world, "m").await;
+    until(&world, "m", code_refused()).await;
+    world.looked("m").await;
     new_code(&world, "m", CODE).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     world.code("twin", "11223344").await.unwrap();
-    world.create(&Migration::new("twin", GOOD)).await.unwrap();
+    world.make(&Migration::new("twin", GOOD)).await;
     until(
         &world,
         "twin",
         stalled("DuplicatePhoneNumber", false, "delete one of the two"),
     )
     .await;
-    looked(&world, "twin").await;
+    world.looked("twin").await;
     let wanted = ["SecretNotFound", "InvalidCode", "CodeRejected", "Verified"];
     until_events(&world, "m", &wanted).await;
     until_events(&world, "twin", &["DuplicatePhoneNumber"]).await;
@@ -57,12 +50,12 @@ async fn there_is_one_event_per_change_and_none_for_a_state_that_stays() {
 #[tokio::test]
 async fn a_resource_with_the_longest_name_has_its_events() {
     let world = World::new(OPERATOR, "long-name-events").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let names = ["a", "b"].map(|end| format!("{}{end}", "n".repeat(252)));
     for (name, phone) in names.iter().zip([GOOD, BAD]) {
         let secret = json!({"verifyCodeSecretRef": {"name": "s"}});
         let migration = Migration::new(name, phone).spec(secret);
-        world.create(&migration).await.unwrap();
+        world.make(&migration).await;
     }
     for name in &names {
         until_events(&world, name, &["SecretNotFound"]).await;
@@ -76,19 +69,15 @@ async fn an_unknown_outcome_and_its_end_are_events() {
     world.number(GOOD, CODE, "id-1");
     world.number(BAD, CODE, "id-2");
     let lost = |phone: &str, stage| {
-        let rule = FaultRule::new(Fault::close(stage)).action(VERIFIED);
-        world.sim.add_fault(rule.phone(phone).once()).unwrap();
+        world.next_call_of(phone, Fault::close(stage));
     };
     lost(GOOD, Stage::Executed);
     lost(BAD, Stage::Received);
     for (name, phone) in [("kept", GOOD), ("gone", BAD)] {
         world.code(name, CODE).await.unwrap();
-        world.create(&Migration::new(name, phone)).await.unwrap();
+        world.make(&Migration::new(name, phone)).await;
     }
-    let _operator = world
-        .operator(&["--signature-validity", "3s"])
-        .await
-        .unwrap();
+    let _operator = world.start(&["--signature-validity", "3s"]).await;
     until(&world, "kept", verified("adopted")).await;
     until(
         &world,
@@ -106,19 +95,15 @@ async fn an_unknown_outcome_and_its_end_are_events() {
 async fn what_holds_the_account_back_is_an_event_of_the_resource_that_met_it() {
     let world = World::new(OPERATOR, "hold-events").await.unwrap();
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(1000);
-    let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
-    world.sim.add_fault(rule.once()).unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world
-        .ready_migration("throttled", GOOD, CODE)
-        .await
-        .unwrap();
+    world.next_call(Fault::api(Stage::Counted, busy));
+    let _operator = world.start(&[]).await;
+    world.migrate("throttled", GOOD, CODE).await;
     until(&world, "throttled", verified("CAMS accepted the code")).await;
     until_events(&world, "throttled", &["Throttled", "Verified"]).await;
     world
         .sim
         .add_key(AccessKey::new(ACCESS_KEY_ID, "another-secret"));
-    world.ready_migration("held", BAD, CODE).await.unwrap();
+    world.migrate("held", BAD, CODE).await;
     until(
         &world,
         "held",
@@ -140,17 +125,11 @@ async fn suspension_a_refused_request_and_a_recognised_code_are_events() {
         .sim
         .add_number(Number::new(GOOD, CODE, "id-1").in_space("111"));
     world.code("m", CODE).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let spec = json!({"suspend": true});
-    world
-        .create(&Migration::new("m", GOOD).spec(spec))
-        .await
-        .unwrap();
+    world.make(&Migration::new("m", GOOD).spec(spec)).await;
     until(&world, "m", suspended()).await;
-    world
-        .patch("m", json!({"spec": {"suspend": false}}))
-        .await
-        .unwrap();
+    world.edit("m", json!({"suspend": false})).await;
     let refused = stalled("RequestRejected", true, "check custSpaceId, phoneNumber");
     until(&world, "m", refused).await;
     // The space refuses the pre-read as well.
@@ -161,7 +140,7 @@ async fn suspension_a_refused_request_and_a_recognised_code_are_events() {
     )
     .await;
     world.delete("m").await.unwrap();
-    world.create(&Migration::new("m", GOOD)).await.unwrap();
+    world.make(&Migration::new("m", GOOD)).await;
     until(&world, "m", refused).await;
     let wanted = [
         "Suspended",
@@ -177,10 +156,9 @@ async fn suspension_a_refused_request_and_a_recognised_code_are_events() {
 #[tokio::test]
 async fn the_outcome_of_a_resource_that_was_deleted_meanwhile_is_an_event() {
     let world = World::new(OPERATOR, "orphan").await.unwrap();
-    let gate = FaultRule::new(Fault::gate(Stage::Executed)).action(VERIFIED);
-    world.sim.add_fault(gate.once()).unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.ready_migration("m", GOOD, CODE).await.unwrap();
+    world.next_call(Fault::gate(Stage::Executed));
+    let _operator = world.start(&[]).await;
+    world.migrate("m", GOOD, CODE).await;
     let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
     world.delete("m").await.unwrap();
     assert!(world.sim.release(held.id, Release::Continue));

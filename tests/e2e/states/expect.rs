@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Entry, Fault, FaultRule, READ_STATUS, Refusal, Stage, VERIFIED};
+use harness::cams_simulator::{Entry, Fault, READ_STATUS, Refusal, Stage, VERIFIED};
+pub use harness::message;
 use harness::{AuditEntry, Figures, World, condition, reason};
 use kube::api::DynamicObject;
 use phone_migration_operator::api::reason::Reason;
@@ -53,6 +54,11 @@ pub fn stalled(reason: &'static str, finished: bool, says: &'static str) -> Stat
         finished,
         says,
     }
+}
+
+/// The code was refused, and a new one goes on.
+pub fn code_refused() -> State {
+    stalled("CodeRejected", true, "request a new code")
 }
 
 /// Verified.
@@ -182,28 +188,6 @@ pub fn check_conditions(status: &Value) {
     );
 }
 
-/// The message of the Ready condition.
-pub fn message(status: &Value) -> String {
-    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-    let ready = conditions.iter().find(|c| c["type"] == "Ready");
-    ready
-        .and_then(|c| c["message"].as_str())
-        .unwrap_or_default()
-        .to_owned()
-}
-
-/// Makes the operator reconcile, and waits until it has: a code that it has not sent by then, it
-/// does not send.
-pub async fn looked(world: &World, name: &str) -> Value {
-    let value = format!("{:?}", Instant::now());
-    world.request(name, &value).await.unwrap();
-    let seen = |status: &Value| status["lastHandledReconcileAt"] == *value;
-    world
-        .until(name, Duration::from_secs(20), seen)
-        .await
-        .unwrap()
-}
-
 /// Changes the code in place and makes the operator reconcile it.
 pub async fn new_code(world: &World, name: &str, code: &str) {
     put_code(world, name, code).await;
@@ -291,17 +275,13 @@ pub fn written_reasons(figures: &Figures, name: &str) -> Vec<String> {
 /// The next submission is throttled for so many milliseconds.
 pub fn throttle_next(world: &World, ms: u64) {
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(ms);
-    let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
-    world.sim.add_fault(rule.once()).unwrap();
+    world.next_call(Fault::api(Stage::Counted, busy));
 }
 
 /// Another resource, `other`, is throttled, which pauses the account for so many milliseconds.
 pub async fn throttle_other(world: &World, number: &str, ms: u64) {
     throttle_next(world, ms);
-    world
-        .ready_migration("other", number, "77665544")
-        .await
-        .unwrap();
+    world.migrate("other", number, "77665544").await;
     until(
         world,
         "other",

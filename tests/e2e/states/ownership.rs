@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Release, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Release, Stage};
 use harness::{Migration, World};
 use serde_json::json;
 
@@ -26,29 +26,16 @@ async fn a_refused_code_owns_nothing_and_another_resources_code_goes_at_once() {
     let world = world("no-owner").await;
     world.code("first", "11223344").await.unwrap();
     world.code("second", CODE).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("first", PHONE)).await.unwrap();
-    until(
-        &world,
-        "first",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
-    world
-        .create(&Migration::new("second", PHONE))
-        .await
-        .unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("first", PHONE)).await;
+    until(&world, "first", code_refused()).await;
+    world.make(&Migration::new("second", PHONE)).await;
     until(&world, "second", verified("CAMS accepted the code")).await;
     assert_eq!(calls(&world, PHONE).len(), 2);
     // The first one's own code was refused, and that state stays; with another code it is a
     // duplicate.
-    looked(&world, "first").await;
-    until(
-        &world,
-        "first",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+    world.looked("first").await;
+    until(&world, "first", code_refused()).await;
     new_code(&world, "first", "55667788").await;
     let says = "PhoneMigration second in this namespace verified this phone number: delete one";
     until(
@@ -68,13 +55,10 @@ async fn a_duplicate_adopts_the_number_when_the_resource_that_verified_it_is_gon
     let world = world("duplicate").await;
     world.code("first", CODE).await.unwrap();
     world.code("second", "11223344").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("first", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("first", PHONE)).await;
     until(&world, "first", verified("CAMS accepted the code")).await;
-    world
-        .create(&Migration::new("second", PHONE))
-        .await
-        .unwrap();
+    world.make(&Migration::new("second", PHONE)).await;
     let says = "PhoneMigration first in this namespace verified this phone number: delete one";
     until(
         &world,
@@ -82,7 +66,7 @@ async fn a_duplicate_adopts_the_number_when_the_resource_that_verified_it_is_gon
         stalled("DuplicatePhoneNumber", false, says),
     )
     .await;
-    looked(&world, "second").await;
+    world.looked("second").await;
     world.delete("first").await.unwrap();
     until(
         &world,
@@ -99,18 +83,10 @@ async fn a_refused_code_shows_the_same_conclusion_for_every_resource_of_the_numb
     let world = world("same-conclusion").await;
     world.code("first", "11223344").await.unwrap();
     world.code("second", "11223344").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("first", PHONE)).await.unwrap();
-    let first = until(
-        &world,
-        "first",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
-    world
-        .create(&Migration::new("second", PHONE))
-        .await
-        .unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("first", PHONE)).await;
+    let first = until(&world, "first", code_refused()).await;
+    world.make(&Migration::new("second", PHONE)).await;
     let second = until(
         &world,
         "second",
@@ -125,11 +101,8 @@ async fn a_refused_code_shows_the_same_conclusion_for_every_resource_of_the_numb
         "{second}"
     );
     // No request of a user changes that.
-    world
-        .patch("second", json!({"spec": {"retryToken": "please"}}))
-        .await
-        .unwrap();
-    looked(&world, "second").await;
+    world.retry("second", "please").await;
+    world.looked("second").await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     finish(&world).await;
 }
@@ -138,20 +111,13 @@ async fn a_refused_code_shows_the_same_conclusion_for_every_resource_of_the_numb
 #[tokio::test]
 async fn while_one_attempt_of_a_number_is_open_another_code_waits() {
     let world = world("open-elsewhere").await;
-    let lost = FaultRule::new(Fault::close(Stage::Received)).action(VERIFIED);
-    world.sim.add_fault(lost.once()).unwrap();
+    world.next_call(Fault::close(Stage::Received));
     world.code("first", "11223344").await.unwrap();
     world.code("second", CODE).await.unwrap();
-    let _operator = world
-        .operator(&["--signature-validity", "4s"])
-        .await
-        .unwrap();
-    world.create(&Migration::new("first", PHONE)).await.unwrap();
+    let _operator = world.start(&["--signature-validity", "4s"]).await;
+    world.make(&Migration::new("first", PHONE)).await;
     until(&world, "first", progress("OutcomeUnknown", "until then")).await;
-    world
-        .create(&Migration::new("second", PHONE))
-        .await
-        .unwrap();
+    world.make(&Migration::new("second", PHONE)).await;
     let says = "by another PhoneMigration is open until";
     until(&world, "second", progress("Queued", says)).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
@@ -171,9 +137,9 @@ async fn two_resources_at_once_make_one_call() {
     let world = world("race").await;
     for name in ["a", "b", "c", "d"] {
         world.code(name, CODE).await.unwrap();
-        world.create(&Migration::new(name, PHONE)).await.unwrap();
+        world.make(&Migration::new(name, PHONE)).await;
     }
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let mut submitted = 0;
     for name in ["a", "b", "c", "d"] {
         let status = until(&world, name, verified("")).await;
@@ -199,10 +165,7 @@ async fn a_resource_of_another_namespace_that_verified_the_number_is_not_named()
         .await
         .unwrap();
     let both = format!("{},{other}", world.namespace);
-    let _operator = world
-        .operator(&["--watch-namespaces", &both])
-        .await
-        .unwrap();
+    let _operator = world.start(&["--watch-namespaces", &both]).await;
     until_in(
         &world,
         &other,
@@ -211,7 +174,7 @@ async fn a_resource_of_another_namespace_that_verified_the_number_is_not_named()
     )
     .await;
     world.code("m", "11223344").await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let says = "a PhoneMigration in another namespace verified this phone number";
     let status = until(&world, "m", stalled("DuplicatePhoneNumber", false, says)).await;
     let text = format!("{status}{:?}", world.events().await.unwrap());
@@ -233,19 +196,16 @@ async fn a_resource_of_another_namespace_that_verified_the_number_is_not_named()
 #[tokio::test]
 async fn a_resource_without_a_code_neither_holds_a_number_nor_is_a_duplicate() {
     let world = world("squatter").await;
-    let _operator = world.operator(&[]).await.unwrap();
-    world
-        .create(&Migration::new("squatter", PHONE))
-        .await
-        .unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("squatter", PHONE)).await;
     until(&world, "squatter", progress("SecretNotFound", "create it")).await;
     world.code("m", CODE).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
-    looked(&world, "squatter").await;
+    world.looked("squatter").await;
     until(&world, "squatter", progress("SecretNotFound", "create it")).await;
     world.code("squatter", "11223344").await.unwrap();
-    looked(&world, "squatter").await;
+    world.looked("squatter").await;
     let says = "PhoneMigration m in this namespace verified this phone number";
     until(
         &world,
@@ -261,14 +221,11 @@ async fn a_resource_without_a_code_neither_holds_a_number_nor_is_a_duplicate() {
 async fn suspended_makes_no_call_until_it_is_unsuspended() {
     let world = world("suspended").await;
     world.code("m", CODE).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let spec = json!({"suspend": true});
-    world
-        .create(&Migration::new("m", PHONE).spec(spec))
-        .await
-        .unwrap();
+    world.make(&Migration::new("m", PHONE).spec(spec)).await;
     until(&world, "m", suspended()).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     until(&world, "m", suspended()).await;
     assert!(world.sim.ledger().is_empty());
     world.patch("m", suspended_spec(false)).await.unwrap();
@@ -282,11 +239,10 @@ async fn suspended_makes_no_call_until_it_is_unsuspended() {
 #[tokio::test]
 async fn suspension_does_not_stop_the_recording_of_an_open_attempt() {
     let world = world("suspended-open").await;
-    let gate = FaultRule::new(Fault::gate(Stage::Executed)).action(VERIFIED);
-    world.sim.add_fault(gate.once()).unwrap();
+    world.next_call(Fault::gate(Stage::Executed));
     world.code("m", CODE).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
     world.patch("m", suspended_spec(true)).await.unwrap();
     assert!(world.sim.release(held.id, Release::Continue));
@@ -298,13 +254,13 @@ async fn suspension_does_not_stop_the_recording_of_an_open_attempt() {
 async fn a_suspended_refusal_keeps_its_reason_and_a_new_code_waits() {
     let world = world("suspended-refused").await;
     world.code("m", "11223344").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    let rejected = stalled("CodeRejected", true, "request a new code");
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
+    let rejected = code_refused();
     until(&world, "m", rejected).await;
     world.patch("m", suspended_spec(true)).await.unwrap();
     new_code(&world, "m", CODE).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     until(&world, "m", rejected).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     world.patch("m", suspended_spec(false)).await.unwrap();
@@ -318,21 +274,16 @@ async fn a_suspended_refusal_keeps_its_reason_and_a_new_code_waits() {
 async fn suspending_a_resource_in_the_queue_does_not_leave_it_queued() {
     let world = world("suspended-queued").await;
     world.code("m", "11223344").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
+    until(&world, "m", code_refused()).await;
     throttle_other(&world, "8613800000502", 8000).await;
     new_code(&world, "m", CODE).await;
     until(&world, "m", progress("Queued", "quota")).await;
     world.patch("m", suspended_spec(true)).await.unwrap();
     until(&world, "m", suspended()).await;
     until(&world, "other", verified("CAMS accepted the code")).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     world.patch("m", suspended_spec(false)).await.unwrap();
     until(&world, "m", verified("CAMS accepted the code")).await;

@@ -139,10 +139,7 @@ async fn a_proxy_of_the_environment_is_neither_used_nor_shown() {
     }
     let mut operator = Operator::spawn(&launch).unwrap();
     operator.ready().await.unwrap();
-    world
-        .ready_migration("m", "8613800001202", CODE)
-        .await
-        .unwrap();
+    world.migrate("m", "8613800001202", CODE).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     let check = tokio::process::Command::new(OPERATOR)
         .arg("check")
@@ -222,11 +219,8 @@ async fn started_before_a_crd_it_waits_and_then_works() {
         operator.ready().await.unwrap();
         assert_eq!(operator.stop().await.unwrap(), Some(0));
     }
-    let _operator = world.operator(&[]).await.unwrap();
-    world
-        .ready_migration("m", "8613800001201", CODE)
-        .await
-        .unwrap();
+    let _operator = world.start(&[]).await;
+    world.migrate("m", "8613800001201", CODE).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     // While it waited, the API server refused only requests for missing objects.
     let refused: Vec<_> = world
@@ -276,7 +270,7 @@ async fn a_crd_of_another_version_ends_the_process_with_one_clear_line() {
         kubectl(&world, &["replace", "-f", &crd_file(plural)]).await;
     }
     // The API server serves the new CRD after a moment, and an outdated document ends nothing.
-    let operator = world.operator(&[]).await.unwrap();
+    let operator = world.start(&[]).await;
     loses_a_field_meanwhile(&world, &operator).await;
     finish(&world).await;
 }
@@ -292,10 +286,7 @@ async fn loses_a_field_meanwhile(world: &World, operator: &Operator) {
     kubectl(world, &["patch", crd, "--type=json", "-p", &patch]).await;
     // The API server serves it after a moment.
     let probe = Migration::new("probe", "8613800001204");
-    world
-        .create(&probe.spec(json!({"suspend": true})))
-        .await
-        .unwrap();
+    world.make(&probe.spec(json!({"suspend": true}))).await;
     until(world, "probe", suspended()).await;
     loop {
         let stored = world
@@ -311,7 +302,7 @@ async fn loses_a_field_meanwhile(world: &World, operator: &Operator) {
             .unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    world.ready_migration("m", PHONE, CODE).await.unwrap();
+    world.migrate("m", PHONE, CODE).await;
     let says = "stored something else than what was written";
     until_sim("it is said", Duration::from_secs(30), || {
         operator.log().matches(says).count() >= 3

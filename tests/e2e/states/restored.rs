@@ -19,7 +19,7 @@ async fn world(name: &str) -> World {
 #[tokio::test]
 async fn ready_without_an_id_is_corrected_by_the_first_read_that_says_otherwise() {
     let world = world("half-restored").await;
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let conditions = CONDITIONS.map(|type_| {
         let holds = ["Ready", "Finished"].contains(&type_);
         json!({"type": type_, "status": if holds { "True" } else { "False" }, "reason": "Verified",
@@ -31,7 +31,7 @@ async fn ready_without_an_id_is_corrected_by_the_first_read_that_says_otherwise(
     world.patch_status("m", status).await.unwrap();
     // Otherwise the first read is made after five seconds.
     world.request("m", "now").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(status["id"], "id-1", "{status}");
     // The read that disproved it, and the pre-read.
@@ -53,20 +53,17 @@ async fn a_resource_restored_without_status_and_ledger_waits_for_a_retry_token()
     let object = serde_json::from_value(restored).unwrap();
     let (api, params) = (world.migrations(), PostParams::default());
     api.create(&params, &object).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     let waits = stalled("CodeUnknown", false, "was restored without its status");
     let status = until(&world, "m", waits).await;
     assert_eq!(status["restoredWithoutStatus"], true, "{status}");
     // Neither another reconcile nor another code changes that.
     new_code(&world, "m", "11223344").await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     until(&world, "m", waits).await;
     assert!(calls(&world, PHONE).is_empty());
     put_code(&world, "m", CODE).await;
-    world
-        .patch("m", json!({"spec": {"retryToken": "it is new"}}))
-        .await
-        .unwrap();
+    world.retry("m", "it is new").await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     finish(&world).await;

@@ -23,23 +23,16 @@ async fn world(name: &str) -> World {
 async fn a_throttle_does_not_use_up_a_retry_token() {
     let world = world("token-throttled").await;
     let mut operator = world
-        .operator(&["--fingerprint-key-file", &world.other_key(1).unwrap()])
-        .await
-        .unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+        .start(&["--fingerprint-key-file", &world.other_key(1).unwrap()])
+        .await;
+    world.make(&Migration::new("m", PHONE)).await;
+    until(&world, "m", code_refused()).await;
     operator.stop().await.unwrap();
     put_code(&world, "m", RIGHT).await;
     let _operator = world
-        .operator(&["--fingerprint-key-file", &world.other_key(2).unwrap()])
-        .await
-        .unwrap();
-    looked(&world, "m").await;
+        .start(&["--fingerprint-key-file", &world.other_key(2).unwrap()])
+        .await;
+    world.looked("m").await;
     until(
         &world,
         "m",
@@ -47,10 +40,7 @@ async fn a_throttle_does_not_use_up_a_retry_token() {
     )
     .await;
     throttle_next(&world, 2000);
-    world
-        .patch("m", json!({"spec": {"retryToken": "new"}}))
-        .await
-        .unwrap();
+    world.retry("m", "new").await;
     until(&world, "m", progress("Throttled", "the code was not spent")).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     assert_eq!(calls(&world, PHONE).len(), 3);
@@ -60,8 +50,8 @@ async fn a_throttle_does_not_use_up_a_retry_token() {
 #[tokio::test]
 async fn a_spent_code_put_back_shows_its_own_error_again() {
     let world = world("put-back").await;
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let rejected = stalled(
         "CodeRejected",
         true,
@@ -82,19 +72,14 @@ async fn a_spent_code_put_back_shows_its_own_error_again() {
 }
 
 #[tokio::test]
-async fn a_resource_made_anew_shows_at_once_what_its_code_led_to() {
+async fn c28_a_recreated_resource_shows_at_once_what_its_code_led_to() {
     let world = world("recreated").await;
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
+    until(&world, "m", code_refused()).await;
     let reads_before = reads(&world, PHONE).len();
     world.delete("m").await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(
         &world,
         "m",
@@ -102,13 +87,14 @@ async fn a_resource_made_anew_shows_at_once_what_its_code_led_to() {
     )
     .await;
     assert_eq!(status["errorCode"], "VerifyCode.Mismatch");
+    assert_eq!(status["requestId"], calls(&world, PHONE)[0].request_id);
     // It is the outcome of another resource's attempt.
     assert!(
         status["attempt"].is_null() && status["history"].is_null(),
         "{status}"
     );
     assert_eq!(reads(&world, PHONE).len(), reads_before, "nothing is asked");
-    looked(&world, "m").await;
+    world.looked("m").await;
     assert_eq!(calls(&world, PHONE).len(), 1, "the code is not spent again");
     new_code(&world, "m", RIGHT).await;
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
@@ -135,17 +121,14 @@ fn twenty_refused() -> serde_json::Value {
 async fn after_twenty_codes_no_token_allows_more() {
     let world = world("twenty").await;
     put_code(&world, "m", RIGHT).await;
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     world.patch_status("m", twenty_refused()).await.unwrap();
     let forged = world.patch_status("m", json!({"attemptLimit": 1000})).await;
     assert!(forged.is_err_and(|error| error.to_string().contains("attemptLimit")));
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     for token in ["one", "two"] {
-        world
-            .patch("m", json!({"spec": {"retryToken": token}}))
-            .await
-            .unwrap();
-        looked(&world, "m").await;
+        world.retry("m", token).await;
+        world.looked("m").await;
         let says = "20 codes were spent, and no more are allowed for this number";
         until(&world, "m", stalled("AttemptsExhausted", true, says)).await;
     }

@@ -1,10 +1,8 @@
 //! The operator's traces: writes, metrics, probes; and the objects that it does not read.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Fault, FaultRule, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Stage};
 use harness::expect::until_events;
-use harness::{AuditEntry, Migration, Operator, World};
+use harness::{AuditEntry, Migration, World};
 use serde_json::json;
 
 use super::expect::*;
@@ -13,33 +11,16 @@ const GOOD: &str = "8613800001101";
 const BAD: &str = "8613800001102";
 const CODE: &str = "40718265";
 
-pub async fn until_metric(operator: &mut Operator, line: &str) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    loop {
-        let text = operator.http("/metrics").await.unwrap();
-        if text.lines().any(|l| l == line) {
-            return;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{line} in {text}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 #[tokio::test]
 async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
     let world = World::new(OPERATOR, "metrics").await.unwrap();
-    world.ready_migration("good", GOOD, CODE).await.unwrap();
+    world.migrate("good", GOOD, CODE).await;
     world.number(BAD, CODE, "id-2");
     world.code("bad", "99887766").await.unwrap();
-    world.create(&Migration::new("bad", BAD)).await.unwrap();
-    let mut operator = world.operator(&[]).await.unwrap();
+    world.make(&Migration::new("bad", BAD)).await;
+    let mut operator = world.start(&[]).await;
     until(&world, "good", verified("CAMS accepted the code")).await;
-    until(
-        &world,
-        "bad",
-        stalled("CodeRejected", true, "request a new code"),
-    )
-    .await;
+    until(&world, "bad", code_refused()).await;
     for line in [
         "phonemigration_objects{reason=\"Verified\"} 1",
         "phonemigration_objects{reason=\"CodeRejected\"} 1",
@@ -55,7 +36,7 @@ async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
         "phonemigration_cams_request_duration_seconds_count{account=\"default\",action=\"ChatappMigrationVerified\"} 2",
         "phonemigration_rate_limiter_wait_seconds_count{account=\"default\",action=\"ChatappMigrationVerified\"} 2",
     ] {
-        until_metric(&mut operator, line).await;
+        operator.until_metric(line).await;
     }
     let text = operator.http("/metrics").await.unwrap();
     for name in ["pre_read_failures", "task_failures"] {
@@ -86,42 +67,32 @@ async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
 async fn unknown_outcomes_are_counted_while_provisional_and_finally() {
     let world = World::new(OPERATOR, "unknown-metric").await.unwrap();
     world.number(GOOD, CODE, "id-1");
-    let lost = FaultRule::new(Fault::close(Stage::Received)).action(VERIFIED);
-    world.sim.add_fault(lost.once()).unwrap();
+    world.next_call(Fault::close(Stage::Received));
     world.code("m", CODE).await.unwrap();
-    world.create(&Migration::new("m", GOOD)).await.unwrap();
-    let mut operator = world
-        .operator(&["--signature-validity", "3s"])
-        .await
-        .unwrap();
-    until_metric(
-        &mut operator,
-        "phonemigration_outcome_unknown{kind=\"provisional\"} 1",
-    )
-    .await;
+    world.make(&Migration::new("m", GOOD)).await;
+    let mut operator = world.start(&["--signature-validity", "3s"]).await;
+    operator
+        .until_metric("phonemigration_outcome_unknown{kind=\"provisional\"} 1")
+        .await;
     until(
         &world,
         "m",
         stalled("OutcomeUnknown", true, "Request a new code"),
     )
     .await;
-    until_metric(
-        &mut operator,
-        "phonemigration_outcome_unknown{kind=\"final\"} 1",
-    )
-    .await;
-    until_metric(
-        &mut operator,
-        "phonemigration_outcome_unknown{kind=\"provisional\"} 0",
-    )
-    .await;
+    operator
+        .until_metric("phonemigration_outcome_unknown{kind=\"final\"} 1")
+        .await;
+    operator
+        .until_metric("phonemigration_outcome_unknown{kind=\"provisional\"} 0")
+        .await;
     finish(&world).await;
 }
 
 #[tokio::test]
 async fn the_probes_answer_and_a_stop_is_clean() {
     let world = World::new(OPERATOR, "probes").await.unwrap();
-    let mut operator = world.operator(&[]).await.unwrap();
+    let mut operator = world.start(&[]).await;
     for path in ["/livez", "/readyz"] {
         let reply = operator.http(path).await.unwrap();
         assert!(reply.starts_with("HTTP/1.1 200"), "{path}: {reply}");
@@ -146,8 +117,8 @@ async fn a_namespace_that_is_not_watched_is_not_touched() {
         .create_in(&other, &Migration::new("m", BAD))
         .await
         .unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.ready_migration("m", GOOD, CODE).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.migrate("m", GOOD, CODE).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     let foreign = world.migrations_in(&other).get("m").await.unwrap();
     assert_eq!(foreign.data["status"], json!({"observedGeneration": -1}));
@@ -162,9 +133,9 @@ async fn a_namespace_that_is_not_watched_is_not_touched() {
 #[tokio::test]
 async fn a_migration_writes_its_ledger_twice_status_once_one_event_and_nothing_else() {
     let world = World::new(OPERATOR, "frugal").await.unwrap();
-    world.ready_migration("m", GOOD, CODE).await.unwrap();
+    world.migrate("m", GOOD, CODE).await;
     let before = serde_json::to_value(world.get("m").await.unwrap()).unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
+    let _operator = world.start(&[]).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     until_events(&world, "m", &["Verified"]).await;
     let after = serde_json::to_value(world.get("m").await.unwrap()).unwrap();

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Number, READ_STATUS, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, FaultRule, Number, READ_STATUS, Stage};
 use harness::{Migration, World};
-use serde_json::json;
 
 use super::expect::*;
-use super::traces::until_metric;
 
 const PHONE: &str = "8613800000401";
 const CODE: &str = "40718265";
@@ -18,8 +16,7 @@ async fn world(name: &str, stage: Stage) -> World {
     let world = World::new(OPERATOR, name).await.unwrap();
     world.number(PHONE, CODE, "id-1");
     world.code("m", CODE).await.unwrap();
-    let lost = FaultRule::new(Fault::close(stage)).action(VERIFIED).once();
-    world.sim.add_fault(lost).unwrap();
+    world.next_call(Fault::close(stage));
     world
 }
 
@@ -28,8 +25,8 @@ const PROVISIONAL: &str = "until then no code is submitted, whatever changes";
 #[tokio::test]
 async fn a_lost_reply_is_provisional_and_adopted_once_a_read_says_verified() {
     let world = world("adopted", Stage::Executed).await;
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(&world, "m", progress("OutcomeUnknown", PROVISIONAL)).await;
     assert_eq!(status["attempt"]["outcome"], "Unknown", "{status}");
     let until_when = status["nextAttemptAt"].as_str().unwrap();
@@ -50,21 +47,18 @@ async fn a_lost_reply_is_provisional_and_adopted_once_a_read_says_verified() {
 #[tokio::test]
 async fn while_it_is_provisional_neither_a_new_code_nor_a_retry_token_sends_anything() {
     let world = world("provisional", Stage::Received).await;
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", progress("OutcomeUnknown", PROVISIONAL)).await;
     put_code(&world, "m", NEXT).await;
-    world
-        .patch("m", json!({"spec": {"retryToken": "please"}}))
-        .await
-        .unwrap();
+    world.retry("m", "please").await;
     let reads_before = reads(&world, PHONE).len();
-    looked(&world, "m").await;
+    world.looked("m").await;
     until_sim("a read", Duration::from_secs(20), || {
         reads(&world, PHONE).len() > reads_before
     })
     .await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     until(&world, "m", progress("OutcomeUnknown", PROVISIONAL)).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
     finish(&world).await;
@@ -75,11 +69,8 @@ const FINAL: &str = "Request a new code and put it into the Secret";
 #[tokio::test]
 async fn without_a_verification_it_becomes_final_and_only_a_different_code_goes_on() {
     let world = world("final", Stage::Received).await;
-    let _operator = world
-        .operator(&["--signature-validity", "4s"])
-        .await
-        .unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&["--signature-validity", "4s"]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let provisional = until(&world, "m", progress("OutcomeUnknown", PROVISIONAL)).await;
     let status = until(&world, "m", stalled("OutcomeUnknown", true, FINAL)).await;
     assert_eq!(status["attempt"]["outcome"], "UnknownFinal");
@@ -90,12 +81,9 @@ async fn without_a_verification_it_becomes_final_and_only_a_different_code_goes_
     let signed = time(&provisional["attempt"]["signedAt"]);
     let waited = time(&status["attempt"]["finishedAt"]).duration_since(signed);
     assert!(waited.as_secs() >= 8, "{waited:?}");
-    looked(&world, "m").await;
-    world
-        .patch("m", json!({"spec": {"retryToken": "please"}}))
-        .await
-        .unwrap();
-    looked(&world, "m").await;
+    world.looked("m").await;
+    world.retry("m", "please").await;
+    world.looked("m").await;
     assert_eq!(
         calls(&world, PHONE).len(),
         1,
@@ -111,11 +99,8 @@ async fn without_a_verification_it_becomes_final_and_only_a_different_code_goes_
 #[tokio::test]
 async fn a_later_read_that_says_verified_adopts_even_a_final_one() {
     let world = world("late", Stage::Received).await;
-    let _operator = world
-        .operator(&["--signature-validity", "2s"])
-        .await
-        .unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&["--signature-validity", "2s"]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", stalled("OutcomeUnknown", true, FINAL)).await;
     world
         .sim
@@ -132,17 +117,14 @@ async fn unreadable_it_stalls_without_being_finished_and_names_the_reads_error()
     let world = world("overdue", Stage::Received).await;
     let broken = FaultRule::new(Fault::internal_error(Stage::Received)).action(READ_STATUS);
     let broken = world.sim.add_fault(broken).unwrap();
-    let mut operator = world
-        .operator(&["--signature-validity", "2s"])
-        .await
-        .unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let mut operator = world.start(&["--signature-validity", "2s"]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let says = "the number's status cannot be read (InternalError)";
     until(&world, "m", stalled("OutcomeUnknown", false, says)).await;
     let overdue = "phonemigration_outcome_unknown{kind=\"overdue\"} 1";
-    until_metric(&mut operator, overdue).await;
+    operator.until_metric(overdue).await;
     put_code(&world, "m", NEXT).await;
-    looked(&world, "m").await;
+    world.looked("m").await;
     assert_eq!(
         calls(&world, PHONE).len(),
         1,
@@ -159,13 +141,21 @@ async fn unreadable_it_stalls_without_being_finished_and_names_the_reads_error()
 
 #[tokio::test]
 async fn a_success_without_its_id_is_a_success_and_the_id_is_read() {
-    let world = World::new(OPERATOR, "no-id").await.unwrap();
+    without_its_id("no-id", Fault::OmitId).await;
+}
+
+#[tokio::test]
+async fn a_success_without_data_is_a_success_and_the_id_is_read() {
+    without_its_id("no-data", Fault::OmitData).await;
+}
+
+async fn without_its_id(name: &str, omitted: Fault) {
+    let world = World::new(OPERATOR, name).await.unwrap();
     world.number(PHONE, CODE, "id-1");
-    let omitted = FaultRule::new(Fault::OmitId).action(VERIFIED);
-    world.sim.add_fault(omitted.once()).unwrap();
+    world.next_call(omitted);
     world.code("m", CODE).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let status = until(
         &world,
         "m",
@@ -180,7 +170,10 @@ async fn a_success_without_its_id_is_a_success_and_the_id_is_read() {
         .unwrap();
     let status = until(&world, "m", verified("CAMS accepted the code")).await;
     assert!(!message(&status).contains("being read"), "{status}");
+    // The read adds the Id, and leaves the call's reply details.
     assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    let calls = calls(&world, PHONE);
+    assert_eq!(calls.len(), 1);
+    assert_eq!(status["requestId"], calls[0].request_id, "{status}");
     finish(&world).await;
 }

@@ -23,8 +23,8 @@ async fn world(name: &str) -> World {
 #[tokio::test]
 async fn a_missing_secret_is_waited_for_and_wakes_by_annotation_at_once() {
     let world = world("no-secret").await;
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     until(
         &world,
         "m",
@@ -45,8 +45,8 @@ async fn a_missing_secret_is_waited_for_and_wakes_by_annotation_at_once() {
 #[tokio::test]
 async fn c25_a_secret_that_arrives_is_found_by_polling() {
     let world = world("polled").await;
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", progress("SecretNotFound", "create it")).await;
     world.code("m", CODE).await.unwrap();
     let created = Instant::now();
@@ -69,11 +69,11 @@ async fn a_secret_that_may_not_be_read_is_said_and_waited_for() {
     let proxy = world.proxy().await.unwrap();
     let _operator = world.operator_via(&proxy, &[]).await.unwrap();
     let refused = Migration::new("refused", OTHER_PHONE);
-    world.create(&refused).await.unwrap();
-    let rejected = stalled("CodeRejected", true, "request a new code");
+    world.make(&refused).await;
+    let rejected = code_refused();
     until(&world, "refused", rejected).await;
     let forbidden = proxy.rule(When::get("secrets"), Then::answer(403));
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    world.make(&Migration::new("m", PHONE)).await;
     let says = "an administrator must give its ServiceAccount the right to get secrets here";
     let status = until(&world, "m", progress("SecretForbidden", says)).await;
     assert_eq!(status["observedGeneration"], 1, "{status}");
@@ -101,8 +101,8 @@ async fn a_missing_key_is_waited_for() {
         .secret("m-code", json!({"other": CODE}))
         .await
         .unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     let says = "does not have the key named by spec.verifyCodeSecretRef.key";
     until(&world, "m", progress("KeyNotFound", says)).await;
     assert!(calls(&world, PHONE).is_empty());
@@ -115,8 +115,8 @@ async fn a_missing_key_is_waited_for() {
 async fn a_value_that_is_no_code_stalls_until_the_secret_changes() {
     let world = world("bad-code").await;
     world.code("m", "4071826x").await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     until(
         &world,
         "m",
@@ -137,8 +137,8 @@ async fn an_expiry_that_is_no_time_stalls_until_the_secret_changes() {
     let world = world("bad-expiry").await;
     let data = json!({"code": CODE, "expiresAt": "tomorrow"});
     world.secret("m-code", data).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     until(
         &world,
         "m",
@@ -158,8 +158,8 @@ async fn an_expired_code_is_never_sent() {
     let world = world("expired").await;
     let data = json!({"code": "11112222", "expiresAt": "2020-01-01T00:00:00Z"});
     world.secret("m-code", data).await.unwrap();
-    let _operator = world.operator(&[]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&[]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     until(
         &world,
         "m",
@@ -179,8 +179,8 @@ async fn an_expired_code_is_never_sent() {
 #[tokio::test]
 async fn secrets_that_may_not_be_watched_are_polled_and_the_log_says_what_to_grant() {
     let world = world("watch-refused").await;
-    let operator = world.operator(&["--watch-secrets"]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let operator = world.start(&["--watch-secrets"]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", progress("SecretNotFound", "create it")).await;
     world.code("m", CODE).await.unwrap();
     until(&world, "m", verified("CAMS accepted")).await;
@@ -207,8 +207,8 @@ async fn with_watch_secrets_a_new_secret_wakes_at_once() {
         world.namespace
     );
     world.plane.control.apply(&rights).await.unwrap();
-    let _operator = world.operator(&["--watch-secrets"]).await.unwrap();
-    world.create(&Migration::new("m", PHONE)).await.unwrap();
+    let _operator = world.start(&["--watch-secrets"]).await;
+    world.make(&Migration::new("m", PHONE)).await;
     until(&world, "m", progress("SecretNotFound", "create it")).await;
     world.code("m", CODE).await.unwrap();
     until_sim("the call", AT_ONCE, || calls(&world, PHONE).len() == 1).await;

@@ -34,10 +34,7 @@ async fn a_404_that_names_no_object_is_not_believed() {
         // A read cannot find the refused one either.
         let given = if *name == "show" { code(9) } else { right };
         world.code(name, &given).await.unwrap();
-        world
-            .create(&Migration::new(*name, phone(n)))
-            .await
-            .unwrap();
+        world.make(&Migration::new(*name, phone(n))).await;
     }
     for (n, (name, rule)) in rules.iter().enumerate() {
         let wanted = if *name == "show" {
@@ -66,10 +63,7 @@ async fn a_forbidden_namespace_makes_only_itself_wait() {
     let flags = [NEVER_FINAL, &["--watch-namespaces", &both]].concat();
     let mut operator = world.operator_via(&proxy, &flags).await.unwrap();
     let (here, there) = (phone(1), phone(2));
-    world
-        .ready_migration("here", &here, &code(1))
-        .await
-        .unwrap();
+    world.migrate("here", &here, &code(1)).await;
     let status = reason(&world, "here", "Verified").await;
     assert_verified_by_one_call(&world, &status, &here);
     let waits = Migration::new("there", &there);
@@ -109,10 +103,7 @@ async fn a_dead_watch_hides_a_new_resource_for_little_more_than_a_minute() {
     let frames = When::watch("phonemigrations").name("late").once();
     let dead = proxy.frame_rule(frames, FrameThen::Hold);
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("late", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("late", &number, &code(1)).await;
     dead.hit().await.unwrap();
     let began = tokio::time::Instant::now();
     let verified = |status: &serde_json::Value| harness::reason(status) == "Verified";
@@ -130,10 +121,7 @@ async fn a_list_that_hangs_does_not_stop_discovery() {
     let world = World::new(OPERATOR, "v-hangs").await.unwrap();
     let proxy = world.proxy().await.unwrap();
     let number = phone(1);
-    world
-        .ready_migration("there", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("there", &number, &code(1)).await;
     // The first is the request for the revision, the second the list.
     let hangs = proxy.rule(When::list("phonemigrations").nth(2).once(), Then::Hold);
     let launch = world.launch_via(&proxy.url(), NEVER_FINAL).unwrap();

@@ -27,10 +27,7 @@ async fn spoilt(case: &str, by: Then) {
     let spoil = |(_, when): (_, When)| proxy.rule(when.once(), by.clone());
     let rules: Vec<Rule> = kinds().into_iter().map(spoil).collect();
     for (n, (name, _)) in kinds().into_iter().enumerate() {
-        world
-            .ready_migration(name, &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(name, &phone(n), &code(n)).await;
     }
     for rule in &rules {
         rule.hit().await.unwrap();
@@ -116,10 +113,7 @@ async fn c36_a_corrupt_secret_is_not_shown_not_lost_and_heals() {
     }
     let operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     for (n, (name, _)) in kinds.into_iter().enumerate() {
-        world
-            .ready_migration(name, &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(name, &phone(n), &code(n)).await;
     }
     for (n, (name, _)) in kinds.into_iter().enumerate() {
         let status = reason(&world, name, "Verified").await;

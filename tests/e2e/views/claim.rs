@@ -34,10 +34,7 @@ async fn c03_a_claim_that_meets_a_conflict_is_made_anew() {
     let number = phone(1);
     let hold = proxy.rule(claim_of("c03").once(), Then::Hold);
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("c03", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("c03", &number, &code(1)).await;
     let first = hold.hit().await.unwrap();
     // Another process was quicker; its write has no entry.
     let name = first.body["metadata"]["name"].as_str().unwrap();
@@ -66,10 +63,7 @@ async fn c04_a_claim_whose_reply_is_lost_is_recognised_as_its_own() {
     let number = phone(1);
     let lost = proxy.rule(claim_of("c04").once(), Then::swallow_and_answer(504));
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("c04", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("c04", &number, &code(1)).await;
     lost.hit().await.unwrap();
     let status = reason(&world, "c04", "Verified").await;
     assert_verified_by_one_call(&world, &status, &number);
@@ -92,8 +86,7 @@ async fn a_claim_that_never_came_is_made_again_as_it_is() {
     let number = phone(1);
     let lost = proxy.rule(claim_of("again").once(), Then::Close);
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    let made = world.ready_migration("again", &number, &code(1)).await;
-    made.unwrap();
+    world.migrate("again", &number, &code(1)).await;
     lost.hit().await.unwrap();
     let status = reason(&world, "again", "Verified").await;
     assert_verified_by_one_call(&world, &status, &number);
@@ -112,8 +105,7 @@ async fn a_claim_that_comes_late_over_another_write_is_refused() {
     let number = phone(1);
     let late = proxy.rule(claim_of("late").once(), Then::Hold);
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    let made = world.ready_migration("late", &number, &code(1)).await;
-    made.unwrap();
+    world.migrate("late", &number, &code(1)).await;
     let first = late.hit().await.unwrap();
     let name = first.body["metadata"]["name"].as_str().unwrap();
     let spec = first.body["spec"].clone();
@@ -143,15 +135,14 @@ async fn a_claim_that_comes_after_its_process_died_is_open_until_its_end() {
     let number = phone(1);
     let late = proxy.rule(claim_of("orphan").once(), Then::Hold);
     let mut operator = world.operator_via(&proxy, SOON_FINAL).await.unwrap();
-    let made = world.ready_migration("orphan", &number, &code(1)).await;
-    made.unwrap();
+    world.migrate("orphan", &number, &code(1)).await;
     let claim = late.hit().await.unwrap();
     operator.kill().await.unwrap();
     late.release();
     let id = claim.body["entries"][0]["attemptId"].as_str().unwrap();
     let answered = || claims(&proxy, "orphan") == [(id.to_owned(), Some(201))];
     until("it comes", answered).await;
-    let _operator = world.operator(SOON_FINAL).await.unwrap();
+    let _operator = world.start(SOON_FINAL).await;
     let status = finished(&world, "orphan").await;
     assert_eq!(status["attempt"]["id"], id, "{status}");
     assert_eq!(status["attempt"]["outcome"], "UnknownFinal", "{status}");
@@ -174,15 +165,12 @@ async fn a_claim_that_never_left_is_released_although_another_operator_observes_
     let number = phone(1);
     let unanswered = proxy.rule(claim_of("unseen").once(), Then::HoldReply);
     let first = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("unseen", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("unseen", &number, &code(1)).await;
     let claim = unanswered.hit().await.unwrap();
     let id = claim.body["entries"][0]["attemptId"].as_str().unwrap();
     let blind = proxy.rule(When::get("codeledgers"), Then::Close);
     blind.hit().await.unwrap();
-    let _second = world.operator(NEVER_FINAL).await.unwrap();
+    let _second = world.start(NEVER_FINAL).await;
     let status = reason(&world, "unseen", "OutcomeUnknown").await;
     assert_eq!(status["attempt"]["id"], id, "{status}");
     let gave_up = || first.log().contains("Attempt not begun");

@@ -18,10 +18,7 @@ async fn events_that_nobody_takes_delay_nothing() {
     let mut operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     let number = phone(1);
     world.number(&number, &code(3), &format!("id-{number}"));
-    world
-        .create(&Migration::new("told", &number))
-        .await
-        .unwrap();
+    world.make(&Migration::new("told", &number)).await;
     reason(&world, "told", "SecretNotFound").await;
     silence.hit().await.unwrap();
     let start = Instant::now();

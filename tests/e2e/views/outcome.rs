@@ -14,7 +14,7 @@ use super::{
 fn hold_executed(world: &World, phone: &str) {
     let rule = FaultRule::new(Fault::gate(Stage::Executed));
     let rule = rule.action(VERIFIED).phone(phone).once();
-    world.sim.add_fault(rule).unwrap();
+    world.fault(rule);
 }
 
 /// The API server is unavailable from the reply until `outage` after it.
@@ -24,10 +24,7 @@ async fn away_at_the_reply(name: &str, outage: Duration) {
     let number = phone(1);
     hold_executed(&world, &number);
     let operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("c05", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("c05", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     proxy.down().await.unwrap();
     assert!(world.sim.release(held.id, Release::Continue));
@@ -64,10 +61,7 @@ async fn c07_an_outcome_that_meets_eight_conflicts_is_recorded() {
     let meets = outcome_of("c07").times(CONFLICTS as u64);
     let hold = proxy.rule(meets, Then::Hold);
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("c07", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("c07", &number, &code(1)).await;
     for n in 0..CONFLICTS {
         let outcome = hold.hit().await.unwrap();
         let ledger = outcome.body["metadata"]["name"].as_str().unwrap();
@@ -98,10 +92,7 @@ async fn an_outcome_whose_reply_is_lost_is_recorded_once() {
     let number = phone(1);
     let lost = proxy.rule(outcome_of("lost").once(), Then::swallow());
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    world
-        .ready_migration("lost", &number, &code(1))
-        .await
-        .unwrap();
+    world.migrate("lost", &number, &code(1)).await;
     lost.hit().await.unwrap();
     let read_again = harness::When::get("codeledgers");
     let read_again = proxy.rule(read_again, Then::before(|_| {}));

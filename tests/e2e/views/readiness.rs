@@ -19,10 +19,7 @@ async fn readiness_waits_for_the_list_of_every_namespace() {
     let mut operator = Operator::spawn(&launch).unwrap();
     list.hit_within(PATIENCE).await.unwrap();
     // The other list comes: its watch began; so did a reconcile of its content.
-    world
-        .create(&Migration::new("m", "8613900000001"))
-        .await
-        .unwrap();
+    world.make(&Migration::new("m", "8613900000001")).await;
     reason(&world, "m", "SecretNotFound").await;
     let reply = operator.http("/readyz").await.unwrap();
     assert!(reply.starts_with("HTTP/1.1 503"), "{reply}");

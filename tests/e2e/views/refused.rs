@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Stage};
 use harness::fault_proxy::Answer;
 use harness::{Rule, Then, When, World, claim_of, outcome_of};
 use serde_json::Value;
@@ -61,10 +61,7 @@ async fn refused_with(status: u16) {
         .collect();
     let start = Instant::now();
     for (n, (name, _)) in kinds().into_iter().enumerate() {
-        world
-            .ready_migration(name, &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(name, &phone(n), &code(n)).await;
     }
     for rule in &rules {
         rule.hit().await.unwrap();
@@ -118,13 +115,11 @@ async fn conflicts_of_what_a_read_found_are_no_hot_loop_and_lose_nothing() {
     let world = World::new(OPERATOR, "refused-read").await.unwrap();
     let (proxy, number) = (world.proxy().await.unwrap(), phone(1));
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    let lost = FaultRule::new(Fault::close(Stage::Executed)).action(VERIFIED);
-    world.sim.add_fault(lost.once()).unwrap();
+    world.next_call(Fault::close(Stage::Executed));
     let found = |body: &Value| body["status"]["reason"] == "Verified";
     let adoption = When::update("phonemigrations/status").body("adoption", found);
     let refused = proxy.rule(adoption, Then::answer(409));
-    let made = world.ready_migration("found", &number, &code(1)).await;
-    made.unwrap();
+    world.migrate("found", &number, &code(1)).await;
     refused.hit().await.unwrap();
     let start = Instant::now();
     tokio::time::sleep_until(start + SPELL).await;
@@ -148,10 +143,7 @@ async fn c13_for(name: &str, spell: Duration) {
     let hold = proxy.rule(When::get("secrets"), Then::Hold);
     for n in 0..RESOURCES {
         let name = format!("m-{n}");
-        world
-            .ready_migration(&name, &phone(n), &code(n))
-            .await
-            .unwrap();
+        world.migrate(&name, &phone(n), &code(n)).await;
     }
     hold.hit().await.unwrap();
     let refused = proxy.rule(When::any(), busy);

@@ -33,10 +33,7 @@ fn replay_at(proxy: &FaultProxy, value: &'static str, frames: &Recording) -> Rul
 /// The watch is ordered: when a later resource is verified, all earlier ones were reconciled.
 async fn a_later_one(world: &World, n: usize) {
     let name = format!("later-{n}");
-    world
-        .ready_migration(&name, &phone(n), &code(n))
-        .await
-        .unwrap();
+    world.migrate(&name, &phone(n), &code(n)).await;
     reason(world, &name, "Verified").await;
 }
 
@@ -46,7 +43,7 @@ async fn sending(world: &World) {
     world.code(NAME, &code(1)).await.unwrap();
     // No read answers: only the protocol keeps it from being sent again.
     world.unreadable(&number, u64::MAX).unwrap();
-    world.create(&Migration::new(NAME, number)).await.unwrap();
+    world.make(&Migration::new(NAME, number)).await;
 }
 
 #[tokio::test]
@@ -76,7 +73,7 @@ async fn old_frames_during_the_call_send_nothing_again() {
     let created = record(&proxy);
     let gate = FaultRule::new(Fault::gate(Stage::Executed));
     let gate = gate.action(VERIFIED).phone(phone(1)).once();
-    world.sim.add_fault(gate).unwrap();
+    world.fault(gate);
     let twice = proxy.frame_rule(When::watch("phonemigrations"), FrameThen::Duplicate);
     // Added after the other rule, so its replay comes last.
     let replayed = replay_at(&proxy, "created", &created);
@@ -121,7 +118,7 @@ async fn a_deletion_that_never_was_and_an_old_frame_send_nothing_again() {
     let (lying, _lies) = lies(&proxy);
     let gate = FaultRule::new(Fault::gate(Stage::Executed));
     let gate = gate.action(VERIFIED).phone(phone(1)).once();
-    world.sim.add_fault(gate).unwrap();
+    world.fault(gate);
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     sending(&world).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();

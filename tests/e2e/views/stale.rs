@@ -20,7 +20,7 @@ async fn c10_after_a_lost_watch_the_newest_code_and_spec_count() {
         world.number(&number, &code(2), &format!("id-{number}"));
         world.code("c10", &code(1)).await.unwrap();
         let waits = Migration::new("c10", &number).spec(json!({"suspend": true}));
-        world.create(&waits).await.unwrap();
+        world.make(&waits).await;
         let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
         reason(&world, "c10", "Suspended").await;
         let away = proxy.rule(When::watch("phonemigrations"), Then::Close);
@@ -127,7 +127,7 @@ async fn c11_resources_whose_changes_are_not_all_shown_settle() {
                 world.code(&name, &code(n)).await.unwrap();
             }
             let migration = Migration::new(name, number);
-            world.create(&migration).await.unwrap();
+            world.make(&migration).await;
         }
         for n in (0..RESOURCES).step_by(10) {
             let name = format!("m-{n}");
@@ -165,7 +165,7 @@ async fn past(case: &str) -> Past {
     world.number(&number, &code(1), &format!("id-{number}"));
     world.code(NAME, &code(1)).await.unwrap();
     world.unreadable(&number, u64::MAX).unwrap();
-    world.create(&Migration::new(NAME, &number)).await.unwrap();
+    world.make(&Migration::new(NAME, &number)).await;
     let listed = When::list("phonemigrations").namespace(&world.namespace);
     let lists = proxy.record(listed.clone());
     let reads = proxy.record(When::get("phonemigrations").name(NAME).once());
@@ -206,10 +206,7 @@ impl Past {
     async fn assert_nothing_again(&self) {
         let later = phone(2);
         let world = &self.world;
-        world
-            .ready_migration("later", &later, &code(2))
-            .await
-            .unwrap();
+        world.migrate("later", &later, &code(2)).await;
         let status = reason(world, "later", "Verified").await;
         assert_verified_by_one_call(world, &status, &later);
         assert_eq!(world.calls(&phone(1)).len(), 1);

@@ -22,8 +22,7 @@ async fn a_turn_that_nobody_came_for_in_time_is_asked_for_again() {
     let _operator = world.operator_via(&proxy, &flags).await.unwrap();
     for n in 0..QUEUED {
         let name = format!("queued{n}");
-        let made = world.ready_migration(&name, &phone(n), &code(n)).await;
-        made.unwrap();
+        world.migrate(&name, &phone(n), &code(n)).await;
     }
     let seen = |status: &serde_json::Value| !harness::reason(status).is_empty();
     let last = format!("queued{}", QUEUED - 1);
@@ -31,7 +30,7 @@ async fn a_turn_that_nobody_came_for_in_time_is_asked_for_again() {
     let secret = json!({"verifyCodeSecretRef": {"name": "slow-code"}});
     for n in 0..SLOW {
         let migration = Migration::new(format!("slow{n}"), phone(QUEUED + n));
-        world.create(&migration.spec(secret.clone())).await.unwrap();
+        world.make(&migration.spec(secret.clone())).await;
     }
     for _ in 0..SLOW {
         hold.hit().await.unwrap();

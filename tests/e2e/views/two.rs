@@ -37,7 +37,7 @@ async fn claim_at_once(world: &World, codes: [&str; 2]) {
     for (name, code) in ["a", "b"].into_iter().zip(codes) {
         world.code(name, code).await.unwrap();
         let migration = Migration::new(name, &number);
-        world.create(&migration).await.unwrap();
+        world.make(&migration).await;
     }
     for claim in &claims {
         claim.hit().await.unwrap();
@@ -102,8 +102,7 @@ async fn a_release_that_comes_late_or_again_undoes_no_later_claim() {
     let late = proxy.rule(outcome_of("m").once(), Then::Hold);
     let unanswered = proxy.rule(outcome_of("m").nth(2).once(), Then::HoldReply);
     let _first = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    let made = world.ready_migration("m", &number, &code(1)).await;
-    made.unwrap();
+    world.migrate("m", &number, &code(1)).await;
     let release = late.hit().await.unwrap();
     let released = &release.body["entries"][0];
     assert_eq!(released["outcome"], "Throttled", "{released}");
@@ -111,7 +110,7 @@ async fn a_release_that_comes_late_or_again_undoes_no_later_claim() {
     unanswered.hit().await.unwrap();
     // It does not find out before the other one is done.
     let blind = proxy.rule(When::get("codeledgers"), Then::Close);
-    let _second = world.operator(NEVER_FINAL).await.unwrap();
+    let _second = world.start(NEVER_FINAL).await;
     let status = reason(&world, "m", "Verified").await;
     assert_verified(&status, &number);
     assert_ne!(status["attempt"]["id"], released["attemptId"], "{status}");
@@ -137,8 +136,7 @@ async fn a_release_that_comes_late_or_again_undoes_no_later_claim() {
 
 /// The next call of a number is throttled.
 fn throttle_next(world: &World, phone: &str) {
-    use harness::cams_simulator::{Fault, FaultRule, Refusal, Stage, VERIFIED};
+    use harness::cams_simulator::{Fault, Refusal, Stage};
     let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(1_000);
-    let rule = FaultRule::new(Fault::api(Stage::Counted, busy)).action(VERIFIED);
-    world.sim.add_fault(rule.phone(phone).once()).unwrap();
+    world.next_call_of(phone, Fault::api(Stage::Counted, busy));
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, Release, Stage, VERIFIED};
+use harness::cams_simulator::{Fault, Release, Stage};
 use harness::{FaultProxy, Operator, World, claim_of};
 use serde_json::Value;
 
@@ -18,14 +18,12 @@ const ASLEEP: Duration = Duration::from_secs(11);
 async fn while_the_request_of_a_zombie_may_be_executed_no_other_code_goes() {
     let world = World::new(OPERATOR, "v08-sent").await.unwrap();
     let number = phone(1);
-    let gate = FaultRule::new(Fault::gate(Stage::Received)).action(VERIFIED);
-    world.sim.add_fault(gate.once()).unwrap();
-    let zombie = world.operator(SOON_FINAL).await.unwrap();
-    let made = world.ready_migration("c08", &number, &code(1)).await;
-    made.unwrap();
+    world.next_call(Fault::gate(Stage::Received));
+    let zombie = world.start(SOON_FINAL).await;
+    world.migrate("c08", &number, &code(1)).await;
     let held = world.sim.wait_held(PATIENCE).await.unwrap();
     zombie.signal("STOP").await.unwrap();
-    let _other = world.operator(SOON_FINAL).await.unwrap();
+    let _other = world.start(SOON_FINAL).await;
     assert!(world.sim.set_code(&number, &code(2)));
     world.code("c08", &code(2)).await.unwrap();
     let status = reason(&world, "c08", "Verified").await;
@@ -64,14 +62,11 @@ async fn fall_asleep(world: &World, flags: &[&str]) -> Night {
     let zombie = world.operator_via(&proxy, flags).await.unwrap();
     let stop = zombie.process().unwrap().stopped_after();
     let stop = proxy.rule(claim_of("c08").once(), stop);
-    world
-        .ready_migration("c08", &phone(1), &code(1))
-        .await
-        .unwrap();
+    world.migrate("c08", &phone(1), &code(1)).await;
     let claim = stop.hit().await.unwrap();
     let claim = claim.body["entries"][0]["attemptId"].as_str().unwrap();
     let since = tokio::time::Instant::now();
-    let other = world.operator(flags).await.unwrap();
+    let other = world.start(flags).await;
     reason(world, "c08", "OutcomeUnknown").await;
     tokio::time::sleep_until(since + ASLEEP).await;
     assert!(world.calls(&phone(1)).is_empty());

@@ -115,10 +115,6 @@ async fn before(met: &[Arc<Core>], request: &Request) {
     for (core, then) in thens(met) {
         match then {
             Then::Hold => core.hold(|core| core.hit(request, None)).await,
-            Then::Delay(by) => {
-                core.hit(request, None);
-                tokio::time::sleep(*by).await;
-            }
             Then::Before(hook) => {
                 hook(request);
                 core.hit(request, None);
@@ -148,7 +144,6 @@ fn instead(met: &[Arc<Core>], request: &Request) -> Option<Result<Reply, Cut>> {
                 None => continue,
             },
             Then::Hold
-            | Then::Delay(_)
             | Then::Before(_)
             | Then::After(_)
             | Then::HoldReply
@@ -195,7 +190,6 @@ async fn after(met: &[Arc<Core>], request: &Request) -> Result<Treatment, Cut> {
                 return Err(Cut);
             }
             Then::Hold
-            | Then::Delay(_)
             | Then::Before(_)
             | Then::Answer(_)
             | Then::Close

@@ -10,7 +10,6 @@ use tokio::sync::mpsc::Sender;
 use crate::error::Cut;
 use crate::exchange::{Shared, Treatment};
 use crate::log::Request;
-use crate::reply::error_frame;
 use crate::request::{Target, Verb};
 use crate::rule::{Action, Core};
 use crate::then::FrameThen;
@@ -88,7 +87,6 @@ impl Pump {
         });
         let hit = |core: &Core| core.hit(&self.request, Some((event, &target.name, &object)));
         let mut out = vec![line.clone()];
-        let mut last = false;
         for core in met {
             let then = match &core.action {
                 Action::Frame(then) => then,
@@ -106,14 +104,6 @@ impl Pump {
                 FrameThen::Drop => out.clear(),
                 FrameThen::Duplicate => out.push(line.clone()),
                 FrameThen::Replay(recording) => out.extend(recording.frames()),
-                FrameThen::Error { code } => {
-                    out = vec![error_frame(*code)];
-                    last = true;
-                }
-                FrameThen::Cut => {
-                    hit(&core);
-                    return self.cut().await;
-                }
             }
             hit(&core);
         }
@@ -121,7 +111,7 @@ impl Pump {
             let frame = self.treatment.changed(frame);
             self.send(frame).await?;
         }
-        if last { Err(Ended) } else { Ok(()) }
+        Ok(())
     }
 
     async fn send(&mut self, mut piece: Bytes) -> Result<(), Ended> {

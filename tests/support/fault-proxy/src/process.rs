@@ -81,25 +81,6 @@ impl Process {
         Ok(pidfd_send_signal(&*self.descriptor, signal)?)
     }
 
-    /// SIGKILL before the request is forwarded. The proxy still forwards it, unless another rule
-    /// prevents that.
-    pub fn killed_before(&self) -> Then {
-        let process = self.clone();
-        Then::before(move |_| drop(process.kill()))
-    }
-
-    /// SIGKILL when the API server has answered and the process has not got the answer.
-    pub fn killed_after(&self) -> Then {
-        let process = self.clone();
-        Then::after(move |_| drop(process.kill()))
-    }
-
-    /// SIGSTOP before the request is forwarded.
-    pub fn stopped_before(&self) -> Then {
-        let process = self.clone();
-        Then::before(move |_| drop(process.stop()))
-    }
-
     /// SIGSTOP when the API server has answered and the process has not got the answer.
     pub fn stopped_after(&self) -> Then {
         let process = self.clone();

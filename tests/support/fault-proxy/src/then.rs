@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -21,8 +20,6 @@ pub type Change = Arc<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>;
 pub enum Then {
     /// Before: held until released, then forwarded, also when its client has gone.
     Hold,
-    /// Before: delayed.
-    Delay(Duration),
     /// Before: a closure, for example one that kills the client.
     Before(Hook),
     /// Instead: answered here.
@@ -85,7 +82,6 @@ impl Then {
     fn word(&self) -> String {
         match self {
             Then::Hold => "hold".into(),
-            Then::Delay(by) => format!("delay {by:?}"),
             Then::Before(_) => "run before".into(),
             Then::Answer(answer) => format!("answer {}", answer.status),
             Then::Close => "close".into(),
@@ -190,13 +186,6 @@ pub enum FrameThen {
     Hold,
     /// After it the recorded frames come once more.
     Replay(Recording),
-    /// The watch breaks off in its place.
-    Cut,
-    /// An ERROR event of this code comes in its place, and the watch ends.
-    Error {
-        /// Such as 410.
-        code: u16,
-    },
 }
 
 impl FrameThen {
@@ -206,8 +195,6 @@ impl FrameThen {
             FrameThen::Duplicate => "duplicate frame".into(),
             FrameThen::Hold => "hold frames".into(),
             FrameThen::Replay(_) => "replay frames".into(),
-            FrameThen::Cut => "cut watch".into(),
-            FrameThen::Error { code } => format!("error frame {code}"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control_plane::{ControlPlane, Options};
-use fault_proxy::{FaultProxy, FrameThen, Process, Then, Upstream, Verb, When};
+use fault_proxy::{FaultProxy, FrameThen, Then, Upstream, Verb, When};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::config::KubeConfigOptions;
@@ -116,10 +116,7 @@ async fn next(events: &mut Events) -> String {
         Some(Ok(WatchEvent::Added(map))) => told("added", &map),
         Some(Ok(WatchEvent::Modified(map))) => told("modified", &map),
         Some(Ok(WatchEvent::Deleted(map))) => told("deleted", &map),
-        Some(Ok(WatchEvent::Error(status))) => format!("error {}", status.code),
-        Some(Ok(WatchEvent::Bookmark(_))) => "bookmark".into(),
-        // kube reports some broken streams as ended ones.
-        Some(Err(_)) | None => "end".into(),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -169,26 +166,6 @@ async fn a_swallowed_reply_belongs_to_a_write_that_happened() {
     assert_eq!(answers.hits(), 1);
     let last = case.proxy.requests().pop().unwrap();
     assert_eq!((last.upstream, last.status), (Some(409), Some(409)));
-}
-
-#[tokio::test]
-async fn an_answer_and_a_close_are_not_forwarded() {
-    let case = Case::new("answer").await;
-    let (busy, gone) = (
-        When::create("configmaps").once(),
-        When::create("configmaps"),
-    );
-    let _busy = case.proxy.rule(busy, Then::answer(429));
-    let _gone = case.proxy.rule(gone.nth(2), Then::Close);
-    assert_eq!(code(case.create("a").await), Some(429));
-    assert_eq!(code(case.create("a").await), None);
-    assert_eq!(code(case.straight.get("a").await), Some(404));
-    let quiet = Duration::from_millis(10);
-    let never = case
-        .proxy
-        .rule(When::delete("configmaps").name("x"), Then::Close);
-    let error = never.hit_within(quiet).await.unwrap_err().to_string();
-    assert!(error.contains("delete configmaps name=x: close"), "{error}");
 }
 
 #[tokio::test]
@@ -265,7 +242,7 @@ async fn frames_are_dropped_doubled_and_replayed() {
 }
 
 #[tokio::test]
-async fn frames_are_held_in_order_and_a_watch_is_cut_or_ends_with_an_error() {
+async fn frames_are_held_in_order() {
     let case = Case::new("watches").await;
     case.create("a").await.unwrap();
     let modified = || When::watch("configmaps").event("MODIFIED");
@@ -281,70 +258,4 @@ async fn frames_are_held_in_order_and_a_watch_is_cut_or_ends_with_an_error() {
     for wanted in ["modified a 1", "modified a 2"] {
         assert_eq!(next(&mut events).await, wanted);
     }
-    let expired = FrameThen::Error { code: 410 };
-    let error = case.proxy.frame_rule(modified().once(), expired);
-    case.set("a", 3).await;
-    assert_eq!(next(&mut events).await, "error 410");
-    assert_eq!(next(&mut events).await, "end");
-    error.hit().await.unwrap();
-    let mut events = case.watch("0").await;
-    assert_eq!(next(&mut events).await, "added a 3");
-    let _cut = case.proxy.frame_rule(modified().once(), FrameThen::Cut);
-    case.set("a", 4).await;
-    assert_eq!(next(&mut events).await, "end");
-}
-
-#[tokio::test]
-async fn bodies_are_corrupted_and_cut() {
-    let case = Case::new("bodies").await;
-    case.create("a").await.unwrap();
-    let get = || When::get("configmaps").once();
-    let renamed = |body: Vec<u8>| {
-        let text = String::from_utf8(body).unwrap();
-        text.replace("\"name\":\"a\"", "\"name\":\"z\"")
-            .into_bytes()
-    };
-    let _corrupt = case.proxy.rule(get(), Then::corrupt(renamed));
-    let seen = case.through.get("a").await.unwrap();
-    assert_eq!(seen.metadata.name.as_deref(), Some("z"));
-    let cut = case.proxy.rule(get(), Then::CutBody { after_bytes: 10 });
-    assert_eq!(code(case.through.get("a").await), None);
-    assert_eq!(cut.hits(), 1);
-    case.through.get("a").await.unwrap();
-}
-
-#[tokio::test]
-async fn down_refuses_connections_and_up_takes_them_on_the_same_port() {
-    let case = Case::new("down").await;
-    case.create("a").await.unwrap();
-    let mut events = case.watch("0").await;
-    assert_eq!(next(&mut events).await, "added a ");
-    case.proxy.down().await.unwrap();
-    assert_eq!(next(&mut events).await, "end");
-    let address = case.proxy.url().replace("https://", "");
-    let refused = tokio::net::TcpStream::connect(&address).await.unwrap_err();
-    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-    assert_eq!(code(case.through.get("a").await), None);
-    case.proxy.up().await.unwrap();
-    case.through.get("a").await.unwrap();
-}
-
-#[tokio::test]
-async fn a_process_is_killed_at_a_chosen_request() {
-    let case = Case::new("kill").await;
-    let mut sleeper = tokio::process::Command::new("sleep")
-        .arg("1000")
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let process = Process::of(sleeper.id().unwrap()).unwrap();
-    let when = When::create("configmaps").name("b");
-    let _kills = case.proxy.rule(when.clone(), process.killed_before());
-    let _closes = case.proxy.rule(when, Then::Close);
-    case.create("a").await.unwrap();
-    assert!(sleeper.try_wait().unwrap().is_none());
-    assert_eq!(code(case.create("b").await), None);
-    let status = timeout(SOON, sleeper.wait()).await.unwrap().unwrap();
-    assert_eq!(status.to_string(), "signal: 9 (SIGKILL)");
-    assert_eq!(code(case.straight.get("b").await), Some(404));
 }

@@ -279,15 +279,4 @@ mod tests {
         }
         assert_eq!(missing(dir.path()).unwrap(), "third");
     }
-
-    #[test]
-    fn the_programs_are_named_as_a_person_would() {
-        let programs = programs(Path::new(""));
-        assert_eq!(programs.title(), "first, second and third v1.2.3");
-        let one = Programs {
-            programs: &["first"],
-            ..programs
-        };
-        assert_eq!(one.title(), "first v1.2.3");
-    }
 }

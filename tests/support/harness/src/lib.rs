@@ -46,5 +46,5 @@ pub use through::{claim_of, outcome_of, shown_of};
 pub use verdict::{Figures, is_granted, requests_of};
 pub use world::{
     ACCESS_KEY_ID, ACCESS_KEY_SECRET, FINGERPRINT_KEY, Migration, SECURITY_TOKEN, World, condition,
-    reason,
+    message, reason,
 };

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::events::EventLog;
 use crate::operator::{Launch, Operator};
 
-pub use objects::{Migration, condition, reason};
+pub use objects::{Migration, condition, message, reason};
 
 /// The key of the simulated account, both parts easy to search for.
 pub const ACCESS_KEY_ID: &str = "LTAI5tCanaryKeyId";

@@ -169,34 +169,4 @@ mod tests {
         let all = builds(State::Done, State::Done);
         assert_eq!(remaining(&all, 2, Duration::from_secs(1)), Duration::ZERO);
     }
-
-    #[test]
-    fn a_line_says_what_and_how_far() {
-        let [rust, go] = builds(
-            compiling(41),
-            State::Downloading {
-                done: 3,
-                total: 160,
-            },
-        );
-        assert_eq!(
-            rust.line(),
-            "Rust: the demo and the operator       41 of 100 crates"
-        );
-        assert_eq!(
-            go.line(),
-            "Go: kube-apiserver, etcd and kubectl  downloading, 3 of 160 modules"
-        );
-        assert_eq!(rust.short_line(), "Rust: 41 of 100 crates");
-        let [rust, _] = builds(compiling(100), State::Done);
-        assert_eq!(rust.short_line(), "Rust: linking");
-    }
-
-    #[test]
-    fn minutes_are_rounded() {
-        let words = |seconds| words(Duration::from_secs(seconds));
-        assert_eq!(words(44), "less than a minute");
-        assert_eq!(words(45), "about 1 min");
-        assert_eq!(words(200), "about 3 min");
-    }
 }

@@ -130,11 +130,6 @@ impl TcpProxy {
         self.shared.toxics().next.push_back(toxics);
     }
 
-    /// Removes the toxics of future connections, and of open ones that had no toxics of their own.
-    pub fn heal(&self) {
-        *self.shared.toxics() = Prescription::default();
-    }
-
     /// Resets every open connection, on both sides.
     pub fn cut(&self) {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);

@@ -378,6 +378,16 @@ pub fn reason(status: &Value) -> &str {
     status["reason"].as_str().unwrap_or_default()
 }
 
+/// The message of the Ready condition.
+pub fn message(status: &Value) -> &str {
+    let conditions = status["conditions"].as_array();
+    let mut conditions = conditions.into_iter().flatten();
+    let ready = conditions.find(|condition| condition["type"] == "Ready");
+    ready
+        .and_then(|condition| condition["message"].as_str())
+        .unwrap_or_default()
+}
+
 /// The status of a condition: `True`, `False`, or empty.
 pub fn condition<'a>(status: &'a Value, type_: &str) -> &'a str {
     let conditions = status["conditions"]
