@@ -145,6 +145,7 @@ pub fn replied(entry: &Entry) -> bool {
         | Fault::Delay { .. }
         | Fault::Gate { .. }
         | Fault::Drop { .. }
+        | Fault::Slow { .. }
         | Fault::MaskPhone
         | Fault::OmitId
         | Fault::OmitData
