@@ -3,82 +3,13 @@
 
 mod common;
 
-use cams_simulator::{Answer, Decision, Delivery, Fault, FaultRule, Refusal, Stage};
-use common::{CODE, End, PHONE, Rpc, Wire, last_entry, simulator};
+use cams_simulator::{Answer, Fault, FaultRule, Stage};
+use common::{CODE, PHONE, Rpc, Wire, last_entry, simulator};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
-/// The same answer in place of executing and in place of the reply of an execution.
-fn in_both_places(answer: &Answer, look: impl Fn(&Wire, bool)) {
-    for stage in [Stage::Received, Stage::Counted, Stage::Executed] {
-        let simulator = simulator();
-        let fault = Fault::answer(stage, answer.clone());
-        simulator.add_fault(FaultRule::new(fault).once()).unwrap();
-        let wire = Rpc::verify(CODE).send(&simulator);
-        let executed = stage == Stage::Executed;
-        look(&wire, executed);
-        assert_eq!(wire.end, End::Fin);
-        let entry = last_entry(&simulator);
-        assert_eq!(entry.executed(), executed);
-        assert_eq!(entry.delivery, Delivery::Complete);
-        assert_eq!(entry.reply_status, Some(wire.status()));
-        let decision = if executed {
-            Decision::Accepted
-        } else {
-            Decision::Answered
-        };
-        assert_eq!(entry.decision, decision);
-        assert_eq!(simulator.number(PHONE).unwrap().verified, executed);
-    }
-}
-
-#[test]
-fn pages_empty_bodies_and_broken_json() {
-    for status in [200, 502] {
-        in_both_places(&Answer::Html { status }, |wire, _| {
-            assert_eq!(wire.status(), status);
-            assert!(
-                wire.header("content-type")
-                    .unwrap()
-                    .starts_with("text/html")
-            );
-            assert!(wire.text().contains("<html>"));
-        });
-    }
-    in_both_places(&Answer::Empty { status: 200 }, |wire, _| {
-        assert_eq!((wire.status(), wire.body().len()), (200, 0));
-    });
-    in_both_places(&Answer::EmptyObject, |wire, _| {
-        assert_eq!((wire.status(), wire.body()), (200, b"{}".to_vec()));
-    });
-    in_both_places(&Answer::TruncatedJson, |wire, _| {
-        assert_eq!(wire.status(), 200);
-        assert_eq!(
-            wire.body().len(),
-            wire.announced(),
-            "a whole reply of half a text"
-        );
-        assert!(wire.body().starts_with(b"{\""));
-        assert!(serde_json::from_slice::<serde_json::Value>(&wire.body()).is_err());
-    });
-    let raw = Answer::Raw {
-        status: 418,
-        content_type: "text/plain".to_owned(),
-        body: "teapot".to_owned(),
-    };
-    in_both_places(&raw, |wire, _| {
-        assert_eq!((wire.status(), wire.body()), (418, b"teapot".to_vec()));
-    });
-}
-
 #[test]
 fn errors_in_the_apis_shape() {
-    let refusal = Refusal::new(200, "isv.UNHEARD_OF", "x");
-    in_both_places(&Answer::Api { refusal }, |wire, _| {
-        assert_eq!(wire.outcome(), (200, "isv.UNHEARD_OF".to_owned()));
-        assert!(wire.json()["RequestId"].is_string());
-        assert!(wire.json()["HostId"].is_null());
-    });
     let simulator = simulator();
     for (fault, code) in [
         (Fault::internal_error(Stage::Counted), "InternalError"),
@@ -97,17 +28,6 @@ fn errors_in_the_apis_shape() {
         simulator.number(PHONE).unwrap().verified,
         "executed by the last one"
     );
-}
-
-#[test]
-fn redirects() {
-    let url = "http://127.0.0.1:9/elsewhere?a=b".to_owned();
-    in_both_places(&Answer::Redirect { url: url.clone() }, |wire, _| {
-        assert_eq!(
-            (wire.status(), wire.header("location")),
-            (307, Some(url.clone()))
-        );
-    });
 }
 
 #[test]

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use cams_simulator::{AccessKey, Config, Error, Simulator};
 use common::{
-    End, KEY, Rpc, SECRET, connect, exchange, last_entry, read_reply, read_to_end, simulator,
-    wait_for,
+    End, KEY, Rpc, SECRET, connect, last_entry, read_reply, read_to_end, simulator, wait_for,
 };
 
 const LONG: Duration = Duration::from_secs(10);
@@ -30,41 +29,6 @@ fn a_connection_is_used_again_and_the_ledger_says_so() {
     }
     Rpc::read().send(&simulator);
     assert_eq!(last_entry(&simulator).connection, 2);
-}
-
-#[test]
-fn pipelined_and_split_requests() {
-    let simulator = simulator();
-    let mut stream = connect(simulator.address());
-    let (a, b) = (Rpc::read(), Rpc::read());
-    let mut both = a.bytes_signed(&a.signature(), "");
-    both.extend(b.bytes_signed(&b.signature(), ""));
-    stream.write_all(&both).unwrap();
-    assert_eq!(read_reply(&mut stream).code(), "OK");
-    assert_eq!(read_reply(&mut stream).code(), "OK");
-
-    let mut stream = connect(simulator.address());
-    for byte in Rpc::read().bytes() {
-        stream.write_all(&[byte]).unwrap();
-    }
-    assert_eq!(read_to_end(&mut stream, LONG).code(), "OK");
-}
-
-#[test]
-fn what_is_not_http_is_hung_up_on() {
-    let simulator = simulator();
-    for bytes in [
-        "nonsense\r\n\r\n".to_owned(),
-        "POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n".to_owned(),
-        "POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n".to_owned(),
-        format!("GET /?{} HTTP/1.1\r\n\r\n", "a".repeat(100_000)),
-    ] {
-        let wire = exchange(simulator.address(), bytes.as_bytes());
-        assert!(wire.bytes.is_empty(), "{}", wire.text());
-        assert_ne!(wire.end, End::Silence);
-    }
-    assert_eq!(simulator.ledger(), []);
-    assert_eq!(Rpc::read().send(&simulator).code(), "OK");
 }
 
 #[test]

@@ -4,10 +4,9 @@
 mod common;
 
 use cams_simulator::{
-    Decision, Entry, Quota, READ_STATUS, Summary, VERIFIED, admitted_times, utilisation,
-    worst_second,
+    Decision, Entry, READ_STATUS, Summary, VERIFIED, admitted_times, utilisation, worst_second,
 };
-use common::{CODE, KEY, Rpc, last_entry, simulator, simulator_with};
+use common::{CODE, KEY, Rpc, last_entry, simulator};
 
 fn entry(template: &Entry, action: &str, at_us: u64, decision: Decision) -> Entry {
     let counted = decision != Decision::Rejected;
@@ -175,41 +174,4 @@ fn an_entry_has_all_of_a_request() {
         last_entry(&simulator)
     );
     assert_eq!(simulator.ledger_since(1), []);
-}
-
-/// A floor far below what it does, so that a busy machine does not fail it.
-#[test]
-fn a_thousand_calls_a_second_are_no_burden() {
-    use std::io::{Read as _, Write as _};
-    let simulator = simulator_with(|settings| settings.quota = Quota::unlimited());
-    let address = simulator.address();
-    let calls: Vec<Vec<_>> = (0..4)
-        .map(|_| {
-            let call = |_| Rpc::read();
-            let signed = |call: Rpc| call.bytes_signed(&call.signature(), "");
-            (0..1000).map(call).map(signed).collect()
-        })
-        .collect();
-    let clients = calls.into_iter().map(|calls| {
-        std::thread::spawn(move || {
-            let mut stream = common::connect(address);
-            let mut reply = [0; 4096];
-            for bytes in calls {
-                stream.write_all(&bytes).unwrap();
-                // A reply is written at once, and there is never more than one.
-                let length = stream.read(&mut reply).unwrap();
-                assert!(reply[..length].starts_with(b"HTTP/1.1 200 OK"));
-            }
-        })
-    });
-    let clients: Vec<_> = clients.collect();
-    clients
-        .into_iter()
-        .for_each(|client| client.join().unwrap());
-    last_entry(&simulator);
-    let ledger = simulator.ledger();
-    assert_eq!(ledger.len(), 4000);
-    let took = ledger[3999].replied_us.unwrap() - ledger[0].arrived_us;
-    println!("{} calls per second", 4_000_000_000 / took);
-    assert!(took < 4_000_000, "{took} µs for 4,000 calls");
 }

@@ -239,39 +239,6 @@ mod tests {
     use super::*;
     use crate::cast::cast;
 
-    fn row(reason: &str) -> Row {
-        Row {
-            reason: reason.to_owned(),
-            had: vec![reason.to_owned()],
-            at: 12.34,
-            ..Row::new(cast().remove(0))
-        }
-    }
-
-    #[test]
-    fn a_change_is_one_line() {
-        let refused = Row {
-            error_code: "VerifyCode.Mismatch".to_owned(),
-            ..row("CodeRejected")
-        };
-        assert_eq!(
-            line_of(&refused, "Queued"),
-            " 12.3 s    tenant-a/store-01  Queued -> CodeRejected  VerifyCode.Mismatch"
-        );
-        let line = line_of(&row("Queued"), "");
-        assert!(line.ends_with("new -> Queued"), "{line}");
-    }
-
-    #[test]
-    fn an_id_goes_before_an_error_that_is_over() {
-        let corrected = Row {
-            error_code: "VerifyCode.Mismatch".to_owned(),
-            id: "82828893107".to_owned(),
-            ..row("Verified")
-        };
-        assert_eq!(corrected.detail(), "82828893107");
-    }
-
     #[test]
     fn the_table_is_taken_away_by_as_many_lines_as_were_drawn() {
         let mut screen = Screen {
