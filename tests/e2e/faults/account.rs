@@ -1,10 +1,8 @@
 //! Faults that stop a whole account: each cause spends no code, causes no churn, and heals by
 //! itself.
 
-use std::time::Duration;
-
 use harness::cams_simulator::{
-    AccessKey, AccountSettings, Entry, Fault, FaultRule, READ_STATUS, Stage, VERIFIED,
+    AccessKey, AccountSettings, Fault, FaultRule, READ_STATUS, Stage, VERIFIED,
 };
 use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World, condition};
 
@@ -194,40 +192,5 @@ async fn an_account_that_may_not_submit_is_probed_by_one_attempt_at_a_time() {
         assert_eq!(status["attempt"]["number"], 1, "{status}");
         assert_eq!(world.executed(&phone(n)), 1);
     }
-    world.finish().await.unwrap();
-}
-
-#[tokio::test]
-async fn c22_a_throttle_spends_nothing_and_is_waited_out() {
-    let world = World::new(OPERATOR, "throttle").await.unwrap();
-    let refusal = harness::cams_simulator::Refusal::new(400, "Throttling.User", "slow down");
-    let phase = Fault::Throttle {
-        ms: 6_000,
-        refusal: refusal.retry_after_ms(2_000),
-    };
-    world.fault(FaultRule::new(phase).action(VERIFIED));
-    let _operator = world.start(NEVER_FINAL).await;
-    for n in 1..=5 {
-        world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
-    }
-    for n in 1..=5 {
-        let status = reason(&world, &format!("m-{n}"), "Verified").await;
-        assert_verified(&status, &phone(n));
-        assert_eq!(status["attempt"]["number"], 1, "{status}");
-        assert_eq!(world.executed(&phone(n)), 1);
-    }
-    let throttled = |e: &&Entry| e.reply_code.as_deref() == Some("Throttling.User");
-    let ledger = world.sim.ledger();
-    let throttled: Vec<u64> = ledger
-        .iter()
-        .filter(throttled)
-        .map(|e| e.arrived_us)
-        .collect();
-    assert!((1..=8).contains(&throttled.len()), "{throttled:?}");
-    let first = throttled[0];
-    let asked = Duration::from_millis(2_000).as_micros() as u64;
-    // Calls in flight when the first throttle came back cannot react to it.
-    let early = |at: &&u64| **at > first + 500_000 && **at < first + asked;
-    assert_eq!(throttled.iter().filter(early).count(), 0, "{throttled:?}");
     world.finish().await.unwrap();
 }

@@ -32,10 +32,11 @@ fn in_a_list(body: Vec<u8>) -> Vec<u8> {
 type Spoil = fn(Vec<u8>) -> Vec<u8>;
 
 /// Changes that turn a body into something other than an object of its kind.
-const SPOILT: [(&str, Spoil); 6] = [
+const SPOILT: [(&str, Spoil); 7] = [
     ("bad-base64", |b| {
         replaced(b, r#""data":{"#, r#""data":{"other":"%%%","#)
     }),
+    ("bad-code", |b| replaced(b, r#""code":""#, r#""code":"*"#)),
     ("no-object", in_a_list),
     ("wrong-type", |b| {
         replaced(b, r#""metadata":{"#, r#""metadata":7,"was":{"#)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use harness::cams_simulator::{AccessKey, AccountSettings, Fault, Refusal, Stage, VERIFIED};
+use harness::expect::until_events;
 use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, Operator, World};
 use serde_json::json;
 
@@ -54,6 +55,7 @@ async fn refused_credentials_wait_and_heal_when_the_account_is_repaired() {
         .sim
         .add_key(AccessKey::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
     until(&world, "other", verified("CAMS accepted the code")).await;
+    until_events(&world, "m", &["CredentialsInvalid", "Verified"]).await;
     heals(&world).await;
 }
 
@@ -213,6 +215,7 @@ async fn a_throttled_call_is_repeated_after_the_pause_that_the_service_asks_for(
         calls[0].nonce, calls[1].nonce,
         "signed anew, under a claim of its own"
     );
+    until_events(&world, "m", &["Throttled", "Verified"]).await;
     heals(&world).await;
 }
 

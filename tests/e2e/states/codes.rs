@@ -79,6 +79,10 @@ async fn c26_values_that_are_no_code_are_refused_unsent_and_unshown() {
         assert!(!texts.contains(shown), "{shown} is shown");
     }
     assert!(world.sim.ledger().is_empty(), "nothing was sent");
+    // A code in place of it goes on.
+    world.number("8613800000700", "91827365", "id");
+    new_code(&world, bad[0].0, "91827365").await;
+    until(&world, bad[0].0, verified("CAMS accepted the code")).await;
     finish(&world).await;
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use harness::cams_simulator::{AccessKey, Fault, Number, READ_STATUS, Refusal, Release, Stage};
+use harness::cams_simulator::{Fault, Number, READ_STATUS, Release, Stage};
 use harness::expect::until_events;
-use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, World};
+use harness::{Migration, World};
 use serde_json::json;
 
 use super::expect::*;
@@ -60,61 +60,6 @@ async fn a_resource_with_the_longest_name_has_its_events() {
     for name in &names {
         until_events(&world, name, &["SecretNotFound"]).await;
     }
-    finish(&world).await;
-}
-
-#[tokio::test]
-async fn an_unknown_outcome_and_its_end_are_events() {
-    let world = World::new(OPERATOR, "unknown-events").await.unwrap();
-    world.number(GOOD, CODE, "id-1");
-    world.number(BAD, CODE, "id-2");
-    let lost = |phone: &str, stage| {
-        world.next_call_of(phone, Fault::close(stage));
-    };
-    lost(GOOD, Stage::Executed);
-    lost(BAD, Stage::Received);
-    for (name, phone) in [("kept", GOOD), ("gone", BAD)] {
-        world.code(name, CODE).await.unwrap();
-        world.make(&Migration::new(name, phone)).await;
-    }
-    let _operator = world.start(&["--signature-validity", "3s"]).await;
-    until(&world, "kept", verified("adopted")).await;
-    until(
-        &world,
-        "gone",
-        stalled("OutcomeUnknown", true, "Request a new code"),
-    )
-    .await;
-    until_events(&world, "kept", &["OutcomeUnknown", "Verified"]).await;
-    // One state twice, provisional and final: the second is not a repetition of the first.
-    until_events(&world, "gone", &["OutcomeUnknown", "OutcomeUnknown"]).await;
-    finish(&world).await;
-}
-
-#[tokio::test]
-async fn what_holds_the_account_back_is_an_event_of_the_resource_that_met_it() {
-    let world = World::new(OPERATOR, "hold-events").await.unwrap();
-    let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(1000);
-    world.next_call(Fault::api(Stage::Counted, busy));
-    let _operator = world.start(&[]).await;
-    world.migrate("throttled", GOOD, CODE).await;
-    until(&world, "throttled", verified("CAMS accepted the code")).await;
-    until_events(&world, "throttled", &["Throttled", "Verified"]).await;
-    world
-        .sim
-        .add_key(AccessKey::new(ACCESS_KEY_ID, "another-secret"));
-    world.migrate("held", BAD, CODE).await;
-    until(
-        &world,
-        "held",
-        progress("CredentialsInvalid", "Correct the AccessKey"),
-    )
-    .await;
-    world
-        .sim
-        .add_key(AccessKey::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
-    until(&world, "held", verified("CAMS accepted the code")).await;
-    until_events(&world, "held", &["CredentialsInvalid", "Verified"]).await;
     finish(&world).await;
 }
 

@@ -1,6 +1,4 @@
 //! The operator's traces: writes, metrics, probes; and the objects that it does not read.
-
-use harness::cams_simulator::{Fault, Stage};
 use harness::expect::until_events;
 use harness::{AuditEntry, Migration, World};
 use serde_json::json;
@@ -59,47 +57,6 @@ async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
     ] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
-    finish(&world).await;
-}
-
-/// An alert on outcomes that need a check in the CAMS console uses these.
-#[tokio::test]
-async fn unknown_outcomes_are_counted_while_provisional_and_finally() {
-    let world = World::new(OPERATOR, "unknown-metric").await.unwrap();
-    world.number(GOOD, CODE, "id-1");
-    world.next_call(Fault::close(Stage::Received));
-    world.code("m", CODE).await.unwrap();
-    world.make(&Migration::new("m", GOOD)).await;
-    let mut operator = world.start(&["--signature-validity", "3s"]).await;
-    operator
-        .until_metric("phonemigration_outcome_unknown{kind=\"provisional\"} 1")
-        .await;
-    until(
-        &world,
-        "m",
-        stalled("OutcomeUnknown", true, "Request a new code"),
-    )
-    .await;
-    operator
-        .until_metric("phonemigration_outcome_unknown{kind=\"final\"} 1")
-        .await;
-    operator
-        .until_metric("phonemigration_outcome_unknown{kind=\"provisional\"} 0")
-        .await;
-    finish(&world).await;
-}
-
-#[tokio::test]
-async fn the_probes_answer_and_a_stop_is_clean() {
-    let world = World::new(OPERATOR, "probes").await.unwrap();
-    let mut operator = world.start(&[]).await;
-    for path in ["/livez", "/readyz"] {
-        let reply = operator.http(path).await.unwrap();
-        assert!(reply.starts_with("HTTP/1.1 200"), "{path}: {reply}");
-    }
-    let reply = operator.http("/debug").await.unwrap();
-    assert!(reply.starts_with("HTTP/1.1 404"), "{reply}");
-    assert_eq!(operator.stop().await.unwrap(), Some(0));
     finish(&world).await;
 }
 

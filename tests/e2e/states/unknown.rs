@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use harness::cams_simulator::{Fault, FaultRule, Number, READ_STATUS, Stage};
+use harness::expect::until_events;
 use harness::{Migration, World};
 
 use super::expect::*;
@@ -40,6 +41,7 @@ async fn a_lost_reply_is_provisional_and_adopted_once_a_read_says_verified() {
     assert_eq!(status["id"], "id-1");
     assert_eq!(status["attempt"]["outcome"], "Adopted");
     assert_eq!(calls(&world, PHONE).len(), 1);
+    until_events(&world, "m", &["OutcomeUnknown", "Verified"]).await;
     finish(&world).await;
 }
 
@@ -69,11 +71,19 @@ const FINAL: &str = "Request a new code and put it into the Secret";
 #[tokio::test]
 async fn without_a_verification_it_becomes_final_and_only_a_different_code_goes_on() {
     let world = world("final", Stage::Received).await;
-    let _operator = world.start(&["--signature-validity", "4s"]).await;
+    let mut operator = world.start(&["--signature-validity", "4s"]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let provisional = until(&world, "m", progress("OutcomeUnknown", PROVISIONAL)).await;
+    let count =
+        |kind: &str, n: u8| format!("phonemigration_outcome_unknown{{kind=\"{kind}\"}} {n}");
+    // An alert on outcomes that need a check in the CAMS console uses these.
+    operator.until_metric(&count("provisional", 1)).await;
     let status = until(&world, "m", stalled("OutcomeUnknown", true, FINAL)).await;
     assert_eq!(status["attempt"]["outcome"], "UnknownFinal");
+    operator.until_metric(&count("final", 1)).await;
+    operator.until_metric(&count("provisional", 0)).await;
+    // One state twice, provisional and final: the second is not a repetition of the first.
+    until_events(&world, "m", &["OutcomeUnknown", "OutcomeUnknown"]).await;
     assert_eq!(status["history"].as_array().unwrap().len(), 1);
     // Not before the signature had surely expired, by a margin of its own length.
     let time =

@@ -112,27 +112,6 @@ async fn a_missing_key_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_no_code_stalls_until_the_secret_changes() {
-    let world = world("bad-code").await;
-    world.code("m", "4071826x").await.unwrap();
-    let _operator = world.start(&[]).await;
-    world.make(&Migration::new("m", PHONE)).await;
-    until(
-        &world,
-        "m",
-        stalled("InvalidCode", false, "a code of 4 to 8 digits"),
-    )
-    .await;
-    assert!(
-        world.sim.ledger().is_empty(),
-        "nothing is asked about it either"
-    );
-    new_code(&world, "m", CODE).await;
-    until(&world, "m", verified("CAMS accepted")).await;
-    finish(&world).await;
-}
-
-#[tokio::test]
 async fn an_expiry_that_is_no_time_stalls_until_the_secret_changes() {
     let world = world("bad-expiry").await;
     let data = json!({"code": CODE, "expiresAt": "tomorrow"});

@@ -114,17 +114,6 @@ fn nothing_outlives_a_killed_process() {
 }
 
 #[test]
-fn not_even_paused_parts_outlive_a_killed_process() {
-    let dir = tempfile::tempdir().unwrap();
-    let up = Up::start(dir.path());
-    for pid in up.pids() {
-        kill_process(pid, Signal::STOP).unwrap();
-    }
-    up.signal(Signal::KILL);
-    up.assert_both_end();
-}
-
-#[test]
 fn up_ends_with_an_error_when_a_part_ends_by_itself() {
     let dir = tempfile::tempdir().unwrap();
     let mut up = Up::start(dir.path());

@@ -204,21 +204,3 @@ async fn a_port_that_a_foreign_program_took_is_recognised_and_others_are_tried()
         assert!(runs >= 5, "{part} was tried {runs} times:\n{log}");
     }
 }
-
-#[tokio::test]
-async fn a_wrong_flag_is_named_in_the_error() {
-    let dir = tempfile::tempdir().unwrap();
-    let options = Options {
-        apiserver_flags: vec!["--no-such-flag".into()],
-        ..Options::default()
-    };
-    let error = ControlPlane::start(dir.path(), options)
-        .await
-        .expect_err("started with a wrong flag")
-        .to_string();
-    assert!(
-        error.contains("kube-apiserver ended by itself (exit code 1)")
-            && error.contains("unknown flag: --no-such-flag"),
-        "{error}"
-    );
-}

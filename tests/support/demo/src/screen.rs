@@ -301,30 +301,6 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_one_line() {
-        let refused = Row {
-            error_code: "VerifyCode.Mismatch".to_owned(),
-            ..row("CodeRejected")
-        };
-        assert_eq!(
-            line_of(&refused, "Queued"),
-            " 12.3 s    tenant-a/store-01  Queued -> CodeRejected  VerifyCode.Mismatch"
-        );
-        let line = line_of(&row("Queued"), "");
-        assert!(line.ends_with("new -> Queued"), "{line}");
-    }
-
-    #[test]
-    fn an_id_goes_before_an_error_that_is_over() {
-        let corrected = Row {
-            error_code: "VerifyCode.Mismatch".to_owned(),
-            id: "82828893107".to_owned(),
-            ..row("Verified")
-        };
-        assert_eq!(corrected.detail(), "82828893107");
-    }
-
-    #[test]
     fn the_recording_has_the_announcements_the_last_table_and_what_is_told() {
         let mut screen = Screen {
             in_place: true,

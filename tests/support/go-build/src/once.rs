@@ -124,8 +124,8 @@ pub(crate) fn say(line: &str) {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Barrier, mpsc};
     use std::thread;
 
     fn is_whole(dir: &Path) -> bool {
@@ -167,37 +167,6 @@ mod tests {
             }
         });
         assert_eq!(made.load(Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn a_second_caller_waits_for_the_first() {
-        let dir = tempfile::tempdir().unwrap();
-        let target = dir.path().join("v1.2.3");
-        let (inside, is_inside) = mpsc::channel();
-        let (go_on, may_go_on) = mpsc::channel::<()>();
-        thread::scope(|scope| {
-            // Inside, so that a failed assertion ends the first caller too.
-            let (target, go_on) = (&target, go_on);
-            scope.spawn(move || {
-                once(target, |to| {
-                    inside.send(()).unwrap();
-                    may_go_on.recv().unwrap();
-                    fs::write(to.join("first"), "").unwrap();
-                    fs::write(to.join("second"), "").unwrap();
-                    Ok(())
-                })
-                .unwrap();
-            });
-            is_inside.recv().unwrap();
-            let lock = File::open(dir.path().join("v1.2.3.lock")).unwrap();
-            assert!(
-                matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
-                "the lock is not held while building"
-            );
-            let second = scope.spawn(|| once(target, |_| panic!("built twice")));
-            go_on.send(()).unwrap();
-            second.join().unwrap().unwrap();
-        });
     }
 
     #[test]
