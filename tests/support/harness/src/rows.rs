@@ -14,7 +14,7 @@ pub fn made_up_row(
     let executed = matches!(decision, "accepted" | "refused");
     json!({
         "seq": 1, "arrivedUs": at_us, "arrivedAt": "2026-01-31T08:00:00Z",
-        "connection": 1, "method": "POST", "algorithm": "v1",
+        "connection": 1, "requestOnConnection": 1, "method": "POST", "algorithm": "v1",
         "signatureOk": true, "account": "account", "keyId": "key", "action": action,
         "phone": phone, "custSpaceId": "1", "code": code, "nonce": "n",
         "timestamp": "2026-01-31T08:00:00Z",
