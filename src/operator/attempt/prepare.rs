@@ -16,7 +16,7 @@ use crate::cams::{
 use crate::clock;
 use crate::cluster::ClusterError;
 use crate::domain::code::CodeReading;
-use crate::domain::decide::{Decision, Next, Permit, TurnState};
+use crate::domain::decide::{Decision, Next, Permit, TurnState, annotated};
 use crate::domain::fact::{CamsResult, Fact, ReleaseCause, ReplyDetails, State, VerifiedBy};
 use crate::domain::ledger::{Ended, Ledger, import};
 use crate::domain::status::UserRequest;
@@ -59,11 +59,15 @@ pub(super) async fn prepare(
         read_code(ctx, cached),
         ledgers::read(ctx, number)
     );
-    let (live, code, LiveLedger { object, ledger }) = (live?, code?, stored?);
+    let (live, mut code, LiveLedger { object, ledger }) = (live?, code?, stored?);
     note(ctx, &live);
     if !rules::is_same_subject(cached, &live) {
         give_back(ctx, key);
         return Ok(NOTHING);
+    }
+    // The Secret may have been read before a request that came meanwhile.
+    if annotated(&live) != annotated(cached) {
+        code = read_code(ctx, &live).await?;
     }
     let now = clock::now().wall;
     let sent = ctx.sent.of(number);

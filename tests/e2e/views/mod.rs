@@ -22,6 +22,7 @@ mod outcome;
 mod readiness;
 mod refused;
 mod replay;
+mod request;
 mod stale;
 mod turn;
 mod two;
