@@ -22,14 +22,17 @@ fn not_the_api() -> Verdict {
 #[tokio::test]
 async fn fifty_mebibytes_are_cut_off_after_64_kibibytes() {
     let start = r#"{"RequestId":"R-1","Code":"OK","Message":""#;
-    let body = start.to_owned() + &"x".repeat(50 << 20);
-    let given = http(200, &[], &body);
-    let until_closed = format!("HTTP/1.1 200 OK\r\n\r\n{body}").into_bytes();
-    let chunk = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
-    let chunked = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
-    for reply in [given, until_closed, chunked.into_bytes()] {
-        let (verdict, _) = verdict(Script::ReplyAndClose(reply)).await;
-        assert_eq!(verdict, Verdict::Unknown(UnknownCause::ReplyTooLarge));
+    for size in [70_000, 1 << 20, 50 << 20] {
+        let body = start.to_owned() + &"x".repeat(size);
+        let given = http(200, &[], &body);
+        let until_closed = format!("HTTP/1.1 200 OK\r\n\r\n{body}").into_bytes();
+        let chunk = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+        let chunked = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
+        for reply in [given, until_closed, chunked.into_bytes()] {
+            let (verdict, _) = verdict(Script::ReplyAndClose(reply)).await;
+            let wanted = Verdict::Unknown(UnknownCause::ReplyTooLarge);
+            assert_eq!(verdict, wanted, "{size} bytes");
+        }
     }
 }
 

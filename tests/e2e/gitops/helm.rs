@@ -8,7 +8,6 @@ use cluster_tools::Tools;
 use futures::StreamExt;
 use harness::{World, condition};
 use phone_migration_operator::api::reason::Kstatus;
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -89,8 +88,7 @@ async fn play(world: &World, name: &str, state: &Recorded) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     if state.object["metadata"]["generation"] != 1 {
-        let edit = json!({"spec": {"retryToken": "again"}});
-        world.patch(name, edit).await.unwrap();
+        world.retry(name, "again").await;
     }
     if state.what != "unseen" {
         let status = state.object["status"].clone();

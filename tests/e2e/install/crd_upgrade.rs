@@ -120,8 +120,7 @@ async fn resources_of_the_first_crd_go_on_under_this_one() {
     let says = |status: &Value| status.to_string().contains("request a new code");
     world.until("refused", NEWLY, says).await.unwrap();
     world.code("refused", "22345678").await.unwrap();
-    let token = json!({"spec": {"retryToken": "it is new"}});
-    world.patch("refused", token).await.unwrap();
+    world.retry("refused", "it is new").await;
     let refused = world.until_reason("refused", "Verified").await.unwrap();
     assert_eq!(refused["attempt"]["number"], 2, "{refused}");
     assert_eq!(condition(&refused, "Finished"), "True");

@@ -4,9 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use harness::expect::PATIENCE;
 use harness::{Migration, World};
-use serde_json::json;
 
 use super::{OPERATOR, SOON_FINAL, artefacts, child, finished, reason, until};
 
@@ -63,11 +61,8 @@ async fn t23_a_panic_stops_one_resource_and_not_the_others() {
     reason(&world, visit, "SecretNotFound").await;
     // Each write about the first one panics, and is made nevertheless; nothing loops.
     for token in ["a", "b", "c"] {
-        let retry = json!({"spec": {"retryToken": token}});
-        world.patch(visit, retry).await.unwrap();
-        world.request(visit, token).await.unwrap();
-        let seen = |status: &serde_json::Value| status["lastHandledReconcileAt"] == token;
-        world.until(visit, PATIENCE, seen).await.unwrap();
+        world.retry(visit, token).await;
+        world.looked(visit).await;
     }
     let seen = panics(&world);
     tokio::time::sleep(Duration::from_secs(5)).await;

@@ -35,7 +35,7 @@ fn seed() -> u64 {
 struct Net {
     world: World,
     proxy: TcpProxy,
-    operator: Operator,
+    _operator: Operator,
 }
 
 impl Net {
@@ -50,7 +50,7 @@ impl Net {
         Self {
             world,
             proxy,
-            operator,
+            _operator: operator,
         }
     }
 

@@ -28,8 +28,7 @@ async fn refused(name: &str) -> (World, FaultProxy, Operator) {
 
 /// Suspends it; the operator does not read the Secret of a suspended resource.
 async fn suspends(world: &World) {
-    let spec = json!({"spec": {"suspend": true}});
-    world.patch("m", spec).await.unwrap();
+    world.edit("m", json!({"suspend": true})).await;
     let before = reads(world, PHONE).len();
     world.looked("m").await;
     until_sim("its read", Duration::from_secs(20), || {
@@ -62,8 +61,7 @@ async fn a_number_verified_in_the_console_is_adopted_when_a_person_asks() {
         let made = || reads(&world, PHONE).len() == before + n;
         until_sim("one read", Duration::from_secs(20), made).await;
     }
-    let token = json!({"spec": {"retryToken": "look"}});
-    world.patch("m", token).await.unwrap();
+    world.retry("m", "look").await;
     let made = || reads(&world, PHONE).len() == before + 4;
     until_sim("one read", Duration::from_secs(20), made).await;
     verified_outside(&world);

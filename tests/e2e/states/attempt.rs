@@ -196,8 +196,7 @@ async fn a_retry_token_never_sends_the_same_code_again() {
     let retry = |token: &'static str| {
         let world = &world;
         async move {
-            let spec = json!({"spec": {"retryToken": token}});
-            world.patch("m", spec).await.unwrap();
+            world.retry("m", token).await;
             world.looked("m").await;
             let status = until(world, "m", rejected).await;
             assert_eq!(status["lastHandledRetryToken"], token);

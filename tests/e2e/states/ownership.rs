@@ -17,10 +17,6 @@ async fn world(name: &str) -> World {
     world
 }
 
-fn suspended_spec(suspend: bool) -> serde_json::Value {
-    json!({"spec": {"suspend": suspend}})
-}
-
 #[tokio::test]
 async fn a_refused_code_owns_nothing_and_another_resources_code_goes_at_once() {
     let world = world("no-owner").await;
@@ -228,10 +224,10 @@ async fn suspended_makes_no_call_until_it_is_unsuspended() {
     world.looked("m").await;
     until(&world, "m", suspended()).await;
     assert!(world.sim.ledger().is_empty());
-    world.patch("m", suspended_spec(false)).await.unwrap();
+    world.edit("m", json!({"suspend": false})).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     // Finished states stay as they are.
-    world.patch("m", suspended_spec(true)).await.unwrap();
+    world.edit("m", json!({"suspend": true})).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     finish(&world).await;
 }
@@ -244,7 +240,7 @@ async fn suspension_does_not_stop_the_recording_of_an_open_attempt() {
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
-    world.patch("m", suspended_spec(true)).await.unwrap();
+    world.edit("m", json!({"suspend": true})).await;
     assert!(world.sim.release(held.id, Release::Continue));
     until(&world, "m", verified("CAMS accepted the code")).await;
     finish(&world).await;
@@ -258,12 +254,12 @@ async fn a_suspended_refusal_keeps_its_reason_and_a_new_code_waits() {
     world.make(&Migration::new("m", PHONE)).await;
     let rejected = code_refused();
     until(&world, "m", rejected).await;
-    world.patch("m", suspended_spec(true)).await.unwrap();
+    world.edit("m", json!({"suspend": true})).await;
     new_code(&world, "m", CODE).await;
     world.looked("m").await;
     until(&world, "m", rejected).await;
     assert_eq!(calls(&world, PHONE).len(), 1);
-    world.patch("m", suspended_spec(false)).await.unwrap();
+    world.edit("m", json!({"suspend": false})).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     finish(&world).await;
 }
@@ -280,12 +276,12 @@ async fn suspending_a_resource_in_the_queue_does_not_leave_it_queued() {
     throttle_other(&world, "8613800000502", 8000).await;
     new_code(&world, "m", CODE).await;
     until(&world, "m", progress("Queued", "quota")).await;
-    world.patch("m", suspended_spec(true)).await.unwrap();
+    world.edit("m", json!({"suspend": true})).await;
     until(&world, "m", suspended()).await;
     until(&world, "other", verified("CAMS accepted the code")).await;
     world.looked("m").await;
     assert_eq!(calls(&world, PHONE).len(), 1);
-    world.patch("m", suspended_spec(false)).await.unwrap();
+    world.edit("m", json!({"suspend": false})).await;
     until(&world, "m", verified("CAMS accepted the code")).await;
     finish(&world).await;
 }

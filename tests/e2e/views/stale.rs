@@ -32,8 +32,7 @@ async fn c10_after_a_lost_watch_the_newest_code_and_spec_count() {
             world.code("c10", &code(10 + n)).await.unwrap();
         }
         let start = tokio::time::Instant::now();
-        let resume = json!({"spec": {"suspend": false}});
-        world.patch("c10", resume).await.unwrap();
+        world.edit("c10", json!({"suspend": false})).await;
         world.code("c10", &code(2)).await.unwrap();
         let expired = proxy.rule(
             When::watch("phonemigrations"),
@@ -85,8 +84,7 @@ async fn c10_after_a_list_of_two_pages_the_news_of_the_first_count() {
     let away = proxy.rule(When::watch("phonemigrations"), Then::Close);
     proxy.cut();
     away.hit().await.unwrap();
-    let resume = json!({"spec": {"suspend": false}});
-    world.patch("m-000", resume).await.unwrap();
+    world.edit("m-000", json!({"suspend": false})).await;
     let (late, its_code) = (phone(PAGE + 1), code(PAGE + 1));
     let ready = world.ready_migration("a-late", &late, &its_code);
     ready.await.unwrap();
