@@ -7,9 +7,10 @@ use phone_migration_operator::api::code_ledger::{
     CodeLedger, CodeLedgerFields, LedgerEntry, MAX_IMPORTED, MAX_RELEASED,
 };
 use phone_migration_operator::api::reason::Outcome;
+use phone_migration_operator::domain::fact::State;
 use phone_migration_operator::domain::ledger::{
-    Ended, Ledger, Recording, Unusable, claim, import, is_past_retention, ledger_name, put_back,
-    recording,
+    Ended, Ledger, Recording, Unusable, as_if_recorded, claim, import, is_past_retention,
+    ledger_name, put_back, recording,
 };
 use phone_migration_operator::domain::reads::final_at;
 use serde_json::json;
@@ -124,6 +125,30 @@ fn what_only_a_status_knows_is_imported_with_what_it_lacks_made_up() {
     assert_eq!(forged.entries[0].final_at.0, later(25 * 3600));
     let object = stored(forged.entries);
     assert_eq!(Ledger::stored(Some(&object), NUMBER, now()).unusable, None);
+}
+
+#[test]
+fn an_imported_attempt_keeps_its_error_and_its_request() {
+    let refused = entry("a", &code("111111"), REFUSED);
+    let world = World::new("Queued", vec![refused]).says(State::Suspended.into());
+    let known = world.with(|w| w.ledger = Ledger::default()).known();
+    let a = &known.entries[0];
+    let details = (a.error_code.as_deref(), a.request_id.as_deref());
+    assert_eq!(details, (Some("Error-a"), Some("REQ-a")));
+}
+
+/// Status may show an outcome before the ledger holds it: in the attempt's own entry only.
+#[test]
+fn an_outcome_is_shown_as_if_it_were_recorded() {
+    let ours = entry("a", &code("111111"), None);
+    let other = entry("x", &code("999999"), None);
+    for known in [vec![other.clone()], vec![ours.clone(), other.clone()]] {
+        let ended = Ended::of(Outcome::Refused);
+        let shown = as_if_recorded(&ledger(known), &ours, &ended, now());
+        assert_eq!(ids(&shown.entries), ["a", "x"]);
+        let outcomes: Vec<Option<Outcome>> = shown.entries.iter().map(|e| e.outcome).collect();
+        assert_eq!(outcomes, [REFUSED, None]);
+    }
 }
 
 #[test]

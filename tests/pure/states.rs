@@ -382,6 +382,16 @@ pub fn stamp(seconds: u64) -> Stamp {
     }
 }
 
+/// Only a later value is a change that a user makes, even if the first state handles no token.
+#[test]
+fn the_first_state_takes_note_of_the_token_that_is_there() {
+    let mut object = World::new("Queued", Vec::new()).object;
+    object.status = None;
+    let fact = Fact::State(State::Queued(QueuedFor::Turn));
+    let first = apply(&object, &fact, &Ledger::default(), &stamp(0)).unwrap();
+    assert_eq!(first.last_handled_retry_token.as_deref(), Some("t"));
+}
+
 /// A resource whose code just got this outcome, and the ledger of its number.
 fn just(outcome: Option<Outcome>) -> (PhoneMigration, Ledger) {
     let world = World::of(None, ledger(vec![entry("a", &code("111111"), outcome)]));
