@@ -203,7 +203,7 @@ mod tests {
         assert!(most - least > Duration::from_secs(10), "{leads:?}");
     }
 
-    /// How often the loop asks an STS that never answers, in four looks, one a second. `held`: CAMS
+    /// How often the loop asks an STS that never answers, in four rounds, one a second. `held`: CAMS
     /// refuses the key in use.
     async fn asked(held: bool, prepare: impl FnOnce(&mut KeyRenewer)) -> usize {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -16,13 +16,14 @@ use crate::cams::{
 use crate::clock;
 use crate::cluster::ClusterError;
 use crate::domain::code::CodeReading;
-use crate::domain::decide::{Decision, Next, Permit, TurnState, annotated};
+use crate::domain::decide::{Decision, Next, Permit, TurnState};
 use crate::domain::fact::{CamsResult, Fact, ReleaseCause, ReplyDetails, State, VerifiedBy};
 use crate::domain::ledger::{Ended, Ledger, import};
 use crate::domain::status::UserRequest;
 use crate::operator::state::context::Context;
 use crate::operator::state::evaluate::{asks, decide_on, known_ledger, read_code, uid_of};
 use crate::operator::state::ledgers::{self, LiveLedger};
+use crate::operator::state::memory::Asks;
 use crate::operator::state::status_writer::{self, Outcome, Showing, note, say};
 use crate::quota::{Action, Priority, Report, Turn, TurnKind};
 
@@ -66,7 +67,7 @@ pub(super) async fn prepare(
         return Ok(NOTHING);
     }
     // The Secret may have been read before a request that came meanwhile.
-    if annotated(&live) != annotated(cached) {
+    if Asks::of(&live) != Asks::of(cached) {
         code = read_code(ctx, &live).await?;
     }
     let now = clock::now().wall;

@@ -13,7 +13,7 @@ use crate::api::crd::PhoneMigration;
 use crate::api::object_key::ObjectKey;
 use crate::clock::{self, Now};
 use crate::cluster::ClusterError;
-use crate::domain::decide::{TurnState, annotated};
+use crate::domain::decide::TurnState;
 use crate::domain::ledger::is_outdated;
 use crate::operator::controller::execute::{attempt, execute, spawn};
 use crate::operator::state::cached::Cached;
@@ -174,7 +174,7 @@ async fn evaluate_and_execute(
 ) -> Result<(), ClusterError> {
     refresh(ctx, cached).await?;
     let turn = turn_state(ctx, key, uid_of(cached), clock::now());
-    let evaluated = evaluate(ctx, cached, None, turn).await?;
+    let evaluated = evaluate(ctx, cached, turn).await?;
     // After a conflict the cache is known to be behind.
     if !ctx.memory.met_conflict(key) {
         match execute(ctx, cached, &evaluated.ledger, evaluated.decision).await {
@@ -185,13 +185,7 @@ async fn evaluate_and_execute(
     let live = ctx.cluster.get(key).await?;
     note(ctx, &live);
     refresh(ctx, &live).await?;
-    // The reading was of the Secret that the older object named, and from before any request that
-    // only the live one carries: it must not answer that request.
-    let asks_the_same = uid_of(&live) == uid_of(cached)
-        && live.spec == cached.spec
-        && annotated(&live) == annotated(cached);
-    let code = evaluated.code.filter(|_| asks_the_same);
-    let evaluated = evaluate(ctx, &live, code, turn).await?;
+    let evaluated = evaluate(ctx, &live, turn).await?;
     execute(ctx, &live, &evaluated.ledger, evaluated.decision).await
 }
 

@@ -178,30 +178,27 @@ fn with_estimate(
 pub struct Evaluated {
     /// What is known of the number's codes.
     pub ledger: Ledger,
-    /// The Secret, if it was read.
-    pub code: Option<CodeReading>,
     /// The decision.
     pub decision: Decision,
 }
 
-/// Decides on the known code. If no code is known, this reads the Secret. If no read is allowed
-/// now, the decision stays [`Next::ReadCode`].
+/// Decides on the code that is known for what `object` asks. If none is, this reads the Secret. If no
+/// read is allowed now, the decision stays [`Next::ReadCode`].
 ///
 /// # Errors
 /// When the Secret cannot be read.
 pub async fn evaluate(
     ctx: &Context,
     object: &PhoneMigration,
-    mut code: Option<CodeReading>,
     turn: TurnState,
 ) -> Result<Evaluated, ClusterError> {
     let now = clock::now().wall;
     let mut ledger = known_ledger(ctx, object, now);
-    let mut decision = decide_on(ctx, object, &ledger, code.as_ref(), turn, now);
+    let mut decision = decide_on(ctx, object, &ledger, None, turn, now);
     if decision.next == Next::ReadCode
         && let Some(key) = ObjectKey::of(object)
     {
-        code = match ctx.memory.code(&key, object) {
+        let code = match ctx.memory.code(&key, object) {
             CodeKnown::Read(reading) => Some(reading),
             CodeKnown::ReadNow => Some(read_code(ctx, object).await?),
             CodeKnown::AwaitTurn => None,
@@ -210,9 +207,5 @@ pub async fn evaluate(
         ledger = known_ledger(ctx, object, now);
         decision = decide_on(ctx, object, &ledger, code.as_ref(), turn, now);
     }
-    Ok(Evaluated {
-        ledger,
-        code,
-        decision,
-    })
+    Ok(Evaluated { ledger, decision })
 }

@@ -64,16 +64,20 @@ struct Known {
     read_at: BootTime,
 }
 
-/// The fields that a user changes to have the Secret read. Other changes do not cause a read.
+/// The fields that a user changes to have the Secret read. Other changes do not cause a read. Danger:
+/// a reading made for one value must not answer another: the user may have changed the Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Asks {
+pub struct Asks {
+    uid: Option<String>,
     generation: Option<i64>,
     requested_at: Option<String>,
 }
 
 impl Asks {
-    fn of(object: &PhoneMigration) -> Self {
+    /// What `object` asks for.
+    pub fn of(object: &PhoneMigration) -> Self {
         Self {
+            uid: object.metadata.uid.clone(),
             generation: object.metadata.generation,
             requested_at: annotated(object),
         }
