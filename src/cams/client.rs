@@ -59,6 +59,19 @@ pub struct ClientOptions {
     pub extra_roots: Vec<CertificateDer<'static>>,
 }
 
+impl ClientOptions {
+    /// The TLS configuration of a client of this endpoint.
+    ///
+    /// # Errors
+    /// When the options do not fit the endpoint.
+    pub(super) fn tls(self, endpoint: &Endpoint) -> Result<ClientConfig, ClientError> {
+        if !self.extra_roots.is_empty() && !endpoint.is_loopback() {
+            return Err(ClientError::ExtraRoots);
+        }
+        Ok(tls::client_config(self.extra_roots)?)
+    }
+}
+
 /// Why the client cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -134,12 +147,9 @@ impl Client {
     /// # Errors
     /// When the options do not fit the endpoint.
     pub fn new(endpoint: Endpoint, options: ClientOptions) -> Result<Self, ClientError> {
-        if !options.extra_roots.is_empty() && !endpoint.is_loopback() {
-            return Err(ClientError::ExtraRoots);
-        }
         Ok(Self {
+            tls: options.tls(&endpoint)?,
             endpoint,
-            tls: tls::client_config(options.extra_roots)?,
             lookup: system_lookup(),
         })
     }

@@ -186,16 +186,7 @@ impl Signer for RpcV1 {
             ("SignatureNonce", unsigned.nonce),
         ];
         params.extend(unsigned.params());
-        params.extend([
-            ("SignatureMethod", "HMAC-SHA1"),
-            ("SignatureVersion", "1.0"),
-            ("AccessKeyId", credentials.access_key_id.as_str()),
-        ]);
-        if let Some(token) = &credentials.security_token {
-            params.push(("SecurityToken", token.expose()));
-        }
-        let to_sign = rpc_string_to_sign("POST", &canonical_query(&params));
-        let signature = rpc_signature(credentials.access_key_secret.expose(), &to_sign);
+        let signature = sign_rpc(&mut params, &[], credentials);
         params.push(("Signature", signature.as_str()));
         let accept = ("accept", Secret::new("application/json".to_owned()));
         unsigned.freeze(query(&params), vec![accept], &signature)
@@ -260,19 +251,39 @@ pub(super) fn query(params: &[(&str, &str)]) -> String {
 }
 
 /// As [`query`], but sorted by raw name in byte order.
-pub(super) fn canonical_query(params: &[(&str, &str)]) -> Zeroizing<String> {
+fn canonical_query(params: &[(&str, &str)]) -> Zeroizing<String> {
     let mut sorted = params.to_vec();
     sorted.sort_unstable();
     Zeroizing::new(query(&sorted))
 }
 
-pub(super) fn rpc_string_to_sign(method: &str, canonical_query: &str) -> Zeroizing<String> {
+/// Adds the key's parameters to the query of a POST in RPC style; returns the signature of query and
+/// form, which the caller adds as the last parameter.
+pub(super) fn sign_rpc<'a>(
+    params: &mut Vec<(&'a str, &'a str)>,
+    form: &[(&str, &str)],
+    credentials: &'a Credentials,
+) -> Zeroizing<String> {
+    params.extend([
+        ("SignatureMethod", "HMAC-SHA1"),
+        ("SignatureVersion", "1.0"),
+        ("AccessKeyId", credentials.access_key_id.as_str()),
+    ]);
+    if let Some(token) = &credentials.security_token {
+        params.push(("SecurityToken", token.expose()));
+    }
+    let all: Vec<(&str, &str)> = params.iter().chain(form).copied().collect();
+    let to_sign = rpc_string_to_sign("POST", &canonical_query(&all));
+    rpc_signature(credentials.access_key_secret.expose(), &to_sign)
+}
+
+fn rpc_string_to_sign(method: &str, canonical_query: &str) -> Zeroizing<String> {
     let encoded = Zeroizing::new(percent_encode(canonical_query));
     Zeroizing::new(format!("{method}&%2F&{}", *encoded))
 }
 
 /// Base64 of HMAC-SHA1; the key is the secret followed by `&`.
-pub(super) fn rpc_signature(access_key_secret: &str, to_sign: &str) -> Zeroizing<String> {
+fn rpc_signature(access_key_secret: &str, to_sign: &str) -> Zeroizing<String> {
     let key = Zeroizing::new(format!("{access_key_secret}&"));
     let mut block = Zeroizing::new([0u8; BLOCK]);
     if key.len() > BLOCK {

@@ -25,7 +25,6 @@ use crate::cams::wire::parse_http_date;
 use crate::cams::{ClientError, ClientOptions};
 use crate::clock;
 use crate::hex::hex;
-use crate::tls;
 
 /// Longest exchange, including the connection.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -49,13 +48,8 @@ impl StsClient {
     /// # Errors
     /// If the options do not fit the endpoint.
     pub fn new(endpoint: Endpoint, options: ClientOptions) -> Result<Self, ClientError> {
-        if !options.extra_roots.is_empty() && !endpoint.is_loopback() {
-            return Err(ClientError::ExtraRoots);
-        }
-        Ok(Self {
-            endpoint,
-            tls: tls::client_config(options.extra_roots)?,
-        })
+        let tls = options.tls(&endpoint)?;
+        Ok(Self { endpoint, tls })
     }
 
     /// Exchanges a token for a role's key.

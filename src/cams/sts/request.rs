@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{AssumeRole, StsAction};
 use crate::cams::credentials::Credentials;
 use crate::cams::scrub::scrub;
-use crate::cams::sign::{canonical_query, query, rpc_signature, rpc_string_to_sign, whole_seconds};
+use crate::cams::sign::{query, sign_rpc, whole_seconds};
 use crate::secret::Secret;
 
 const VERSION: &str = "2015-04-01";
@@ -118,17 +118,7 @@ fn signed(
 ) -> StsRequest {
     let timestamp = whole_seconds(at);
     let mut params = common(action, &timestamp, nonce);
-    params.extend([
-        ("SignatureMethod", "HMAC-SHA1"),
-        ("SignatureVersion", "1.0"),
-        ("AccessKeyId", credentials.access_key_id.as_str()),
-    ]);
-    if let Some(token) = &credentials.security_token {
-        params.push(("SecurityToken", token.expose()));
-    }
-    let all: Params<'_> = params.iter().chain(form).copied().collect();
-    let to_sign = rpc_string_to_sign("POST", &canonical_query(&all));
-    let signature = rpc_signature(credentials.access_key_secret.expose(), &to_sign);
+    let signature = sign_rpc(&mut params, form, credentials);
     params.push(("Signature", signature.as_str()));
     let mut hidden = vec![
         Secret::new(signature.to_string()),
