@@ -143,6 +143,15 @@ fn a_sweep_forgets_what_it_did_not_find_and_nothing_that_was_noted_since() {
     };
     index.note("3", unusable, 5, s(20), s(20));
     assert_eq!(open(&index), [""; 0], "nothing is read for it");
+    index.note("3", one("c", Some(Outcome::Refused)), 6, s(21), s(21));
+    assert_eq!(index.counts(), (0, 2), "it has ended");
+    index.note("5", one("e", None), 7, s(22), s(22));
+    assert_eq!(
+        (open(&index), index.counts()),
+        (vec!["5".to_owned()], (1, 2))
+    );
+    index.forget("5");
+    assert_eq!((open(&index), index.counts()), (Vec::new(), (0, 2)));
     index.forget("4");
     assert_eq!(*index.get("4"), Ledger::default());
 }

@@ -4,7 +4,7 @@
 //! ledger live, so an old or missing entry is never dangerous: a number without an entry counts as
 //! having no ledger.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::api::code_ledger::{CodeLedger, LedgerEntry};
@@ -13,12 +13,30 @@ use crate::domain::ledger::Ledger;
 
 /// Ledgers by phone number.
 #[derive(Default)]
-pub struct LedgerIndex(Mutex<HashMap<String, Indexed>>);
+pub struct LedgerIndex(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    by_number: HashMap<String, Indexed>,
+    /// The numbers with an open entry. Observation asks for them after each change, and there are
+    /// few of them beside ten thousand ended ones.
+    open: HashSet<String>,
+}
 
 struct Indexed {
     ledger: Arc<Ledger>,
     version: u64,
     noted_at: BootTime,
+}
+
+impl Inner {
+    fn insert(&mut self, number: &str, indexed: Indexed) {
+        match indexed.ledger.open() {
+            Some(_) => self.open.insert(number.to_owned()),
+            None => self.open.remove(number),
+        };
+        self.by_number.insert(number.to_owned(), indexed);
+    }
 }
 
 /// The version of a missing ledger: older than any.
@@ -33,7 +51,7 @@ pub fn version_of(object: &CodeLedger) -> u64 {
 }
 
 impl LedgerIndex {
-    fn with<T>(&self, f: impl FnOnce(&mut HashMap<String, Indexed>) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -49,7 +67,7 @@ impl LedgerIndex {
         now: BootTime,
     ) -> bool {
         self.with(|index| {
-            let known = index.get(number);
+            let known = index.by_number.get(number);
             if known.is_some_and(|known| version < known.version && known.noted_at > asked_at) {
                 return false;
             }
@@ -61,14 +79,12 @@ impl LedgerIndex {
             // The parser leaves room for three more entries, and there are ten thousand ledgers.
             ledger.entries.shrink_to_fit();
             let ledger = Arc::new(ledger);
-            index.insert(
-                number.to_owned(),
-                Indexed {
-                    ledger,
-                    version,
-                    noted_at,
-                },
-            );
+            let indexed = Indexed {
+                ledger,
+                version,
+                noted_at,
+            };
+            index.insert(number, indexed);
             changed
         })
     }
@@ -76,9 +92,8 @@ impl LedgerIndex {
     /// The ledger of this number, empty if none is known.
     pub fn get(&self, number: &str) -> Arc<Ledger> {
         self.with(|index| {
-            index
-                .get(number)
-                .map_or_else(Arc::default, |known| Arc::clone(&known.ledger))
+            let known = index.by_number.get(number);
+            known.map_or_else(Arc::default, |known| Arc::clone(&known.ledger))
         })
     }
 
@@ -87,26 +102,36 @@ impl LedgerIndex {
         self.with(|index| {
             let lost = |known: &Indexed| known.noted_at < begun;
             let numbers = index
+                .by_number
                 .iter()
                 .filter(|(_, known)| lost(known) && !known.ledger.entries.is_empty())
                 .map(|(number, _)| number.clone())
                 .collect();
-            index.retain(|_, known| !lost(known));
+            index.by_number.retain(|_, known| !lost(known));
+            let by_number = &index.by_number;
+            index.open.retain(|number| by_number.contains_key(number));
             numbers
         })
     }
 
     /// Forgets one ledger.
     pub fn forget(&self, number: &str) {
-        self.with(|index| index.remove(number));
+        self.with(|index| {
+            index.by_number.remove(number);
+            index.open.remove(number);
+        });
     }
 
-    /// Every open entry with its number.
+    /// Every open entry of a usable ledger, with its number.
     pub fn open(&self) -> Vec<(String, LedgerEntry)> {
         self.with(|index| {
-            let usable = index.iter().filter(|(_, i)| i.ledger.unusable.is_none());
+            let open = index.open.iter();
+            let usable = open.filter_map(|number| {
+                let ledger = &index.by_number.get(number)?.ledger;
+                ledger.unusable.is_none().then_some((number, ledger))
+            });
             usable
-                .filter_map(|(number, i)| Some((number.clone(), i.ledger.open()?.clone())))
+                .filter_map(|(number, ledger)| Some((number.clone(), ledger.open()?.clone())))
                 .collect()
         })
     }
@@ -114,10 +139,9 @@ impl LedgerIndex {
     /// How many ledgers have an open entry, and how many have ended entries only.
     pub fn counts(&self) -> (usize, usize) {
         self.with(|index| {
-            let with_entries = index.values().filter(|i| !i.ledger.entries.is_empty());
-            let (open, ended): (Vec<_>, Vec<_>) =
-                with_entries.partition(|i| i.ledger.open().is_some());
-            (open.len(), ended.len())
+            let ledgers = index.by_number.values();
+            let with_entries = ledgers.filter(|i| !i.ledger.entries.is_empty()).count();
+            (index.open.len(), with_entries - index.open.len())
         })
     }
 }
