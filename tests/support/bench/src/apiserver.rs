@@ -7,7 +7,7 @@ use harness::{Error, Result, World, crowd_phone};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
-use kube::api::{DynamicObject, PostParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -41,17 +41,20 @@ pub async fn baseline(place: &Place<'_>, resources: u32) -> Result<()> {
 
 /// The operator's requests to the API server for one accepted number whose code is already there:
 /// the claim and the outcome in the number's CodeLedger, and then the status.
-async fn bare_requests(world: &World, n: u32, verified: &Verified) -> Result<()> {
+async fn bare_requests(apis: &Apis, n: u32, verified: &Verified) -> Result<()> {
     let name = format!("m{n}");
-    let api = world.migrations();
-    let secrets: Api<Secret> = Api::namespaced(world.plane.admin.clone(), &world.namespace);
+    let Apis {
+        migrations,
+        secrets,
+        ledgers,
+        events,
+    } = apis;
     let secret = format!("{name}-code");
     secrets.get(&secret).await.map_err(Error::at("secret"))?;
-    let ledgers = world.ledger_api();
     // As long as the operator's own names.
     let number = format!("{n:032x}");
     let (object, again, absent) = tokio::join!(
-        api.get(&name),
+        migrations.get(&name),
         secrets.get(&secret),
         ledgers.get_opt(&number)
     );
@@ -64,26 +67,51 @@ async fn bare_requests(world: &World, n: u32, verified: &Verified) -> Result<()>
     let strict = PostParams::default();
     let claimed = ledgers.create(&strict, &claim).await;
     let claimed = claimed.map_err(Error::at("claim"))?;
-    let mut object = api.get(&name).await.map_err(Error::at("get"))?;
+    let mut object = migrations.get(&name).await.map_err(Error::at("get"))?;
     let mut outcome = as_ledger(&verified.ledger, &number, n, true)?;
     outcome.metadata.resource_version = claimed.metadata.resource_version;
     let replaced = ledgers.replace(&number, &strict, &outcome).await;
     replaced.map_err(Error::at("outcome"))?;
     object.data["status"] = verified.status.clone();
-    let shown = api.replace_status(&name, &strict, &object).await;
+    let shown = migrations.replace_status(&name, &strict, &object).await;
     shown.map_err(Error::at("status"))?;
-    let events: Api<Event> = Api::namespaced(world.plane.admin.clone(), &world.namespace);
     let event = serde_json::from_value(json!({
         "metadata": {"name": format!("{name}.1")}, "eventTime": "2026-01-01T00:00:00.000000Z",
         "type": "Normal", "reason": "Verified", "action": "Verify", "note": "the number is verified",
         "reportingController": "phonemigration.dev/phone-migration-operator", "reportingInstance": "bench",
-        "regarding": {"apiVersion": "phonemigration.dev/v1alpha1", "kind": "PhoneMigration", "name": name, "namespace": world.namespace}
+        "regarding": {"apiVersion": "phonemigration.dev/v1alpha1", "kind": "PhoneMigration", "name": name, "namespace": events.namespace()}
     })).map_err(Error::at("event"))?;
     events
         .create(&PostParams::default(), &event)
         .await
         .map(|_| ())
         .map_err(Error::at("event"))
+}
+
+/// With the operator's token: the API server checks its rights at each request, as for the operator.
+struct Apis {
+    migrations: Api<DynamicObject>,
+    secrets: Api<Secret>,
+    ledgers: Api<DynamicObject>,
+    events: Api<Event>,
+}
+
+impl Apis {
+    async fn of(world: &World) -> Result<Self> {
+        let token = world.plane.operator_token();
+        let client = world.plane.control.client(token).await;
+        let client = client.map_err(Error::at("client"))?;
+        let of_kind = |kind: &str, namespace: &str| {
+            let kind = GroupVersionKind::gvk("phonemigration.dev", "v1alpha1", kind);
+            Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind))
+        };
+        Ok(Self {
+            migrations: of_kind("PhoneMigration", &world.namespace),
+            ledgers: of_kind("CodeLedger", &world.ledger_namespace),
+            secrets: Api::namespaced(client.clone(), &world.namespace),
+            events: Api::namespaced(client.clone(), &world.namespace),
+        })
+    }
 }
 
 /// The operator's writes for an accepted number.
@@ -119,10 +147,10 @@ pub async fn floor(place: &Place<'_>, resources: u32) -> Result<()> {
     };
     let world = place.world("floor").await?;
     world.fill(&world.namespace, 0..resources).await?;
+    let (apis, verified) = (&Apis::of(&world).await?, &verified);
     let started = Instant::now();
-    let (world, verified) = (&world, &verified);
     stream::iter(0..resources)
-        .map(|n| bare_requests(world, n, verified))
+        .map(|n| bare_requests(apis, n, verified))
         .buffer_unordered(64)
         .try_collect::<()>()
         .await?;

@@ -68,8 +68,8 @@ enum Figure {
         resources: u32,
     },
     /// The protocol's own nine requests (reads, claim, outcome, status, Event) for each resource,
-    /// by a bare client without any decision, call or wait. An operator that claims cannot exceed
-    /// this.
+    /// with its rights, by a bare client without any decision, watch, call or wait. An operator that
+    /// claims cannot exceed this.
     Floor {
         /// How many resources.
         #[arg(long, default_value_t = 1000)]
