@@ -279,7 +279,6 @@ pub(crate) fn missing(name: &str) -> Result<(), Refusal> {
     )
 }
 
-/// A refusal as a result.
 pub(crate) fn refuse(status: u16, code: &str, message: &str) -> Result<(), Refusal> {
     Err(Refusal::new(status, code, message))
 }

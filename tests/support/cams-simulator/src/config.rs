@@ -69,7 +69,7 @@ pub struct AccessKey {
     #[serde(default)]
     pub state: KeyState,
     /// With STS: end of the key, by the gateway's clock.
-    #[serde(default, with = "crate::serde_time::option")]
+    #[serde(default)]
     pub expires_at: Option<Timestamp>,
     /// With STS: all permissions of the key, such as `cams:ChatappMigrationVerified`. Null:
     /// everything.

@@ -16,7 +16,6 @@ pub struct Reply {
     pub status: u16,
     /// Header lines in addition to `Content-Length` and `Connection`.
     pub headers: Vec<(&'static str, String)>,
-    /// Body.
     pub body: Body,
     /// `Code`, for the ledger.
     pub code: Option<String>,
@@ -93,11 +92,9 @@ pub enum Format {
 /// The fields common to all replies to one request.
 #[derive(Clone, Debug)]
 pub struct Letterhead {
-    /// `RequestId`.
     pub request_id: String,
     /// The `Host` the client named.
     pub host: String,
-    /// `Action`.
     pub action: String,
     /// The gateway's clock.
     pub date: Timestamp,

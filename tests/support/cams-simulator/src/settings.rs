@@ -234,9 +234,7 @@ pub enum QuotaKind {
 pub struct Refusal {
     /// HTTP status.
     pub status: u16,
-    /// `Code`.
     pub code: String,
-    /// `Message`.
     #[serde(default)]
     pub message: String,
     /// Header `x-acs-retry-after`, milliseconds.
@@ -334,7 +332,6 @@ pub struct Replies {
     pub omit_phone: bool,
     /// No `Data.Id`.
     pub omit_id: bool,
-    /// No `Data`.
     pub omit_data: bool,
 }
 

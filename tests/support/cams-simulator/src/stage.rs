@@ -22,13 +22,11 @@ pub struct Effects {
     pub waited: bool,
     /// Lose it. Goes before an answer.
     pub drop: Option<Drop>,
-    /// Answer with this.
     pub answer: Option<Answer>,
     /// Pause after each byte.
     pub slow: Option<Duration>,
     /// Other number in the reply.
     pub other_phone: Option<String>,
-    /// Mask the number.
     pub mask_phone: bool,
     /// Leave out the Id.
     pub omit_id: bool,

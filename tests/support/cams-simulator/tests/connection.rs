@@ -143,7 +143,7 @@ fn only_loopback() {
             admin,
             ..Config::with_key(key)
         };
-        let error = Simulator::start_blocking(config).unwrap_err();
+        let error = Simulator::start(config).unwrap_err();
         assert!(matches!(error, Error::NotLoopback(_)), "{error}");
     }
 }

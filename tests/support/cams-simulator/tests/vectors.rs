@@ -61,7 +61,7 @@ fn timeless(key: AccessKey) -> Simulator {
         nonce_retention_ms: 0,
         ..Settings::default()
     };
-    Simulator::start_blocking(config).unwrap()
+    Simulator::start(config).unwrap()
 }
 
 /// The signature with its first character changed.

@@ -62,10 +62,7 @@ pub(crate) struct Log {
 impl Log {
     /// All entries, including the new ones. A last line that is still being written is left for the
     /// next call.
-    ///
-    /// # Errors
-    /// [`Error::Io`], and [`Error::Audit`] for a complete line that is not an event: counts over a
-    /// log with a hole would be wrong.
+    /// A complete line that is not an event is an error: counts over a log with a hole would be wrong.
     pub(crate) fn read(&mut self, path: &Path) -> Result<&[AuditEntry], Error> {
         let mut file = File::open(path).map_err(Error::io("read", path))?;
         file.seek(SeekFrom::Start(self.bytes))

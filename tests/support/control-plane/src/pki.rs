@@ -26,7 +26,6 @@ const SERVING_NAMES: [&str; 5] = [
     "kubernetes.default.svc",
 ];
 
-/// Where they are.
 #[derive(Clone, Debug)]
 pub(crate) struct Pki {
     dir: PathBuf,

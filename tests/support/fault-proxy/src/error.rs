@@ -10,7 +10,6 @@ pub enum Error {
     Setup {
         /// Which part.
         what: &'static str,
-        /// Why.
         why: String,
     },
     /// Its thread is gone.

@@ -35,7 +35,6 @@ pub struct Request {
 /// A rule that took effect.
 #[derive(Clone, Debug)]
 pub struct Hit {
-    /// When.
     pub at: Instant,
     /// `seq` of the request; of a frame: that of its watch.
     pub seq: u64,

@@ -108,7 +108,6 @@ pub enum Error {
     Io {
         /// The operation.
         what: &'static str,
-        /// Its path.
         path: PathBuf,
         /// Why it failed.
         source: std::io::Error,

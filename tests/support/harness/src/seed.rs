@@ -52,9 +52,6 @@ impl Drop for ReplyDetails {
 }
 
 /// The seeds of this run, from the environment.
-///
-/// # Errors
-/// A variable that is not a number.
 pub fn seeds() -> Result<std::ops::Range<u64>> {
     let first = number(SEED)?;
     Ok(first..first.saturating_add(number(SEEDS)?))
@@ -68,9 +65,6 @@ fn number(variable: &str) -> Result<u64> {
 }
 
 /// Runs a case once for each seed of this run, one after the other. `case` is its name.
-///
-/// # Errors
-/// As [`seeds`].
 pub async fn for_each_seed(case: &str, run: impl AsyncFn(Seed)) -> Result<()> {
     for value in seeds()? {
         let seed = Seed {

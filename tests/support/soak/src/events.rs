@@ -54,9 +54,6 @@ struct Inner {
 
 impl Events {
     /// Writes to a new file.
-    ///
-    /// # Errors
-    /// When it cannot be made.
     pub fn new(world: Arc<World>, path: &Path) -> Result<Self> {
         let file = File::create(path).map_err(Error::at(path.display()))?;
         let inner = Mutex::new(Inner {

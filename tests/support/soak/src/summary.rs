@@ -35,9 +35,6 @@ pub struct Report<'a> {
 
 impl Report<'_> {
     /// Judges and prints; true if every promise was kept.
-    ///
-    /// # Errors
-    /// When the files cannot be written.
     pub async fn print(&self, evidence: &Evidence, dir: &Path) -> Result<bool> {
         let (mut violations, figures) = judge(evidence, self.throttles);
         violations.extend(self.problems.iter().map(|what| Violation {

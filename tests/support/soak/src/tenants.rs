@@ -139,7 +139,6 @@ impl Subject {
     }
 }
 
-/// All tenants.
 pub struct Tenants {
     pub cluster: Cluster,
     seed: u64,
@@ -172,7 +171,6 @@ impl Tenants {
         subjects.len()
     }
 
-    /// The subject of an object.
     pub fn subject(&self, object: &Value) -> Option<Arc<Mutex<Subject>>> {
         let n = cast::number_of(object["metadata"]["name"].as_str()?)?;
         let subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);

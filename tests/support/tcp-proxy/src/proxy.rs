@@ -71,9 +71,6 @@ enum State {
 impl TcpProxy {
     /// Carries connections on its own loopback port to `target`. The seed decides every jitter,
     /// separately for each connection and direction.
-    ///
-    /// # Errors
-    /// No port, no runtime, or no thread.
     pub fn start(target: SocketAddr, seed: u64) -> Result<Self, Error> {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -144,9 +141,6 @@ impl TcpProxy {
     }
 
     /// Accepts connections again. Holds when this returns.
-    ///
-    /// # Errors
-    /// When the port cannot be listened on any more.
     pub async fn up(&self) -> Result<(), Error> {
         self.shared.wanted.send_replace(true);
         let mut state = self.shared.state.subscribe();

@@ -29,7 +29,7 @@ pub fn simulator_with(change: impl FnOnce(&mut Settings)) -> Simulator {
     let mut config = Config::with_key(AccessKey::new(KEY, SECRET));
     config.numbers = vec![Number::new(PHONE, CODE, ID).in_space(SPACE)];
     change(&mut config.settings);
-    Simulator::start_blocking(config).unwrap()
+    Simulator::start(config).unwrap()
 }
 
 pub type Params = Vec<(String, String)>;
@@ -47,7 +47,7 @@ impl Rpc {
     /// A call with a fresh nonce and the time of now.
     pub fn new(action: &str) -> Self {
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let nonce = nonce();
+        let nonce = format!("{:032x}", fastrand::u128(..));
         let params = [
             ("Action", action),
             ("Version", "2020-06-06"),
@@ -130,13 +130,6 @@ impl Rpc {
     pub fn send(&self, to: &Simulator) -> Wire {
         exchange(to.address(), &self.bytes())
     }
-}
-
-/// A nonce that no other call has.
-pub fn nonce() -> String {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).unwrap();
-    cams_simulator::encoding::hex(&bytes)
 }
 
 /// How a connection ended.
