@@ -56,20 +56,29 @@ fn request(verb: &str, name: &str, ms: i64) -> AuditEntry {
 
 #[test]
 fn one_execution_after_its_claim_is_right() {
-    assert_eq!(found(&claimed(vec![submission(5, "accepted")])), [""; 0]);
+    assert_eq!(
+        found(&claimed(vec![submission(5, Decision::Accepted)])),
+        [""; 0]
+    );
 }
 
 #[test]
 fn two_executions_of_a_code_and_two_requests_of_an_attempt_are_found() {
-    let twice = claimed(vec![submission(5, "refused"), submission(6, "refused")]);
+    let twice = claimed(vec![
+        submission(5, Decision::Refused),
+        submission(6, Decision::Refused),
+    ]);
     says(&twice, "EXECUTED TWICE");
-    let copy = claimed(vec![submission(5, "refused"), submission(5, "rejected")]);
+    let copy = claimed(vec![
+        submission(5, Decision::Refused),
+        submission(5, Decision::Rejected),
+    ]);
     says(&copy, "arrived 2 times");
 }
 
 #[test]
 fn a_request_without_a_claim_or_before_it_is_found() {
-    let mut evidence = claimed(vec![submission(5, "accepted")]);
+    let mut evidence = claimed(vec![submission(5, Decision::Accepted)]);
     for claim in evidence.claims.values_mut() {
         claim.1 = claim
             .1
@@ -83,7 +92,7 @@ fn a_request_without_a_claim_or_before_it_is_found() {
 
 #[test]
 fn throttles_of_the_quota_are_found_in_steady_spells() {
-    let mut read = submission(5, "throttled");
+    let mut read = submission(5, Decision::Throttled);
     read.action = READ_STATUS.to_owned();
     says(&claimed(vec![read]), "1 of 1 calls of steady spells");
 }
@@ -110,7 +119,7 @@ fn a_code_in_a_log_is_found() {
 
 #[test]
 fn proof_shows_no_whole_code() {
-    let mut lost = submission(5, "accepted");
+    let mut lost = submission(5, Decision::Accepted);
     lost.delivery = Delivery::Reset;
     let mut evidence = claimed(vec![lost]);
     let spec = json!({"phoneNumber": "8613800000007"});
