@@ -30,7 +30,6 @@ pub enum Error {
     #[error("cannot listen on {address}: {source}")]
     Listen {
         address: SocketAddr,
-        /// Why not.
         source: io::Error,
     },
     /// No thread or runtime.
