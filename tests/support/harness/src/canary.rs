@@ -35,12 +35,10 @@ impl Canaries {
         }
     }
 
-    /// How many there are.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Prepares the search.
     pub fn search(&self) -> Result<Search> {
         let mut needles: Vec<(&'static str, Encoded)> = Vec::new();
         for (secret, what) in &self.0 {

@@ -66,7 +66,6 @@ impl Plane {
         })
     }
 
-    /// The operator's user name.
     pub fn operator_user(&self) -> String {
         let namespace = self.account.namespace.as_deref().unwrap_or_default();
         format!("system:serviceaccount:{namespace}:{}", self.account.name)

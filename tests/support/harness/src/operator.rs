@@ -19,7 +19,6 @@ const POLL: Duration = Duration::from_millis(20);
 /// How to start a process.
 pub struct Launch<'a> {
     pub binary: &'a Path,
-    /// Flags.
     pub args: Vec<String>,
     /// The whole environment: nothing is inherited.
     pub env: Vec<(String, String)>,
@@ -79,7 +78,6 @@ impl Operator {
         }
     }
 
-    /// The process id.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
     }
@@ -117,20 +115,15 @@ impl Operator {
             .address
             .clone()
             .ok_or_else(|| Error::new("operator", "not listening yet"))?;
-        let mut stream = TcpStream::connect(&address)
-            .await
-            .map_err(Error::at(&address))?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n");
-        stream
-            .write_all(request.as_bytes())
-            .await
-            .map_err(Error::at(path))?;
-        let mut reply = String::new();
-        stream
-            .read_to_string(&mut reply)
-            .await
-            .map_err(Error::at(path))?;
-        Ok(reply)
+        let exchange = async {
+            let mut stream = TcpStream::connect(&address).await?;
+            stream.write_all(request.as_bytes()).await?;
+            let mut reply = String::new();
+            stream.read_to_string(&mut reply).await?;
+            Ok::<String, std::io::Error>(reply)
+        };
+        exchange.await.map_err(Error::at(path))
     }
 
     /// How it ended, if it has ended by itself.

@@ -5,7 +5,7 @@ mod objects;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use cams_simulator::{AccessKey, Config, Fault, FaultRule, Number, READ_STATUS, Simulator, Stage};
 use k8s_openapi::api::core::v1::Namespace;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::cluster::{Plane, plane};
 use crate::error::{Error, Result};
-use crate::events::EventLog;
+use crate::events::{EventLog, locked};
 use crate::operator::{Launch, Operator};
 
 pub use objects::{Migration, condition, message, reason};
@@ -28,7 +28,6 @@ pub const SECURITY_TOKEN: &str = "CAISCanary/Security+Token0123456789==";
 pub const FINGERPRINT_KEY: [u8; 32] = *b"canary fingerprint key, 32 bytes";
 /// See the crate's documentation.
 pub struct World {
-    /// The shared control plane.
     pub plane: Arc<Plane>,
     /// The simulated account.
     pub sim: Simulator,
@@ -96,7 +95,6 @@ impl World {
         Ok(world)
     }
 
-    /// Creates another namespace.
     pub async fn namespace(&self, name: &str) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.plane.admin.clone());
         let mut namespace = Namespace::default();
@@ -238,13 +236,11 @@ impl World {
 
     /// From now on `finish` finds a leak of this token.
     pub(crate) fn remember_token(&self, token: &str) {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.insert(token.to_owned());
+        locked(&self.tokens).insert(token.to_owned());
     }
 
     pub(crate) fn tokens(&self) -> BTreeSet<String> {
-        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.clone()
+        locked(&self.tokens).clone()
     }
 
     /// The logs of every operator of this world.

@@ -96,7 +96,6 @@ impl Events {
         self.lock().problems.push(what);
     }
 
-    /// The broken promises.
     pub fn problems(&self) -> Vec<String> {
         self.lock().problems.clone()
     }
@@ -121,7 +120,6 @@ impl Events {
         }
     }
 
-    /// All spells so far.
     pub fn spans(&self) -> Vec<Span> {
         self.lock().spans.clone()
     }

@@ -26,7 +26,6 @@ pub struct Evidence {
     pub ledger: Vec<Entry>,
     pub objects: Vec<Value>,
     pub numbers: Vec<Number>,
-    /// Requests of the operators.
     pub requests: Vec<AuditEntry>,
     /// By attempt that a status write names: the resource's uid, and the arrival of the first such
     /// write.
@@ -37,7 +36,6 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Reads all of it.
     pub async fn gather(world: &World, events: &Events, objects: Vec<Value>) -> Result<Self> {
         let user = world.plane.operator_user();
         let requests = world

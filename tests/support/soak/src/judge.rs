@@ -22,11 +22,16 @@ pub struct Violation {
 }
 
 impl Violation {
-    fn bare(what: String) -> Self {
-        Self {
-            what,
-            proof: Vec::new(),
-        }
+    /// Without a proof.
+    pub fn bare(what: String) -> Self {
+        let proof = Vec::new();
+        Self { what, proof }
+    }
+
+    /// In lines.
+    pub fn text(&self) -> String {
+        let proof = self.proof.iter().map(|line| format!("    {line}\n"));
+        format!("VIOLATION {}\n{}", self.what, proof.collect::<String>())
     }
 }
 
@@ -40,7 +45,6 @@ pub struct Figures {
     pub throttled_by_quota: usize,
     /// Of those, in steady spells.
     pub throttled_steady: usize,
-    /// Calls in steady spells.
     pub calls_steady: usize,
     /// Most calls of one action in any second of a steady spell.
     pub worst_steady_second: u64,

@@ -51,7 +51,6 @@ impl State {
 /// Figures of both replicas at the end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
-    /// Processes started.
     pub starts: u32,
     /// Largest resident memory of any process, KiB.
     pub most_kib: u64,

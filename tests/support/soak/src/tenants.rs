@@ -148,7 +148,6 @@ pub struct Tenants {
 }
 
 impl Tenants {
-    /// With no resources yet.
     pub fn new(cluster: Cluster, seed: u64, namespaces: u64, calm: Arc<RwLock<()>>) -> Self {
         Self {
             cluster,

@@ -1,7 +1,6 @@
 //! The objects of a world: Secrets and PhoneMigrations.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::World;
 use crate::error::{Error, Result};
+use crate::events::locked;
 use crate::verdict::list;
 
 /// Time between two polls of the API server.
@@ -28,7 +28,6 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// With nothing special.
     pub fn new(name: impl Into<String>, phone: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -134,31 +133,17 @@ impl World {
                 let is_time = value.parse::<jiff::Timestamp>().is_ok();
                 !is_time && value.chars().any(|c| Some(c) != first)
             });
-        let mut known = self
-            .secret_values
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        known.extend(secret.map(str::to_owned));
+        locked(&self.secret_values).extend(secret.map(str::to_owned));
     }
 
     /// The values that were put into Secrets.
     pub(crate) fn secret_values(&self) -> BTreeSet<String> {
-        let known = self
-            .secret_values
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        known.clone()
-    }
-
-    fn remember_number(&self, number: &str) {
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.insert(number.to_owned());
+        locked(&self.secret_values).clone()
     }
 
     /// The numbers of the resources that were created.
     pub(crate) fn numbers(&self) -> BTreeSet<String> {
-        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.clone()
+        locked(&self.numbers).clone()
     }
 
     /// Changes a Secret in place.
@@ -179,7 +164,6 @@ impl World {
             .map_err(Error::at(name))
     }
 
-    /// Creates a PhoneMigration.
     pub async fn create(&self, migration: &Migration) -> Result<DynamicObject> {
         self.create_in(&self.namespace, migration).await
     }
@@ -202,7 +186,7 @@ impl World {
             into.extend(from.clone());
         }
         let object: DynamicObject = serde_json::from_value(body).map_err(Error::at("manifest"))?;
-        self.remember_number(phone);
+        locked(&self.numbers).insert(phone.clone());
         let api = self.migrations_in(namespace);
         api.create(&PostParams::default(), &object)
             .await
@@ -216,7 +200,6 @@ impl World {
         self.create(&Migration::new(name, phone)).await.map(|_| ())
     }
 
-    /// The PhoneMigration now.
     pub async fn get(&self, name: &str) -> Result<DynamicObject> {
         self.migrations().get(name).await.map_err(Error::at(name))
     }
@@ -252,7 +235,6 @@ impl World {
             .map(|_| ())
     }
 
-    /// Deletes the PhoneMigration.
     pub async fn delete(&self, name: &str) -> Result<()> {
         self.note(format!("delete {name}"));
         let params = DeleteParams::default();
