@@ -17,14 +17,11 @@ pub struct Call {
     /// The URL's path; the API has only `/`.
     pub path: String,
     pub host: String,
-    /// v1 or V3.
     pub algorithm: Algorithm,
     /// `Action`, empty if there is none.
     pub action: String,
     pub version: Option<String>,
-    /// AccessKeyId.
     pub key_id: Option<String>,
-    /// Security token.
     pub token: Option<String>,
     pub nonce: Option<String>,
     /// Signed time, as sent.
@@ -44,7 +41,6 @@ pub struct Call {
 pub enum Signed {
     /// RPC v1, with `SignatureMethod` and `SignatureVersion` as sent.
     Rpc {
-        /// The string to sign.
         text: String,
         /// `SignatureMethod`.
         method: Option<String>,
@@ -53,9 +49,7 @@ pub enum Signed {
     },
     /// V3.
     Acs3 {
-        /// The canonical request.
         canonical: String,
-        /// The string to sign.
         text: String,
         /// A header that has to be signed and is not.
         unsigned: Option<&'static str>,

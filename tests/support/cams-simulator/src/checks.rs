@@ -60,7 +60,6 @@ pub enum Verdict {
 /// The verdict, and the facts learnt on the way.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// How the checks ended.
     pub verdict: Verdict,
     /// The account of the key.
     pub account: Option<String>,

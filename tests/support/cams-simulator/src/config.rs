@@ -55,9 +55,7 @@ impl Config {
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessKey {
-    /// AccessKeyId.
     pub id: String,
-    /// AccessKeySecret.
     pub secret: String,
     /// Keys of one account share its quota and, by default, its nonces. Empty: the key's id.
     #[serde(default)]

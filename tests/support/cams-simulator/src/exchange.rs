@@ -26,7 +26,6 @@ use crate::sts::is_sts;
 pub enum Outcome {
     /// A reply; `late` if the later stages apply to it.
     Reply {
-        /// The reply.
         reply: Reply,
         /// Pause after each byte of the body.
         slow: Option<Duration>,
@@ -45,7 +44,6 @@ enum Executed {
 
 /// One request on its way.
 pub struct Exchange<'a> {
-    /// The simulator.
     pub shared: &'a Shared,
     call: Call,
     /// The values that rules are matched against.

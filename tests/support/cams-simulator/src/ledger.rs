@@ -75,7 +75,6 @@ impl From<Drop> for Delivery {
 pub struct Met {
     /// The rule.
     pub id: FaultId,
-    /// Its effect.
     pub fault: Fault,
 }
 
@@ -106,15 +105,12 @@ pub struct Entry {
     pub connection: u64,
     /// See `connection`.
     pub request_on_connection: u64,
-    /// `GET`, `POST`, …
     pub method: String,
-    /// How it was signed.
     pub algorithm: Algorithm,
     /// Whether the signature was right; null: not checked.
     pub signature_ok: Option<bool>,
     /// The account of the key, if the key is known.
     pub account: Option<String>,
-    /// AccessKeyId.
     pub key_id: Option<String>,
     /// `Action`, empty if there is none.
     pub action: String,
@@ -133,7 +129,6 @@ pub struct Entry {
     /// quota check was not reached.
     pub counted_us: Option<u64>,
     pub executed_us: Option<u64>,
-    /// The result.
     pub decision: Decision,
     /// The faults it met, in order.
     pub faults: Vec<Met>,
@@ -225,7 +220,6 @@ impl Ledger {
         self.entries.clear();
     }
 
-    /// The figures.
     pub fn summary(&self) -> Summary {
         Summary::of(self.entries.values())
     }

@@ -12,7 +12,6 @@ use crate::sts::STS_ACTIONS;
 /// The reply to the client.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// HTTP status.
     pub status: u16,
     /// Header lines in addition to `Content-Length` and `Connection`.
     pub headers: Vec<(&'static str, String)>,

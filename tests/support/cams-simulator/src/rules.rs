@@ -14,7 +14,6 @@ pub struct Facts {
     pub action: String,
     /// The number, if the request names one.
     pub phone: Option<String>,
-    /// AccessKeyId.
     pub key_id: Option<String>,
 }
 
@@ -22,7 +21,6 @@ pub struct Facts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FaultState {
-    /// Its number.
     pub id: FaultId,
     pub rule: FaultRule,
     /// Requests that matched at its stage.

@@ -93,7 +93,6 @@ impl Simulator {
         self.shared.lock().metadata.answered.clone()
     }
 
-    /// Address of the gateway.
     pub fn address(&self) -> SocketAddr {
         self.gateway
     }
@@ -219,7 +218,6 @@ impl Simulator {
         self.shared.lock().ledger.accepted(action)
     }
 
-    /// The ledger's figures.
     pub fn summary(&self) -> Summary {
         self.shared.lock().ledger.summary()
     }
@@ -238,7 +236,6 @@ impl Simulator {
         self.shared.held.wait(timeout, fits).await
     }
 
-    /// The requests held now.
     pub fn held(&self) -> Vec<Held> {
         self.shared.held.all()
     }

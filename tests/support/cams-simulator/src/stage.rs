@@ -28,17 +28,13 @@ pub struct Effects {
     /// Other number in the reply.
     pub other_phone: Option<String>,
     pub mask_phone: bool,
-    /// Leave out the Id.
     pub omit_id: bool,
-    /// Leave out the data.
     pub omit_data: bool,
-    /// Other message.
     pub message: Option<String>,
     /// A throttle phase is on.
     pub throttle: Option<Refusal>,
     /// Lag of the status read.
     pub read_lag_ms: u64,
-    /// Another clock.
     pub clock_offset_ms: i64,
 }
 

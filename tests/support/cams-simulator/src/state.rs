@@ -18,7 +18,6 @@ use crate::sts::Sts;
 /// request that arrive together are told apart as they would be by one server.
 #[derive(Debug)]
 pub struct State {
-    /// Behaviour.
     pub settings: Settings,
     /// By AccessKeyId.
     pub keys: BTreeMap<String, AccessKey>,
@@ -29,7 +28,6 @@ pub struct State {
     pub numbers: Numbers,
     /// Windows and nonces.
     pub memory: Memory,
-    /// Faults.
     pub rules: Rules,
     /// All requests and their results.
     pub ledger: Ledger,
@@ -43,13 +41,11 @@ pub struct State {
 #[derive(Debug)]
 pub struct Shared {
     pub clock: Clock,
-    /// Held requests.
     pub held: Registry,
     state: Mutex<State>,
 }
 
 impl Shared {
-    /// Around an initial state.
     pub fn new(state: State) -> Self {
         Self {
             clock: Clock::start(),

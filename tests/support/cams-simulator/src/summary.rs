@@ -52,7 +52,6 @@ pub struct Counts {
 pub struct ActionSummary {
     pub account: String,
     pub action: String,
-    /// Results of its calls.
     #[serde(flatten)]
     pub counts: Counts,
     /// Most calls counted (admitted or throttled) in any closed second `[t, t + 1 s]`.

@@ -37,7 +37,6 @@ impl PrometheusTools {
         Ok(Self { dir })
     }
 
-    /// The server.
     pub fn prometheus(&self) -> PathBuf {
         self.dir.join("prometheus")
     }

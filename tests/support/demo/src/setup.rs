@@ -89,7 +89,6 @@ impl Setup {
             .map_err(Error::at(role.full_name()))
     }
 
-    /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.world.plane.control.admin_kubeconfig_path()
     }

@@ -16,7 +16,6 @@ pub struct Request {
     pub at: Instant,
     /// The object of the request.
     pub target: Target,
-    /// `GET`, `PUT`, …
     pub method: String,
     /// Path, without the query.
     pub path: String,
@@ -40,7 +39,6 @@ pub struct Hit {
     pub seq: u64,
     /// The rule with its effect.
     pub rule: Arc<str>,
-    /// The object's name.
     pub name: String,
     /// The type of the frame's event; `None`: this is a request.
     pub event: Option<String>,

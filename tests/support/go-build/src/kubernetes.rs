@@ -38,7 +38,6 @@ pub struct Assets {
 }
 
 impl Assets {
-    /// The folder itself.
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -106,7 +106,6 @@ impl TcpProxy {
         })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -153,7 +152,6 @@ impl TcpProxy {
         }
     }
 
-    /// The traffic so far.
     pub fn counts(&self) -> Counts {
         self.shared.counters.counts()
     }

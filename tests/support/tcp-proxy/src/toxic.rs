@@ -134,7 +134,6 @@ impl Flow {
         self
     }
 
-    /// In pieces.
     #[must_use]
     pub fn slices(mut self, bytes: usize, pause: Duration) -> Self {
         self.slices = Some(Slices { bytes, pause });
