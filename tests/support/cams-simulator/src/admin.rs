@@ -79,7 +79,7 @@ enum OneOrMany<T> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewCode {
     code: String,
-    #[serde(default, with = "crate::serde_time::option")]
+    #[serde(default)]
     expires_at: Option<jiff::Timestamp>,
 }
 

@@ -16,23 +16,16 @@ pub struct Call {
     pub method: String,
     /// The URL's path; the API has only `/`.
     pub path: String,
-    /// `Host`.
     pub host: String,
-    /// v1 or V3.
     pub algorithm: Algorithm,
     /// `Action`, empty if there is none.
     pub action: String,
-    /// `Version`.
     pub version: Option<String>,
-    /// AccessKeyId.
     pub key_id: Option<String>,
-    /// Security token.
     pub token: Option<String>,
-    /// Nonce.
     pub nonce: Option<String>,
     /// Signed time, as sent.
     pub timestamp: Option<String>,
-    /// `Signature`.
     pub signature: Option<String>,
     /// Shape of the answer.
     pub format: Format,
@@ -48,7 +41,6 @@ pub struct Call {
 pub enum Signed {
     /// RPC v1, with `SignatureMethod` and `SignatureVersion` as sent.
     Rpc {
-        /// The string to sign.
         text: String,
         /// `SignatureMethod`.
         method: Option<String>,
@@ -57,9 +49,7 @@ pub enum Signed {
     },
     /// V3.
     Acs3 {
-        /// The canonical request.
         canonical: String,
-        /// The string to sign.
         text: String,
         /// A header that has to be signed and is not.
         unsigned: Option<&'static str>,
@@ -108,6 +98,9 @@ impl Call {
         let own = |name: &str| find(&params, name);
         let json = own("Format").is_some_and(|format| format.eq_ignore_ascii_case("json"));
         Self {
+            method: request.method.clone(),
+            path: request.path.clone(),
+            host: request.header("host").unwrap_or_default().to_owned(),
             algorithm: Algorithm::V1,
             action: own("Action").unwrap_or_default(),
             version: own("Version"),
@@ -123,7 +116,7 @@ impl Call {
                 version: own("SignatureVersion"),
             },
             params,
-            ..Self::blank(request)
+            malformed: false,
         }
     }
 
@@ -161,7 +154,11 @@ impl Call {
         let mut params = query;
         params.extend(form);
         Self {
+            method: request.method.clone(),
+            path: request.path.clone(),
+            host: header("host").unwrap_or_default(),
             algorithm: Algorithm::V3,
+            format: Format::Json,
             action: header("x-acs-action").unwrap_or_default(),
             version: header("x-acs-version"),
             key_id: part("Credential"),
@@ -176,30 +173,6 @@ impl Call {
                 known: algorithm == ACS3,
             },
             params,
-            ..Self::blank(request)
-        }
-    }
-
-    fn blank(request: &Request) -> Self {
-        Self {
-            method: request.method.clone(),
-            path: request.path.clone(),
-            host: request.header("host").unwrap_or_default().to_owned(),
-            algorithm: Algorithm::V1,
-            action: String::new(),
-            version: None,
-            key_id: None,
-            token: None,
-            nonce: None,
-            timestamp: None,
-            signature: None,
-            format: Format::Json,
-            signed: Signed::Rpc {
-                text: String::new(),
-                method: None,
-                version: None,
-            },
-            params: Vec::new(),
             malformed: false,
         }
     }

@@ -60,7 +60,6 @@ pub enum Verdict {
 /// The verdict, and the facts learnt on the way.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// How the checks ended.
     pub verdict: Verdict,
     /// The account of the key.
     pub account: Option<String>,
@@ -279,7 +278,6 @@ pub(crate) fn missing(name: &str) -> Result<(), Refusal> {
     )
 }
 
-/// A refusal as a result.
 pub(crate) fn refuse(status: u16, code: &str, message: &str) -> Result<(), Refusal> {
     Err(Refusal::new(status, code, message))
 }

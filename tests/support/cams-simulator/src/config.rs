@@ -55,9 +55,7 @@ impl Config {
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessKey {
-    /// AccessKeyId.
     pub id: String,
-    /// AccessKeySecret.
     pub secret: String,
     /// Keys of one account share its quota and, by default, its nonces. Empty: the key's id.
     #[serde(default)]
@@ -69,7 +67,7 @@ pub struct AccessKey {
     #[serde(default)]
     pub state: KeyState,
     /// With STS: end of the key, by the gateway's clock.
-    #[serde(default, with = "crate::serde_time::option")]
+    #[serde(default)]
     pub expires_at: Option<Timestamp>,
     /// With STS: all permissions of the key, such as `cams:ChatappMigrationVerified`. Null:
     /// everything.

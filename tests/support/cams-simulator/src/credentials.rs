@@ -9,9 +9,6 @@ use crate::settings::Refusal;
 use crate::sign::{acs3_signature, rpc_signature};
 
 /// The key exists, is active, and its security token is right.
-///
-/// # Errors
-/// The refusal of the gateway.
 pub fn check_key(call: &Call, key: Option<&AccessKey>, now: Timestamp) -> Result<(), Refusal> {
     if call.key_id.is_none() {
         return missing("AccessKeyId");
@@ -70,9 +67,6 @@ fn token_expired() -> Result<(), Refusal> {
 
 /// The signature is the one the gateway computes. A wrong one is answered with the whole
 /// string to sign, code and token included, as the real gateway does.
-///
-/// # Errors
-/// The refusal of the gateway.
 pub fn check_signature(call: &Call, key: Option<&AccessKey>) -> Result<(), Refusal> {
     let secret = key.map(|key| key.secret.as_str()).unwrap_or_default();
     let incomplete = |what: &str| {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -14,17 +15,17 @@ use crate::http::Request;
 use crate::ledger::{Decision, Entry, READ_STATUS, VERIFIED};
 use crate::numbers::{Data, When};
 use crate::reply::{Letterhead, Reply};
+use crate::rng::uuid;
 use crate::rules::Facts;
-use crate::settings::{Refusal, Replies};
+use crate::settings::{Refusal, Replies, Settings};
 use crate::stage::{Effects, Faults};
-use crate::state::Shared;
+use crate::state::{Shared, State};
 use crate::sts::is_sts;
 
 /// The result to send.
 pub enum Outcome {
     /// A reply; `late` if the later stages apply to it.
     Reply {
-        /// The reply.
         reply: Reply,
         /// Pause after each byte of the body.
         slow: Option<Duration>,
@@ -43,7 +44,6 @@ enum Executed {
 
 /// One request on its way.
 pub struct Exchange<'a> {
-    /// The simulator.
     pub shared: &'a Shared,
     call: Call,
     /// The values that rules are matched against.
@@ -61,7 +61,7 @@ impl<'a> Exchange<'a> {
         let facts = call.facts();
         let arrived_us = shared.clock.us(request.arrived);
         let mut state = shared.lock();
-        let request_id = state.ids.uuid();
+        let request_id = uuid(&mut state.ids);
         let account = call.key_id.as_ref().and_then(|id| state.keys.get(id));
         let account = account.map(|key| key.account().to_owned());
         let seq = state.ledger.add(Entry {
@@ -151,21 +151,21 @@ impl<'a> Exchange<'a> {
         let base = Duration::from_millis(state.settings.processing_ms);
         match state.settings.processing_jitter_ms.saturating_mul(1000) {
             0 => base,
-            most => base + Duration::from_micros(state.jitter.up_to(most)),
+            most => base + Duration::from_micros(state.jitter.u64(..=most)),
         }
     }
 
     /// Lateness of arrival; true if there was any.
     async fn jitter(&self) -> bool {
-        let ms = {
+        let late_us = {
             let mut state = self.shared.lock();
             let most = state.settings.jitter_ms.saturating_mul(1000);
             if most == 0 {
                 return false;
             }
-            state.jitter.up_to(most)
+            state.jitter.u64(..=most)
         };
-        sleep(Duration::from_micros(ms)).await;
+        sleep(Duration::from_micros(late_us)).await;
         true
     }
 
@@ -193,13 +193,9 @@ impl<'a> Exchange<'a> {
 
     fn check(&self, counted_us: u64, phase: Option<&Refusal>) -> Option<Refusal> {
         let state = &mut *self.shared.lock();
-        let offset = state
-            .settings
-            .clock_offset_ms
-            .saturating_add(self.offset_ms);
         let at = At {
             us: counted_us,
-            wall: shifted(self.shared.clock.wall(), offset),
+            wall: self.wall(&state.settings),
         };
         let checked = check(
             &state.settings,
@@ -227,10 +223,9 @@ impl<'a> Exchange<'a> {
         let state = &mut *self.shared.lock();
         let now_us = self.shared.clock.now_us();
         let settings = &state.settings;
-        let offset = settings.clock_offset_ms.saturating_add(self.offset_ms);
         let when = When {
             us: now_us,
-            wall: shifted(self.shared.clock.wall(), offset),
+            wall: self.wall(settings),
             read_lag_ms: settings.read_lag_ms.max(extra_lag_ms),
         };
         let space = self.call.param("CustSpaceId").unwrap_or_default();
@@ -244,43 +239,35 @@ impl<'a> Exchange<'a> {
             READ_STATUS => numbers.read_status(settings, &space, &phone, now_us),
             "CreateChatappMigrationInitiate" => numbers.initiate(settings, &space, &phone),
             "GetMigrationVerifyCode" => {
-                let digits = state.ids.digits(6);
+                let digits = state.ids.u32(100_000..=999_999).to_string();
                 numbers.send_code(settings, &space, &phone, digits, when.wall)
             }
             "ChatappMigrationRegister" => numbers.register(settings, &space, &phone),
             // Only if the API check is switched off.
             _ => Err(settings.refusals.unknown_number.clone()),
         };
-        let decision = match result {
-            Ok(_) => Decision::Accepted,
-            Err(_) => Decision::Refused,
-        };
+        self.executed(state, now_us, result.is_ok());
+        result
+    }
+
+    fn executed(&self, state: &mut State, now_us: u64, accepted: bool) {
         state.ledger.update(self.seq, |entry| {
             entry.executed_us = Some(now_us);
-            entry.decision = decision;
+            entry.decision = match accepted {
+                true => Decision::Accepted,
+                false => Decision::Refused,
+            };
         });
-        result
     }
 
     /// The answer of STS. A key that STS issues becomes one of the gateway's keys.
     fn execute_sts(&self) -> Result<Value, Refusal> {
         let state = &mut *self.shared.lock();
         let now_us = self.shared.clock.now_us();
-        let offset = state
-            .settings
-            .clock_offset_ms
-            .saturating_add(self.offset_ms);
-        let now = shifted(self.shared.clock.wall(), offset);
+        let now = self.wall(&state.settings);
         let key = self.call.key_id.as_ref().and_then(|id| state.keys.get(id));
         let result = state.sts.execute(&self.call, key, now, &mut state.ids);
-        let decision = match result {
-            Ok(_) => Decision::Accepted,
-            Err(_) => Decision::Refused,
-        };
-        state.ledger.update(self.seq, |entry| {
-            entry.executed_us = Some(now_us);
-            entry.decision = decision;
-        });
+        self.executed(state, now_us, result.is_ok());
         let (body, key) = result?;
         if let Some(key) = key {
             state.keys.insert(key.id.clone(), key);
@@ -309,15 +296,19 @@ impl<'a> Exchange<'a> {
     }
 
     fn letterhead(&self) -> Letterhead {
-        let offset = self.shared.lock().settings.clock_offset_ms;
-        let offset = offset.saturating_add(self.offset_ms);
         Letterhead {
             request_id: self.request_id.clone(),
             host: self.call.host.clone(),
             action: self.call.action.clone(),
-            date: shifted(self.shared.clock.wall(), offset),
+            date: self.wall(&self.shared.lock().settings),
             format: self.call.format,
         }
+    }
+
+    /// The gateway's wall clock, as this request meets it.
+    fn wall(&self, settings: &Settings) -> Timestamp {
+        let offset = settings.clock_offset_ms.saturating_add(self.offset_ms);
+        shifted(self.shared.clock.wall(), offset)
     }
 
     /// Changes the entry of this request.

@@ -38,7 +38,7 @@ pub enum Drop {
     Blackhole,
 }
 
-/// The failure. In JSON `kind` names the variant.
+/// The failure. In JSON `kind` names the variant. Times (`ms`) are milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -47,42 +47,21 @@ pub enum Drop {
     deny_unknown_fields
 )]
 pub enum Fault {
-    /// Wait.
-    Delay {
-        /// Any stage but `Accepted`.
-        at: Stage,
-        /// Milliseconds.
-        ms: u64,
-    },
-    /// Hold the request until it is released: `GET /held`, `POST /held/{id}/release`.
-    Gate {
-        /// Any stage but `Accepted`.
-        at: Stage,
-    },
-    /// Lose the request. At `Accepted` up to `Counted` it is not executed.
-    Drop {
-        /// Any stage. `Replied` is a connection that dies idle.
-        at: Stage,
-        /// How.
-        how: Drop,
-    },
-    /// Answer with something else. At `Received` and `Counted` the call is not executed.
-    Answer {
-        /// `Received`, `Counted` or `Executed`.
-        at: Stage,
-        /// The answer.
-        answer: Answer,
-    },
-    /// The body of the reply comes byte by byte.
-    Slow {
-        /// Pause after each byte of the body, milliseconds.
-        ms_per_byte: u64,
-    },
-    /// `Data.PhoneNumber` is another number.
-    OtherPhone {
-        /// That number.
-        phone: String,
-    },
+    /// Wait, at any stage but `Accepted`.
+    Delay { at: Stage, ms: u64 },
+    /// Hold the request, at any stage but `Accepted`, until it is released: `GET /held`,
+    /// `POST /held/{id}/release`.
+    Gate { at: Stage },
+    /// Lose the request, at any stage. At `Accepted` up to `Counted` it is not executed; `Replied`
+    /// is a connection that dies idle.
+    Drop { at: Stage, how: Drop },
+    /// Answer with something else, at `Received` or `Counted` in place of executing, or at
+    /// `Executed`.
+    Answer { at: Stage, answer: Answer },
+    /// The body of the reply comes byte by byte, with a pause after each.
+    Slow { ms_per_byte: u64 },
+    /// `Data.PhoneNumber` is this number.
+    OtherPhone { phone: String },
     /// `Data.PhoneNumber` ends in `****`.
     MaskPhone,
     /// No `Data.Id`.
@@ -90,31 +69,19 @@ pub enum Fault {
     /// No `Data`.
     OmitData,
     /// Another `Message`, such as one with NUL, terminal escapes or newlines.
-    Message {
-        /// The text.
-        text: String,
-    },
-    /// A phase, from the time the rule was added, in which the gateway throttles every matching
-    /// call in place of the quota check.
-    Throttle {
-        /// Length of the phase, milliseconds.
-        ms: u64,
-        /// The answer.
-        refusal: Refusal,
-    },
-    /// The status read shows this verification only later.
-    ReadLag {
-        /// Milliseconds after the execution.
-        ms: u64,
-    },
-    /// Another clock for this request: timestamp check and `Date` header.
-    ClockOffset {
-        /// Milliseconds, added to the gateway's own offset.
-        ms: i64,
-    },
+    Message { text: String },
+    /// A phase of this length, from the time the rule was added, in which the gateway throttles
+    /// every matching call in place of the quota check.
+    Throttle { ms: u64, refusal: Refusal },
+    /// The status read shows this verification only so long after its execution.
+    ReadLag { ms: u64 },
+    /// Another clock for this request, added to the gateway's own offset: timestamp check and `Date`
+    /// header.
+    ClockOffset { ms: i64 },
 }
 
-/// An answer that takes the place of the real one. In JSON `is` names the variant.
+/// An answer that takes the place of the real one. In JSON `is` names the variant. `status` is the
+/// HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "is",
@@ -124,41 +91,23 @@ pub enum Fault {
 )]
 pub enum Answer {
     /// A page, as a proxy in between would send it.
-    Html {
-        /// HTTP status, such as 200 or 502.
-        status: u16,
-    },
+    Html { status: u16 },
     /// No body at all.
-    Empty {
-        /// HTTP status.
-        status: u16,
-    },
+    Empty { status: u16 },
     /// HTTP 200 and the first half of a JSON text, with a Content-Length that fits it.
     TruncatedJson,
     /// HTTP 200 and `{}`.
     EmptyObject,
-    /// An answer in the API's shape.
-    Api {
-        /// Status, Code, Message, x-acs-retry-after.
-        refusal: Refusal,
-    },
-    /// HTTP 307.
-    Redirect {
-        /// `Location`.
-        url: String,
-    },
-    /// HTTP 200 in the API's shape with an endless Message.
-    Huge {
-        /// Length of the body.
-        bytes: u64,
-    },
+    /// An answer in the API's shape: status, Code, Message, x-acs-retry-after.
+    Api { refusal: Refusal },
+    /// HTTP 307 with this `Location`.
+    Redirect { url: String },
+    /// HTTP 200 in the API's shape, of this length, with a Message that does not end.
+    Huge { bytes: u64 },
     /// Anything.
     Raw {
-        /// HTTP status.
         status: u16,
-        /// `Content-Type`.
         content_type: String,
-        /// Body.
         body: String,
     },
 }
@@ -166,26 +115,20 @@ pub enum Answer {
 impl Fault {
     /// Loses the request with a FIN.
     pub fn close(at: Stage) -> Self {
-        Self::Drop {
-            at,
-            how: Drop::Close,
-        }
+        let how = Drop::Close;
+        Self::Drop { at, how }
     }
 
     /// Loses the request with a RST.
     pub fn reset(at: Stage) -> Self {
-        Self::Drop {
-            at,
-            how: Drop::Reset,
-        }
+        let how = Drop::Reset;
+        Self::Drop { at, how }
     }
 
     /// Never answers.
     pub fn blackhole(at: Stage) -> Self {
-        Self::Drop {
-            at,
-            how: Drop::Blackhole,
-        }
+        let how = Drop::Blackhole;
+        Self::Drop { at, how }
     }
 
     /// Executes, sends the head and half of the body, and closes.
@@ -193,17 +136,14 @@ impl Fault {
         Self::close(Stage::HalfReplied)
     }
 
-    /// Holds the request.
     pub fn gate(at: Stage) -> Self {
         Self::Gate { at }
     }
 
-    /// Waits.
     pub fn delay(at: Stage, ms: u64) -> Self {
         Self::Delay { at, ms }
     }
 
-    /// Answers with something else.
     pub fn answer(at: Stage, answer: Answer) -> Self {
         Self::Answer { at, answer }
     }
@@ -213,13 +153,13 @@ impl Fault {
         Self::answer(at, Answer::Api { refusal })
     }
 
-    /// HTTP 500 `InternalError`.
+    /// HTTP 500.
     pub fn internal_error(at: Stage) -> Self {
         let text = "The request processing has failed due to some unknown error.";
         Self::api(at, Refusal::new(500, "InternalError", text))
     }
 
-    /// HTTP 503 `ServiceUnavailable`.
+    /// HTTP 503.
     pub fn service_unavailable(at: Stage) -> Self {
         let text = "The request has failed due to a temporary failure of the server.";
         Self::api(at, Refusal::new(503, "ServiceUnavailable", text))
@@ -293,42 +233,35 @@ impl FaultRule {
         }
     }
 
-    /// Only this action.
     pub fn action(mut self, action: impl Into<String>) -> Self {
         self.action = Some(action.into());
         self
     }
 
-    /// Only this number.
     pub fn phone(mut self, phone: impl Into<String>) -> Self {
         self.phone = Some(phone.into());
         self
     }
 
-    /// Only this AccessKeyId.
     pub fn key_id(mut self, id: impl Into<String>) -> Self {
         self.key_id = Some(id.into());
         self
     }
 
-    /// Begin with the n-th matching request.
     pub fn nth(mut self, n: u64) -> Self {
         self.nth = Some(n);
         self
     }
 
-    /// Stop after this many.
     pub fn times(mut self, times: u64) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// One request only.
     pub fn once(self) -> Self {
         self.times(1)
     }
 
-    /// With a probability.
     pub fn probability(mut self, probability: f64, seed: u64) -> Self {
         self.probability = Some(probability);
         self.seed = seed;

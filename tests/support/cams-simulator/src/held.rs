@@ -20,9 +20,7 @@ pub struct Held {
     pub at: Stage,
     /// Its entry in the ledger.
     pub seq: u64,
-    /// `Action`.
     pub action: String,
-    /// The number.
     pub phone: Option<String>,
 }
 
@@ -41,7 +39,6 @@ pub enum Release {
 }
 
 impl Release {
-    /// The drop, if it is one.
     pub fn drop(self) -> Option<Drop> {
         match self {
             Self::Continue => None,

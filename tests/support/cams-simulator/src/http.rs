@@ -24,7 +24,6 @@ const MAX_FIELDS: usize = 64;
 pub struct Request {
     /// When its header had been read.
     pub arrived: Instant,
-    /// `GET`, …
     pub method: String,
     /// Path, without the query.
     pub path: String,

@@ -57,9 +57,7 @@ enum OneOrMany {
 }
 
 /// Checks a token against a set of keys (RFC 7517), an issuer and the audiences that count.
-///
-/// # Errors
-/// The first flaw, in the order of its kinds.
+/// The error is the first flaw, in the order of its kinds.
 pub fn verify(
     token: &str,
     keys: &Value,

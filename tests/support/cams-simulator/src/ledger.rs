@@ -15,7 +15,6 @@ use crate::summary::Summary;
 
 /// The action the simulator exists for.
 pub const VERIFIED: &str = "ChatappMigrationVerified";
-/// The status read.
 pub const READ_STATUS: &str = "GetPhoneNumberVerificationStatus";
 
 /// The result of a request.
@@ -76,15 +75,15 @@ impl From<Drop> for Delivery {
 pub struct Met {
     /// The rule.
     pub id: FaultId,
-    /// Its effect.
     pub fault: Fault,
 }
 
 /// Which signature a request carried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Algorithm {
     /// RPC v1, HMAC-SHA1 in the parameters.
+    #[default]
     V1,
     /// V3, ACS3-HMAC-SHA256 in the `Authorization` header.
     V3,
@@ -93,7 +92,7 @@ pub enum Algorithm {
 /// One request. `delivery` and `replied_us` are set after the last byte went out, so a client may
 /// have its reply a moment before the ledger shows it; all else is set before. Times ending in `Us`
 /// are microseconds of the simulator's monotonic clock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// 1, 2, 3 … in the order of arrival.
@@ -101,27 +100,22 @@ pub struct Entry {
     /// When its header had been read.
     pub arrived_us: u64,
     /// The same moment by the wall clock, without the simulator's offset.
-    #[serde(with = "crate::serde_time")]
     pub arrived_at: Timestamp,
     /// Number of the connection, and of the request on it, both from 1.
     pub connection: u64,
     /// See `connection`.
     pub request_on_connection: u64,
-    /// `GET`, `POST`, …
     pub method: String,
-    /// How it was signed.
     pub algorithm: Algorithm,
     /// Whether the signature was right; null: not checked.
     pub signature_ok: Option<bool>,
     /// The account of the key, if the key is known.
     pub account: Option<String>,
-    /// AccessKeyId.
     pub key_id: Option<String>,
     /// `Action`, empty if there is none.
     pub action: String,
     /// Number, country code included.
     pub phone: Option<String>,
-    /// `CustSpaceId`.
     pub cust_space_id: Option<String>,
     /// `VerifyCode`, in clear.
     pub code: Option<String>,
@@ -134,9 +128,7 @@ pub struct Entry {
     /// When the quota counted it: the arrival, plus jitter and delays before counting. Null: the
     /// quota check was not reached.
     pub counted_us: Option<u64>,
-    /// When it was executed.
     pub executed_us: Option<u64>,
-    /// The result.
     pub decision: Decision,
     /// The faults it met, in order.
     pub faults: Vec<Met>,
@@ -156,32 +148,16 @@ impl Entry {
     /// The parameters of a call; the rest is empty.
     pub(crate) fn of(call: &Call) -> Self {
         Self {
-            seq: 0,
-            arrived_us: 0,
-            arrived_at: Timestamp::UNIX_EPOCH,
-            connection: 0,
-            request_on_connection: 0,
             method: call.method.clone(),
             algorithm: call.algorithm,
-            signature_ok: None,
-            account: None,
             key_id: call.key_id.clone(),
             action: call.action.clone(),
-            phone: None,
             cust_space_id: call.param("CustSpaceId"),
             code: call.param("VerifyCode"),
             nonce: call.nonce.clone(),
             signature: call.signature.clone(),
             timestamp: call.timestamp.clone(),
-            counted_us: None,
-            executed_us: None,
-            decision: Decision::Pending,
-            faults: Vec::new(),
-            request_id: String::new(),
-            reply_status: None,
-            reply_code: None,
-            delivery: Delivery::Pending,
-            replied_us: None,
+            ..Self::default()
         }
     }
 
@@ -244,7 +220,6 @@ impl Ledger {
         self.entries.clear();
     }
 
-    /// The figures.
     pub fn summary(&self) -> Summary {
         Summary::of(self.entries.values())
     }

@@ -22,8 +22,7 @@
 //! ```
 //! use cams_simulator::{AccessKey, Config, Fault, FaultRule, Number, Simulator, Stage, VERIFIED};
 //!
-//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-//! let simulator = Simulator::start(Config::with_key(AccessKey::new("id", "secret"))).await?;
+//! let simulator = Simulator::start(Config::with_key(AccessKey::new("id", "secret")))?;
 //! simulator.add_number(Number::new("8613800001234", "828798", "82828893332"));
 //! // The first verification is executed and its reply lost.
 //! let lost = FaultRule::new(Fault::close(Stage::Executed)).action(VERIFIED).once();
@@ -31,7 +30,6 @@
 //! // … point a client at simulator.url() …
 //! assert_eq!(simulator.summary().max_executed_per_code, 0);
 //! # Ok::<(), cams_simulator::Error>(())
-//! # }).unwrap();
 //! ```
 //!
 //! Limits: loopback and plain HTTP only; requests up to 64 KiB of header and 1 MiB of body; one
@@ -58,7 +56,6 @@ mod quota;
 mod reply;
 mod rng;
 mod rules;
-mod serde_time;
 mod settings;
 pub mod sign;
 mod simulator;

@@ -108,9 +108,7 @@ fn run(args: Args) -> Result<(), String> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
-        let simulator = Simulator::start(config(args)?)
-            .await
-            .map_err(|error| error.to_string())?;
+        let simulator = Simulator::start(config(args)?).map_err(|error| error.to_string())?;
         let line = json!({ "url": simulator.url(), "adminUrl": simulator.admin_url() });
         let mut out = std::io::stdout();
         writeln!(out, "{line}")

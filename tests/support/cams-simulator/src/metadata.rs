@@ -14,6 +14,7 @@ use crate::clock::http_date;
 use crate::config::AccessKey;
 use crate::http::{Connection, Request};
 use crate::reply::{Body, Reply};
+use crate::rng::uuid;
 use crate::state::{Shared, State};
 use crate::sts::rfc3339;
 
@@ -91,7 +92,7 @@ fn token(state: &mut State, request: &Request, now: Timestamp) -> (u16, String) 
     let ttl = ttl.and_then(|ttl| ttl.parse().ok());
     match ttl.filter(|ttl| (1..=21_600).contains(ttl)) {
         Some(ttl) => {
-            let token = state.ids.uuid();
+            let token = uuid(&mut state.ids);
             let end = now
                 .checked_add(SignedDuration::from_secs(ttl))
                 .unwrap_or(now);

@@ -18,7 +18,6 @@ pub struct Number {
     /// The right code; null: no code is right, as before a code was requested.
     pub code: Option<String>,
     /// When the right code stops being right, RFC 3339.
-    #[serde(with = "crate::serde_time::option")]
     pub code_expires_at: Option<Timestamp>,
     /// `Data.Id`.
     pub id: Option<String>,
@@ -101,7 +100,6 @@ pub struct Data {
     pub verification: Option<&'static str>,
 }
 
-/// All numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Numbers(BTreeMap<String, Number>);
 
@@ -116,7 +114,6 @@ impl Numbers {
         self.0.remove(phone).is_some()
     }
 
-    /// One number.
     pub fn get(&self, phone: &str) -> Option<&Number> {
         self.0.get(phone)
     }
@@ -152,9 +149,6 @@ impl Numbers {
     }
 
     /// `ChatappMigrationVerified`: the call this simulator exists for.
-    ///
-    /// # Errors
-    /// The business refusal to answer with.
     pub fn verify(
         &mut self,
         settings: &Settings,
@@ -198,9 +192,6 @@ impl Numbers {
     }
 
     /// `GetPhoneNumberVerificationStatus`.
-    ///
-    /// # Errors
-    /// The business refusal to answer with.
     pub fn read_status(
         &mut self,
         settings: &Settings,
@@ -217,9 +208,6 @@ impl Numbers {
     }
 
     /// `CreateChatappMigrationInitiate`. Begins the migration of any number.
-    ///
-    /// # Errors
-    /// The business refusal to answer with.
     pub fn initiate(
         &mut self,
         settings: &Settings,
@@ -244,9 +232,6 @@ impl Numbers {
 
     /// `GetMigrationVerifyCode`: makes the code that is right from now on. `digits` are used
     /// unless the number has a `next_code`.
-    ///
-    /// # Errors
-    /// The business refusal to answer with.
     pub fn send_code(
         &mut self,
         settings: &Settings,
@@ -269,9 +254,6 @@ impl Numbers {
     }
 
     /// `ChatappMigrationRegister`; answers without `Data`.
-    ///
-    /// # Errors
-    /// The business refusal to answer with.
     pub fn register(
         &mut self,
         settings: &Settings,

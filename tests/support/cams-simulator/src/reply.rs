@@ -12,11 +12,9 @@ use crate::sts::STS_ACTIONS;
 /// The reply to the client.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// HTTP status.
     pub status: u16,
     /// Header lines in addition to `Content-Length` and `Connection`.
     pub headers: Vec<(&'static str, String)>,
-    /// Body.
     pub body: Body,
     /// `Code`, for the ledger.
     pub code: Option<String>,
@@ -93,11 +91,9 @@ pub enum Format {
 /// The fields common to all replies to one request.
 #[derive(Clone, Debug)]
 pub struct Letterhead {
-    /// `RequestId`.
     pub request_id: String,
     /// The `Host` the client named.
     pub host: String,
-    /// `Action`.
     pub action: String,
     /// The gateway's clock.
     pub date: Timestamp,

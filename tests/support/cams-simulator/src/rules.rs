@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, FaultRule, Stage};
-use crate::rng::Rng;
 
 /// Number of a rule, never used again.
 pub type FaultId = u64;
@@ -15,7 +14,6 @@ pub struct Facts {
     pub action: String,
     /// The number, if the request names one.
     pub phone: Option<String>,
-    /// AccessKeyId.
     pub key_id: Option<String>,
 }
 
@@ -23,9 +21,7 @@ pub struct Facts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FaultState {
-    /// Its number.
     pub id: FaultId,
-    /// The rule.
     pub rule: FaultRule,
     /// Requests that matched at its stage.
     pub seen: u64,
@@ -36,7 +32,7 @@ pub struct FaultState {
 #[derive(Clone, Debug)]
 struct Live {
     state: FaultState,
-    rng: Rng,
+    random: fastrand::Rng,
     added_us: u64,
 }
 
@@ -48,15 +44,11 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Adds a rule.
-    ///
-    /// # Errors
-    /// Why the rule cannot be used.
     pub fn add(&mut self, rule: FaultRule, now_us: u64) -> Result<FaultId, &'static str> {
         check(&rule)?;
         self.last_id += 1;
         self.live.push(Live {
-            rng: Rng::new(rule.seed),
+            random: fastrand::Rng::with_seed(rule.seed),
             added_us: now_us,
             state: FaultState {
                 id: self.last_id,
@@ -119,7 +111,7 @@ impl Live {
         *seen += 1;
         let meets = rule.nth.is_none_or(|n| *seen >= n)
             && rule.times.is_none_or(|times| *hits < times)
-            && rule.probability.is_none_or(|p| self.rng.chance(p));
+            && rule.probability.is_none_or(|p| self.random.f64() < p);
         *hits += u64::from(meets);
         meets
     }

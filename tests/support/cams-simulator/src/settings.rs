@@ -29,7 +29,6 @@ pub struct Settings {
     pub checks: Vec<Check>,
     /// Quota of each (account, action) that has none of its own.
     pub quota: Quota,
-    /// Quotas by action.
     pub quotas: BTreeMap<String, Quota>,
     /// The answer when the quota is used up.
     pub throttle: Refusal,
@@ -53,9 +52,7 @@ pub struct Settings {
     pub unknown_number: UnknownNumber,
     /// The answer of `ChatappMigrationVerified` for a number that is already verified.
     pub already_verified: AlreadyVerified,
-    /// Business refusals.
     pub refusals: Refusals,
-    /// Shape of successful replies.
     pub replies: Replies,
     /// Per account: RAM, subscription, risk control.
     pub accounts: BTreeMap<String, AccountSettings>,
@@ -203,7 +200,6 @@ impl Quota {
         }
     }
 
-    /// No limit.
     pub fn unlimited() -> Self {
         Self::rolling(0)
     }
@@ -232,11 +228,8 @@ pub enum QuotaKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refusal {
-    /// HTTP status.
     pub status: u16,
-    /// `Code`.
     pub code: String,
-    /// `Message`.
     #[serde(default)]
     pub message: String,
     /// Header `x-acs-retry-after`, milliseconds.
@@ -334,7 +327,6 @@ pub struct Replies {
     pub omit_phone: bool,
     /// No `Data.Id`.
     pub omit_id: bool,
-    /// No `Data`.
     pub omit_data: bool,
 }
 

@@ -1,11 +1,13 @@
 //! The two signatures the gateway checks: RPC v1 (HMAC-SHA1) and V3 (ACS3-HMAC-SHA256).
 //! PURE. Pinned by the vectors at the root of the tree (`tests/vectors`).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use crate::encoding::{base64, hex, percent_encode};
+use crate::encoding::{hex, percent_encode};
 
 /// The name of V3, as it stands in the `Authorization` header and the string to sign.
 pub const ACS3: &str = "ACS3-HMAC-SHA256";
@@ -24,7 +26,7 @@ pub fn rpc_signature(secret: &str, string_to_sign: &str) -> String {
         return String::new();
     };
     mac.update(string_to_sign.as_bytes());
-    base64(&mac.finalize().into_bytes())
+    STANDARD.encode(mac.finalize().into_bytes())
 }
 
 /// `name=value` pairs, encoded and joined by `&`, sorted by raw name, then raw value.

@@ -33,75 +33,39 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts; both listeners accept when this returns.
-    ///
-    /// # Errors
-    /// A foreign address, a taken port, or unusable settings.
-    #[allow(clippy::unused_async)]
-    pub async fn start(config: Config) -> Result<Self, Error> {
-        Self::start_blocking(config)
-    }
-
-    /// `start` without a runtime.
-    ///
-    /// # Errors
-    /// As `start`.
-    pub fn start_blocking(config: Config) -> Result<Self, Error> {
-        let (listen, admin) = (config.listen, config.admin);
-        let shared = Arc::new(Shared::new(state(config)?));
-        let gateway_listener = listen_on(listen)?;
-        let admin_listener = listen_on(admin)?;
+    /// Starts; all listeners accept when this returns.
+    pub fn start(config: Config) -> Result<Self, Error> {
+        let (gateway_listener, gateway) = listen_on(config.listen)?;
+        let (admin_listener, admin) = listen_on(config.admin)?;
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let metadata_listener = listen_on(any_port)?;
-        let address = |listener: &std::net::TcpListener, asked| {
-            listener.local_addr().map_err(|source| Error::Listen {
-                address: asked,
-                source,
-            })
-        };
-        let gateway = address(&gateway_listener, listen)?;
-        let admin = address(&admin_listener, admin)?;
-        let metadata = address(&metadata_listener, any_port)?;
+        let (metadata_listener, metadata) = listen_on(any_port)?;
+        let shared = Arc::new(Shared::new(state(config)?));
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(Error::Start)?;
+        spawn_listeners(
+            &runtime,
+            Arc::clone(&shared),
+            gateway_listener,
+            admin_listener,
+            metadata_listener,
+        )
+        .map_err(Error::Start)?;
         let (stop, stopped) = oneshot::channel();
-        let (ready, started) = std::sync::mpsc::channel();
-        let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("cams-simulator".to_owned())
             .spawn(move || {
-                let runtime = Builder::new_current_thread().enable_all().build();
-                match runtime.and_then(|runtime| {
-                    spawn_listeners(
-                        &runtime,
-                        for_thread,
-                        gateway_listener,
-                        admin_listener,
-                        metadata_listener,
-                    )?;
-                    Ok(runtime)
-                }) {
-                    Ok(runtime) => {
-                        let _ = ready.send(None);
-                        let _ = runtime.block_on(stopped);
-                        runtime.shutdown_background();
-                    }
-                    Err(error) => {
-                        let _ = ready.send(Some(error.to_string()));
-                    }
-                }
+                let _ = runtime.block_on(stopped);
+                runtime.shutdown_background();
             })
-            .map_err(|error| Error::Start(error.to_string()))?;
-        match started.recv() {
-            Ok(None) => Ok(Self {
-                shared,
-                gateway,
-                admin,
-                metadata,
-                stop: Some(stop),
-                thread: Some(thread),
-            }),
-            Ok(Some(why)) => Err(Error::Start(why)),
-            Err(_) => Err(Error::Start("its thread died".to_owned())),
-        }
+            .map_err(Error::Start)?;
+        Ok(Self {
+            shared,
+            gateway,
+            admin,
+            metadata,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// `http://127.0.0.1:port`, the endpoint for clients.
@@ -129,7 +93,6 @@ impl Simulator {
         self.shared.lock().metadata.answered.clone()
     }
 
-    /// Address of the gateway.
     pub fn address(&self) -> SocketAddr {
         self.gateway
     }
@@ -178,21 +141,15 @@ impl Simulator {
         self.shared.lock().numbers.put(number);
     }
 
-    /// Forgets a number; false if it was not known.
-    pub fn remove_number(&self, phone: &str) -> bool {
-        self.shared.lock().numbers.remove(phone)
-    }
-
     /// Makes this the right code of a number, without expiry; false if it is not known.
     pub fn set_code(&self, phone: &str, code: &str) -> bool {
         let mut state = self.shared.lock();
-        let number = state.numbers.get_mut(phone);
-        number
-            .map(|number| {
-                number.code = Some(code.to_owned());
-                number.code_expires_at = None;
-            })
-            .is_some()
+        let Some(number) = state.numbers.get_mut(phone) else {
+            return false;
+        };
+        number.code = Some(code.to_owned());
+        number.code_expires_at = None;
+        true
     }
 
     /// A number as it is now.
@@ -200,15 +157,10 @@ impl Simulator {
         self.shared.lock().numbers.get(phone).cloned()
     }
 
-    /// All numbers.
     pub fn numbers(&self) -> Vec<Number> {
         self.shared.lock().numbers.all()
     }
 
-    /// Adds a rule.
-    ///
-    /// # Errors
-    /// An unusable rule.
     pub fn add_fault(&self, rule: impl Into<FaultRule>) -> Result<FaultId, Error> {
         let now = self.shared.clock.now_us();
         let mut state = self.shared.lock();
@@ -266,7 +218,6 @@ impl Simulator {
         self.shared.lock().ledger.accepted(action)
     }
 
-    /// The ledger's figures.
     pub fn summary(&self) -> Summary {
         self.shared.lock().ledger.summary()
     }
@@ -285,7 +236,6 @@ impl Simulator {
         self.shared.held.wait(timeout, fits).await
     }
 
-    /// The requests held now.
     pub fn held(&self) -> Vec<Held> {
         self.shared.held.all()
     }
@@ -305,10 +255,6 @@ impl Simulator {
         self.shared.lock().settings.clone()
     }
 
-    /// Changes the settings.
-    ///
-    /// # Errors
-    /// Unusable settings; the old ones stay.
     pub fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<(), Error> {
         let changed = self.shared.change_settings(change);
         changed.map(drop).map_err(Error::Invalid)

@@ -22,25 +22,19 @@ pub struct Effects {
     pub waited: bool,
     /// Lose it. Goes before an answer.
     pub drop: Option<Drop>,
-    /// Answer with this.
     pub answer: Option<Answer>,
     /// Pause after each byte.
     pub slow: Option<Duration>,
     /// Other number in the reply.
     pub other_phone: Option<String>,
-    /// Mask the number.
     pub mask_phone: bool,
-    /// Leave out the Id.
     pub omit_id: bool,
-    /// Leave out the data.
     pub omit_data: bool,
-    /// Other message.
     pub message: Option<String>,
     /// A throttle phase is on.
     pub throttle: Option<Refusal>,
     /// Lag of the status read.
     pub read_lag_ms: u64,
-    /// Another clock.
     pub clock_offset_ms: i64,
 }
 

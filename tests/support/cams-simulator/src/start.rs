@@ -16,7 +16,6 @@ use crate::gateway;
 use crate::ledger::Ledger;
 use crate::metadata::{self, Metadata};
 use crate::numbers::Numbers;
-use crate::rng::Rng;
 use crate::rules::Rules;
 use crate::state::{Shared, State};
 use crate::sts::Sts;
@@ -30,29 +29,22 @@ pub enum Error {
     /// The port is taken, or the like.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Where.
         address: SocketAddr,
-        /// Why not.
         source: io::Error,
     },
-    /// No thread, runtime or randomness.
+    /// No thread or runtime.
     #[error("cannot start: {0}")]
-    Start(String),
+    Start(#[source] io::Error),
     /// Unusable settings or an unusable rule.
     #[error("{0}")]
     Invalid(&'static str),
 }
 
 /// The state before the first request.
-///
-/// # Errors
-/// Unusable settings, or no randomness.
 pub fn state(config: Config) -> Result<State, Error> {
     if let Some(fault) = config.settings.fault() {
         return Err(Error::Invalid(fault));
     }
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).map_err(|error| Error::Start(error.to_string()))?;
     let mut numbers = Numbers::default();
     config
         .numbers
@@ -60,7 +52,7 @@ pub fn state(config: Config) -> Result<State, Error> {
         .for_each(|number| numbers.put(number));
     let keys = config.keys.into_iter().map(|key| (key.id.clone(), key));
     Ok(State {
-        jitter: Rng::new(config.settings.jitter_seed),
+        jitter: fastrand::Rng::with_seed(config.settings.jitter_seed),
         settings: config.settings,
         keys: keys.collect(),
         sts: Sts::default(),
@@ -69,28 +61,25 @@ pub fn state(config: Config) -> Result<State, Error> {
         memory: Memory::default(),
         rules: Rules::default(),
         ledger: Ledger::default(),
-        ids: Rng::new(u64::from_le_bytes(seed)),
+        ids: fastrand::Rng::new(),
     })
 }
 
-/// Binds a loopback address.
-///
-/// # Errors
-/// A foreign address or a taken port.
-pub fn listen_on(address: SocketAddr) -> Result<std::net::TcpListener, Error> {
+/// Binds a loopback address; returns the address with its port.
+pub fn listen_on(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Error> {
     if !address.ip().is_loopback() {
         return Err(Error::NotLoopback(address));
     }
-    let listener = std::net::TcpListener::bind(address);
-    listener
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .map_err(|source| Error::Listen { address, source })
+    let bind = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bind().map_err(|source| Error::Listen { address, source })
 }
 
 /// Puts the listeners on the runtime.
-///
-/// # Errors
-/// Of the operating system.
 pub fn spawn_listeners(
     runtime: &Runtime,
     shared: Arc<Shared>,

@@ -10,7 +10,6 @@ use crate::held::Registry;
 use crate::ledger::Ledger;
 use crate::metadata::Metadata;
 use crate::numbers::Numbers;
-use crate::rng::Rng;
 use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::sts::Sts;
@@ -19,7 +18,6 @@ use crate::sts::Sts;
 /// request that arrive together are told apart as they would be by one server.
 #[derive(Debug)]
 pub struct State {
-    /// Behaviour.
     pub settings: Settings,
     /// By AccessKeyId.
     pub keys: BTreeMap<String, AccessKey>,
@@ -27,32 +25,27 @@ pub struct State {
     pub sts: Sts,
     /// The state of an instance's metadata service.
     pub metadata: Metadata,
-    /// Numbers.
     pub numbers: Numbers,
     /// Windows and nonces.
     pub memory: Memory,
-    /// Faults.
     pub rules: Rules,
     /// All requests and their results.
     pub ledger: Ledger,
-    /// Request ids and codes; seeded by the operating system.
-    pub ids: Rng,
+    /// Request ids and codes.
+    pub ids: fastrand::Rng,
     /// Lateness; seeded by the settings.
-    pub jitter: Rng,
+    pub jitter: fastrand::Rng,
 }
 
 /// State, clock and held requests.
 #[derive(Debug)]
 pub struct Shared {
-    /// The one clock.
     pub clock: Clock,
-    /// Held requests.
     pub held: Registry,
     state: Mutex<State>,
 }
 
 impl Shared {
-    /// Around an initial state.
     pub fn new(state: State) -> Self {
         Self {
             clock: Clock::start(),
@@ -67,9 +60,7 @@ impl Shared {
     }
 
     /// Changes the settings, if the result is usable.
-    ///
-    /// # Errors
-    /// Why the result is unusable; the old settings stay then.
+    /// If the result is unusable, the old settings stay.
     pub fn change_settings(
         &self,
         change: impl FnOnce(&mut Settings),
@@ -81,7 +72,7 @@ impl Shared {
             return Err(fault);
         }
         if new.jitter_seed != state.settings.jitter_seed {
-            state.jitter = Rng::new(new.jitter_seed);
+            state.jitter = fastrand::Rng::with_seed(new.jitter_seed);
         }
         state.settings = new.clone();
         Ok(new)

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::call::Call;
 use crate::config::{AccessKey, KeyState};
 use crate::jwt::{Flaw, verify};
-use crate::rng::Rng;
+use crate::rng::uuid;
 use crate::settings::Refusal;
 
 /// Version of its API.
@@ -53,7 +53,6 @@ pub struct OidcProvider {
     pub jwks: Value,
 }
 
-/// A role.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Role {
@@ -125,15 +124,15 @@ impl Role {
         session: &str,
         allowed: &[String],
         now: Timestamp,
-        ids: &mut Rng,
+        ids: &mut fastrand::Rng,
     ) -> AccessKey {
         let (account, name) = (self.account(), self.name());
         AccessKey {
-            id: format!("STS.N{}", ids.uuid().replace('-', "")),
-            secret: ids.uuid().replace('-', ""),
+            id: format!("STS.N{}", uuid(ids).replace('-', "")),
+            secret: uuid(ids).replace('-', ""),
             account: account.to_owned(),
             // With characters that encodings change.
-            token: Some(format!("CAIS{}/+{}==", ids.uuid(), ids.uuid())),
+            token: Some(format!("CAIS{}/+{}==", uuid(ids), uuid(ids))),
             state: KeyState::Active,
             expires_at: now.checked_add(self.life()).ok(),
             allowed: Some(allowed.to_vec()),
@@ -172,9 +171,6 @@ pub fn is_unsigned(call: &Call) -> bool {
 }
 
 /// A key's right to an action that has one. `Err`: the refusal of that action's service.
-///
-/// # Errors
-/// If the key belongs to a role, and the role or its session lacks the right.
 pub fn check_right(call: &Call, key: Option<&AccessKey>) -> Result<(), Refusal> {
     let Some(allowed) = key.and_then(|key| key.allowed.as_ref()) else {
         return Ok(());
@@ -196,15 +192,12 @@ pub fn check_right(call: &Call, key: Option<&AccessKey>) -> Result<(), Refusal> 
 
 impl Sts {
     /// Executes a call that passed the checks. The caller adds an issued key to the others.
-    ///
-    /// # Errors
-    /// The refusal of the service.
     pub fn execute(
         &self,
         call: &Call,
         key: Option<&AccessKey>,
         now: Timestamp,
-        ids: &mut Rng,
+        ids: &mut fastrand::Rng,
     ) -> Result<(Value, Option<AccessKey>), Refusal> {
         match (call.action.as_str(), key) {
             (WITH_OIDC, _) => {
@@ -280,7 +273,7 @@ impl Sts {
         call: &Call,
         role: &Role,
         now: Timestamp,
-        ids: &mut Rng,
+        ids: &mut fastrand::Rng,
         mut more: Value,
     ) -> Result<(Value, Option<AccessKey>), Refusal> {
         let session = call.param("RoleSessionName").unwrap_or_default();

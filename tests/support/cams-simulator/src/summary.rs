@@ -50,11 +50,8 @@ pub struct Counts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionSummary {
-    /// The account.
     pub account: String,
-    /// The action.
     pub action: String,
-    /// Results of its calls.
     #[serde(flatten)]
     pub counts: Counts,
     /// Most calls counted (admitted or throttled) in any closed second `[t, t + 1 s]`.
@@ -71,7 +68,6 @@ pub struct ActionSummary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CodeSummary {
-    /// The number.
     pub phone: String,
     /// The code, in clear.
     pub code: String,

@@ -7,9 +7,9 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cams_simulator::{AccessKey, Config, Error, Simulator};
+use cams_simulator::{Config, Error, Settings, Simulator};
 use common::{
-    CODE, End, KEY, Rpc, SECRET, connect, exchange, last_entry, read_reply, read_to_end, simulator,
+    CODE, End, Rpc, connect, exchange, last_entry, read_reply, read_to_end, simulator,
     simulator_with, wait_for,
 };
 
@@ -20,10 +20,7 @@ fn a_connection_is_used_again_and_the_ledger_says_so() {
     let simulator = simulator();
     let mut stream = connect(simulator.address());
     for n in 1..=3 {
-        let call = Rpc::read();
-        stream
-            .write_all(&call.bytes_signed(&call.signature(), ""))
-            .unwrap();
+        stream.write_all(&Rpc::read().bytes_to_stay()).unwrap();
         assert_eq!(read_reply(&mut stream).code(), "OK");
         let entry = last_entry(&simulator);
         assert_eq!((entry.connection, entry.request_on_connection), (1, n));
@@ -36,10 +33,8 @@ fn a_connection_is_used_again_and_the_ledger_says_so() {
 fn pipelined_chunked_and_split_requests() {
     let simulator = simulator();
     let mut stream = connect(simulator.address());
-    let (a, b) = (Rpc::read(), Rpc::read());
-    let mut both = a.bytes_signed(&a.signature(), "");
-    both.extend(b.bytes_signed(&b.signature(), ""));
-    stream.write_all(&both).unwrap();
+    let both = [Rpc::read(), Rpc::read()].map(|call| call.bytes_to_stay());
+    stream.write_all(&both.concat()).unwrap();
     assert_eq!(read_reply(&mut stream).code(), "OK");
     assert_eq!(read_reply(&mut stream).code(), "OK");
 
@@ -50,15 +45,9 @@ fn pipelined_chunked_and_split_requests() {
     let length = format!("Content-Length: {}", body.len());
     let head = head.replace(&length, "Transfer-Encoding: chunked");
     let (one, two) = body.split_at(100);
-    let chunks = format!(
-        "{:x}\r\n{one}\r\n{:X};x=y\r\n{two}\r\n0\r\n\r\n",
-        one.len(),
-        two.len()
-    );
-    let wire = exchange(
-        simulator.address(),
-        format!("{head}\r\n\r\n{chunks}").as_bytes(),
-    );
+    let (a, b) = (one.len(), two.len());
+    let chunked = format!("{head}\r\n\r\n{a:x}\r\n{one}\r\n{b:X};x=y\r\n{two}\r\n0\r\n\r\n");
+    let wire = exchange(simulator.address(), chunked.as_bytes());
     assert_eq!(wire.code(), "OK");
 
     let mut stream = connect(simulator.address());
@@ -74,7 +63,7 @@ fn a_client_that_waits_for_100_continue_gets_it() {
     let mut form = Rpc::verify(CODE);
     form.in_body = true;
     let headers = "Expect: 100-continue\r\nConnection: close\r\n";
-    let whole = String::from_utf8(form.bytes_signed(&form.signature(), headers)).unwrap();
+    let whole = String::from_utf8(form.bytes_with(&form.signature(), headers)).unwrap();
     let (head, body) = whole.split_once("\r\n\r\n").unwrap();
     let mut stream = connect(simulator.address());
     stream
@@ -91,25 +80,18 @@ fn a_client_that_waits_for_100_continue_gets_it() {
 fn keep_alive_and_idle_connections_are_settings() {
     let simulator = simulator_with(|settings| settings.idle_timeout_ms = Some(50));
     let send = || {
-        let call = Rpc::read();
         let mut stream = connect(simulator.address());
-        stream
-            .write_all(&call.bytes_signed(&call.signature(), ""))
-            .unwrap();
+        stream.write_all(&Rpc::read().bytes_to_stay()).unwrap();
         (read_reply(&mut stream), read_to_end(&mut stream, LONG))
     };
     let (reply, rest) = send();
     assert_eq!(reply.header("connection").as_deref(), Some("keep-alive"));
     assert_eq!((rest.end, rest.bytes.len()), (End::Fin, 0));
-    assert!(
-        rest.waited >= Duration::from_millis(40),
-        "{:?}",
-        rest.waited
-    );
+    let waited = rest.waited;
+    assert!(waited >= Duration::from_millis(40), "{waited:?}");
 
-    simulator
-        .change_settings(|settings| settings.keep_alive = false)
-        .unwrap();
+    let close = |settings: &mut Settings| settings.keep_alive = false;
+    simulator.change_settings(close).unwrap();
     assert_eq!(send().0.header("connection").as_deref(), Some("close"));
 }
 
@@ -133,17 +115,11 @@ fn what_is_not_http_is_hung_up_on() {
 #[test]
 fn only_loopback() {
     let foreign: SocketAddr = "0.0.0.0:0".parse().unwrap();
-    for (listen, admin) in [
-        (foreign, Config::default().admin),
-        (Config::default().listen, foreign),
-    ] {
-        let key = AccessKey::new(KEY, SECRET);
-        let config = Config {
-            listen,
-            admin,
-            ..Config::with_key(key)
-        };
-        let error = Simulator::start_blocking(config).unwrap_err();
+    let mut configs = [Config::default(), Config::default()];
+    configs[0].listen = foreign;
+    configs[1].admin = foreign;
+    for config in configs {
+        let error = Simulator::start(config).unwrap_err();
         assert!(matches!(error, Error::NotLoopback(_)), "{error}");
     }
 }

@@ -3,21 +3,25 @@
 
 mod common;
 
+use std::io::Write as _;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use cams_simulator::{
-    Answer, Decision, Delivery, Entry, Fault, FaultRule, Refusal, Release, Simulator, Stage,
+    Answer, Decision, Delivery, Entry, Fault, FaultRule, Held, Refusal, Release, Simulator, Stage,
     VERIFIED,
 };
 use common::{
     CODE, End, ID, PHONE, Rpc, Wire, connect, exchange_within, last_entry, read_reply, read_to_end,
-    simulator,
+    simulator, simulator_under,
 };
+
+const LONG: Duration = Duration::from_secs(10);
 
 /// One verification under one fault.
 fn verify_under(fault: Fault) -> (Simulator, Wire, Entry) {
-    let simulator = simulator();
-    let id = simulator.add_fault(FaultRule::new(fault).once()).unwrap();
+    let simulator = simulator_under(FaultRule::new(fault).once());
+    let id = simulator.faults()[0].id;
     let wire = Rpc::verify(CODE).send(&simulator);
     let entry = last_entry(&simulator);
     let met: Vec<_> = entry.faults.iter().map(|met| met.id).collect();
@@ -34,10 +38,8 @@ fn dropped_before_executing() {
         ] {
             let (simulator, wire, entry) = verify_under(fault);
             assert_eq!((wire.end, wire.bytes.len()), (end, 0));
-            assert_eq!(
-                (entry.decision, entry.delivery),
-                (Decision::Dropped, delivery)
-            );
+            assert_eq!(entry.decision, Decision::Dropped);
+            assert_eq!(entry.delivery, delivery);
             assert_eq!((entry.executed_us, entry.reply_status), (None, None));
             assert_eq!(entry.counted_us.is_some(), stage == Stage::Counted);
             assert!(!simulator.number(PHONE).unwrap().verified);
@@ -54,10 +56,8 @@ fn dropped_after_executing() {
     ] {
         let (simulator, wire, entry) = verify_under(fault);
         assert_eq!((wire.end, wire.bytes.len()), (end, 0));
-        assert_eq!(
-            (entry.decision, entry.delivery),
-            (Decision::Accepted, delivery)
-        );
+        assert_eq!(entry.decision, Decision::Accepted);
+        assert_eq!(entry.delivery, delivery);
         assert!(entry.executed());
         assert!(simulator.number(PHONE).unwrap().verified);
         let read = Rpc::read().send(&simulator).json();
@@ -72,26 +72,20 @@ fn a_blackhole_is_silent_until_the_client_leaves() {
         (Stage::Counted, Decision::Dropped),
         (Stage::Executed, Decision::Accepted),
     ] {
-        let simulator = simulator();
-        simulator.add_fault(Fault::blackhole(stage)).unwrap();
+        let simulator = simulator_under(Fault::blackhole(stage));
         let bytes = Rpc::verify(CODE).bytes();
         let wire = exchange_within(simulator.address(), &bytes, Duration::from_millis(200));
         assert_eq!((wire.end, wire.bytes.len()), (End::Silence, 0));
         let entry = last_entry(&simulator);
-        assert_eq!(
-            (entry.decision, entry.delivery),
-            (decision, Delivery::Blackholed)
-        );
+        assert_eq!(entry.decision, decision);
+        assert_eq!(entry.delivery, Delivery::Blackholed);
     }
 }
 
 #[test]
 fn dropped_before_anything_was_read() {
-    let simulator = simulator();
-    simulator
-        .add_fault(FaultRule::new(Fault::reset(Stage::Accepted)).once())
-        .unwrap();
-    let wire = read_to_end(&mut connect(simulator.address()), Duration::from_secs(10));
+    let simulator = simulator_under(FaultRule::new(Fault::reset(Stage::Accepted)).once());
+    let wire = read_to_end(&mut connect(simulator.address()), LONG);
     assert_eq!((wire.end, wire.bytes.len()), (End::Reset, 0));
     assert_eq!(simulator.ledger(), []);
     assert_eq!(simulator.faults()[0].hits, 1);
@@ -104,30 +98,23 @@ fn half_a_reply() {
     assert_eq!((wire.status(), wire.end), (200, End::Fin));
     assert_eq!(wire.body().len(), wire.announced() / 2);
     assert!(wire.text().contains(r#"{"Code":"OK""#));
-    assert_eq!(
-        (entry.decision, entry.delivery),
-        (Decision::Accepted, Delivery::Half)
-    );
+    assert_eq!(entry.decision, Decision::Accepted);
+    assert_eq!(entry.delivery, Delivery::Half);
     assert!(simulator.number(PHONE).unwrap().verified);
 }
 
 #[test]
 fn a_connection_that_dies_idle() {
-    let simulator = simulator();
-    simulator.add_fault(Fault::reset(Stage::Replied)).unwrap();
-    let call = Rpc::verify(CODE);
+    let simulator = simulator_under(Fault::reset(Stage::Replied));
     let mut stream = connect(simulator.address());
-    use std::io::Write as _;
-    stream
-        .write_all(&call.bytes_signed(&call.signature(), ""))
-        .unwrap();
+    let call = Rpc::verify(CODE).bytes_to_stay();
+    stream.write_all(&call).unwrap();
     let wire = read_reply(&mut stream);
     assert_eq!(wire.code(), "OK");
     assert_eq!(wire.header("connection").as_deref(), Some("keep-alive"));
-    let rest = read_to_end(&mut stream, Duration::from_secs(10));
+    let rest = read_to_end(&mut stream, LONG);
     assert_eq!((rest.end, rest.bytes.len()), (End::Reset, 0));
-    let entry = last_entry(&simulator);
-    assert_eq!(entry.delivery, Delivery::Complete);
+    assert_eq!(last_entry(&simulator).delivery, Delivery::Complete);
 }
 
 #[test]
@@ -138,11 +125,8 @@ fn delays_before_counting_before_executing_and_before_replying() {
     }
     let wire = Rpc::verify(CODE).send(&simulator);
     assert_eq!(wire.code(), "OK");
-    assert!(
-        wire.waited >= Duration::from_millis(140),
-        "{:?}",
-        wire.waited
-    );
+    let waited = wire.waited;
+    assert!(waited >= Duration::from_millis(140), "{waited:?}");
     let entry = last_entry(&simulator);
     let (counted, executed) = (entry.counted_us.unwrap(), entry.executed_us.unwrap());
     assert!(counted >= entry.arrived_us + 50_000, "{entry:?}");
@@ -154,15 +138,18 @@ fn delays_before_counting_before_executing_and_before_replying() {
 fn processing_time_lies_between_counting_and_executing() {
     let simulator = simulator();
     simulator.set_processing(80);
-    let wire = Rpc::verify(CODE).send(&simulator);
-    assert!(
-        wire.waited >= Duration::from_millis(75),
-        "{:?}",
-        wire.waited
-    );
+    let waited = Rpc::verify(CODE).send(&simulator).waited;
+    assert!(waited >= Duration::from_millis(75), "{waited:?}");
     let entry = last_entry(&simulator);
     assert_eq!(entry.counted_us, Some(entry.arrived_us));
     assert!(entry.executed_us.unwrap() >= entry.arrived_us + 80_000);
+}
+
+/// A verification that is held, and its client.
+async fn held(simulator: &Simulator) -> (Held, JoinHandle<Wire>) {
+    let (address, bytes) = (simulator.address(), Rpc::verify(CODE).bytes());
+    let client = std::thread::spawn(move || common::exchange(address, &bytes));
+    (simulator.wait_held(LONG).await.unwrap(), client)
 }
 
 #[tokio::test]
@@ -173,22 +160,16 @@ async fn a_gate_holds_a_request_at_each_stage() {
         (Stage::Executed, true, false),
         (Stage::HalfReplied, true, true),
     ] {
-        let simulator = simulator();
-        simulator.add_fault(Fault::gate(stage)).unwrap();
+        let simulator = simulator_under(Fault::gate(stage));
         assert_eq!(simulator.wait_held(Duration::from_millis(20)).await, None);
-        let (address, bytes) = (simulator.address(), Rpc::verify(CODE).bytes());
-        let client = std::thread::spawn(move || common::exchange(address, &bytes));
-        let held = simulator.wait_held(Duration::from_secs(10)).await.unwrap();
+        let (held, client) = held(&simulator).await;
         assert_eq!((held.at, held.action.as_str()), (stage, VERIFIED));
         assert_eq!(held.phone.as_deref(), Some(PHONE));
         let entry = simulator.ledger().pop().unwrap();
         assert_eq!((entry.seq, entry.executed()), (held.seq, executed));
         assert_eq!(entry.reply_status.is_some(), bytes_before);
-        assert!(simulator.release(held.id, Release::Continue));
-        assert!(
-            !simulator.release(held.id, Release::Continue),
-            "released already"
-        );
+        let release = || simulator.release(held.id, Release::Continue);
+        assert!(release() && !release(), "the second time it is not held");
         assert_eq!(client.join().unwrap().code(), "OK");
         assert!(last_entry(&simulator).executed());
     }
@@ -196,20 +177,16 @@ async fn a_gate_holds_a_request_at_each_stage() {
 
 #[tokio::test]
 async fn a_held_request_can_be_lost_and_outlives_its_client() {
-    let simulator = simulator();
-    simulator.add_fault(Fault::gate(Stage::Counted)).unwrap();
-    let (address, bytes) = (simulator.address(), Rpc::verify(CODE).bytes());
-    let client = std::thread::spawn(move || common::exchange(address, &bytes));
-    let held = simulator.wait_held(Duration::from_secs(10)).await.unwrap();
+    let simulator = simulator_under(Fault::gate(Stage::Counted));
+    let (held, client) = held(&simulator).await;
     assert!(simulator.release(held.id, Release::Reset));
     assert_eq!(client.join().unwrap().end, End::Reset);
     assert_eq!(last_entry(&simulator).decision, Decision::Dropped);
 
     // The client dies while its call is held; the cloud executes the call nevertheless.
     let mut stream = connect(simulator.address());
-    use std::io::Write as _;
     stream.write_all(&Rpc::verify(CODE).bytes()).unwrap();
-    let held = simulator.wait_held(Duration::from_secs(10)).await.unwrap();
+    let held = simulator.wait_held(LONG).await.unwrap();
     drop(stream);
     assert_eq!(simulator.release_all(Release::Continue), 1);
     assert_eq!(last_entry(&simulator).seq, held.seq);
@@ -221,40 +198,24 @@ async fn a_held_request_can_be_lost_and_outlives_its_client() {
 /// read.
 #[tokio::test]
 async fn a_client_that_leaves_during_the_reply() {
-    use std::io::Write as _;
-    let simulator = simulator();
-    let answer = Answer::Huge {
-        bytes: 100 * 1024 * 1024,
-    };
-    simulator
-        .add_fault(Fault::answer(Stage::Executed, answer))
-        .unwrap();
+    let bytes = 100 * 1024 * 1024;
+    let huge = Fault::answer(Stage::Executed, Answer::Huge { bytes });
+    let simulator = simulator_under(huge);
     let mut stream = connect(simulator.address());
     stream.write_all(&Rpc::verify(CODE).bytes()).unwrap();
-    let executed = simulator
-        .wait_entry(Duration::from_secs(10), Entry::executed)
-        .await;
+    let executed = simulator.wait_entry(LONG, Entry::executed).await;
     assert_eq!(executed.unwrap().delivery, Delivery::Pending);
     drop(stream);
     let gone = |entry: &Entry| entry.delivery == Delivery::ClientGone;
-    assert!(
-        simulator
-            .wait_entry(Duration::from_secs(10), gone)
-            .await
-            .is_some()
-    );
+    assert!(simulator.wait_entry(LONG, gone).await.is_some());
     let never = simulator.wait_entry(Duration::from_millis(5), |entry| entry.seq == 2);
     assert_eq!(never.await, None);
 }
 
 #[test]
 fn a_rule_is_not_used_up_by_a_call_that_does_not_reach_its_stage() {
-    let simulator = simulator();
-    let rule = FaultRule::new(Fault::close(Stage::Executed))
-        .action(VERIFIED)
-        .phone(PHONE)
-        .once();
-    simulator.add_fault(rule).unwrap();
+    let rule = FaultRule::new(Fault::close(Stage::Executed)).action(VERIFIED);
+    let simulator = simulator_under(rule.phone(PHONE).once());
     let forged = Rpc::verify(CODE).secret("wrong").send(&simulator);
     assert_eq!(forged.code(), "SignatureDoesNotMatch");
     assert_eq!(Rpc::read().send(&simulator).code(), "OK");
@@ -265,21 +226,16 @@ fn a_rule_is_not_used_up_by_a_call_that_does_not_reach_its_stage() {
 
 #[test]
 fn a_throttle_phase_throttles_and_ends() {
-    let simulator = simulator();
     let refusal = Refusal::new(400, "Throttling.Api", "busy").retry_after_ms(300);
     let phase = Fault::Throttle { ms: 300, refusal };
     let begun = Instant::now();
-    simulator
-        .add_fault(FaultRule::new(phase).action(VERIFIED))
-        .unwrap();
+    let simulator = simulator_under(FaultRule::new(phase).action(VERIFIED));
     let wire = Rpc::verify(CODE).send(&simulator);
     assert_eq!(wire.outcome(), (400, "Throttling.Api".to_owned()));
     assert_eq!(wire.header("x-acs-retry-after").as_deref(), Some("300"));
     let entry = last_entry(&simulator);
-    assert_eq!(
-        (entry.decision, entry.executed()),
-        (Decision::Throttled, false)
-    );
+    assert_eq!(entry.decision, Decision::Throttled);
+    assert!(!entry.executed());
     assert_eq!(Rpc::read().send(&simulator).code(), "OK", "another action");
     let accepted = || (Rpc::verify(CODE).send(&simulator).code() == "OK").then_some(());
     common::wait_for(accepted);
@@ -289,11 +245,7 @@ fn a_throttle_phase_throttles_and_ends() {
 
 #[test]
 fn the_first_rule_that_ends_a_request_wins() {
-    let simulator = simulator();
-    let empty = Answer::EmptyObject;
-    simulator
-        .add_fault(Fault::answer(Stage::Counted, empty))
-        .unwrap();
+    let simulator = simulator_under(Fault::answer(Stage::Counted, Answer::EmptyObject));
     simulator.add_fault(Fault::close(Stage::Executed)).unwrap();
     assert_eq!(Rpc::verify(CODE).send(&simulator).body(), b"{}");
     let hits: Vec<_> = simulator.faults().iter().map(|fault| fault.hits).collect();

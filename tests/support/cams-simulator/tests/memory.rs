@@ -3,9 +3,11 @@
 
 mod common;
 
-use cams_simulator::{AccessKey, Check, NonceScope, Quota};
+use cams_simulator::{AccessKey, Check, NonceScope, Quota, Settings};
 use common::{CODE, KEY, Rpc, SECRET, exchange, simulator, simulator_with};
 use jiff::{SignedDuration, Timestamp};
+
+const USED: &str = "SignatureNonceUsed";
 
 fn stamp(seconds: i64) -> String {
     let at = Timestamp::now() + SignedDuration::from_secs(seconds);
@@ -20,10 +22,8 @@ fn the_timestamp_window_has_two_sides() {
         settings.quota = Quota::unlimited();
     });
     let at = |seconds| {
-        Rpc::read()
-            .with("Timestamp", &stamp(seconds))
-            .send(&simulator)
-            .code()
+        let call = Rpc::read().with("Timestamp", &stamp(seconds));
+        call.send(&simulator).code()
     };
     for (seconds, code) in [
         (-110, "InvalidTimeStamp.Expired"),
@@ -36,12 +36,11 @@ fn the_timestamp_window_has_two_sides() {
     simulator.set_clock_offset(-3_600_000);
     assert_eq!(at(0), "InvalidTimeStamp.Expired");
     assert_eq!(at(-3600), "OK");
-    simulator
-        .change_settings(|settings| {
-            settings.timestamp_past_ms = None;
-            settings.timestamp_future_ms = None;
-        })
-        .unwrap();
+    let no_window = |settings: &mut Settings| {
+        settings.timestamp_past_ms = None;
+        settings.timestamp_future_ms = None;
+    };
+    simulator.change_settings(no_window).unwrap();
     assert_eq!((at(-1_000_000), at(1_000_000)), ("OK".into(), "OK".into()));
 }
 
@@ -49,12 +48,8 @@ fn the_timestamp_window_has_two_sides() {
 fn a_nonce_works_once_in_its_scope() {
     for (scope, same_account, other_account) in [
         (NonceScope::Key, "OK", "OK"),
-        (NonceScope::Account, "SignatureNonceUsed", "OK"),
-        (
-            NonceScope::Global,
-            "SignatureNonceUsed",
-            "SignatureNonceUsed",
-        ),
+        (NonceScope::Account, USED, "OK"),
+        (NonceScope::Global, USED, USED),
     ] {
         let simulator = simulator_with(|settings| settings.nonce_scope = scope);
         simulator.add_key(AccessKey::new("second", "s2").in_account(KEY));
@@ -66,7 +61,7 @@ fn a_nonce_works_once_in_its_scope() {
         };
         assert_eq!(with(KEY, SECRET), "OK");
         let again = call.send(&simulator).outcome();
-        assert_eq!(again, (400, "SignatureNonceUsed".to_owned()));
+        assert_eq!(again, (400, USED.to_owned()));
         assert_eq!(with("second", "s2"), same_account, "{scope:?}");
         assert_eq!(with("foreign", "s3"), other_account, "{scope:?}");
     }
@@ -101,10 +96,7 @@ fn copies_that_come_together_are_executed_once() {
     let mut codes: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
     codes.sort();
     assert_eq!(codes[0], "OK");
-    assert!(
-        codes[1..].iter().all(|code| code == "SignatureNonceUsed"),
-        "{codes:?}"
-    );
+    assert!(codes[1..].iter().all(|code| code == USED), "{codes:?}");
     assert_eq!(simulator.summary().max_executed_per_code, 1);
 }
 
@@ -120,7 +112,7 @@ fn the_order_of_checks_decides_what_a_throttled_call_leaves_behind() {
         Check::Nonce,
     ];
     for (checks, again) in [
-        (Check::DEFAULT_ORDER.to_vec(), "SignatureNonceUsed"),
+        (Check::DEFAULT_ORDER.to_vec(), USED),
         (nonce_later.to_vec(), "OK"),
     ] {
         let simulator = simulator_with(|settings| {
@@ -140,7 +132,7 @@ fn the_order_of_checks_decides_what_a_throttled_call_leaves_behind() {
     let twice = [Check::AccessKey, Check::Api, Check::Api];
     for bad in [&without_account[..], &twice[..], &[]] {
         let simulator = simulator();
-        let change = |settings: &mut cams_simulator::Settings| settings.checks = bad.to_vec();
+        let change = |settings: &mut Settings| settings.checks = bad.to_vec();
         assert!(simulator.change_settings(change).is_err(), "{bad:?}");
         assert_eq!(simulator.settings().checks, Check::DEFAULT_ORDER);
     }

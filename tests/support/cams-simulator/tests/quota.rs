@@ -23,33 +23,24 @@ fn admitted(quota: Quota, arrivals_ms: &[u64]) -> Vec<u8> {
 fn a_rolling_window_is_closed_at_both_ends() {
     let two = Quota::rolling(2);
     assert_eq!(admitted(two, &[0, 500, 999]), [1, 1, 0]);
-    assert_eq!(
-        admitted(two, &[0, 500, 1000]),
-        [1, 1, 0],
-        "exactly one window apart"
-    );
+    // Exactly one window apart.
+    assert_eq!(admitted(two, &[0, 500, 1000]), [1, 1, 0]);
     assert_eq!(admitted(two, &[0, 500, 1001]), [1, 1, 1]);
-    assert_eq!(
-        admitted(two, &[0, 0, 0, 1001, 1001, 1001]),
-        [1, 1, 0, 1, 1, 0]
-    );
+    let bursts = [0, 0, 0, 1001, 1001, 1001];
+    assert_eq!(admitted(two, &bursts), [1, 1, 0, 1, 1, 0]);
     let strict = Quota {
         count_throttled: true,
         ..two
     };
-    assert_eq!(
-        admitted(strict, &[0, 500, 900, 1400, 2401]),
-        [1, 1, 0, 0, 1]
-    );
+    let times = [0, 500, 900, 1400, 2401];
+    assert_eq!(admitted(strict, &times), [1, 1, 0, 0, 1]);
 }
 
 #[test]
 fn a_fixed_window_forgets_at_its_edge() {
     let two = Quota::rolling(2).of_kind(QuotaKind::Fixed);
-    assert_eq!(
-        admitted(two, &[0, 998, 999, 1000, 1001, 1002]),
-        [1, 1, 0, 1, 1, 0]
-    );
+    let times = [0, 998, 999, 1000, 1001, 1002];
+    assert_eq!(admitted(two, &times), [1, 1, 0, 1, 1, 0]);
 }
 
 #[test]
@@ -157,32 +148,23 @@ fn keys_of_an_account_share_the_quota_and_actions_do_not() {
     simulator.add_key(AccessKey::new("second", "s2").in_account(KEY));
     simulator.add_key(AccessKey::new("foreign", "s3"));
     let read = |key: &str, secret: &str| {
-        Rpc::read()
-            .with("AccessKeyId", key)
-            .secret(secret)
-            .send(&simulator)
+        let call = Rpc::read().with("AccessKeyId", key);
+        call.secret(secret).send(&simulator)
     };
     assert_eq!(read(KEY, common::SECRET).code(), "OK");
     assert_eq!(read("second", "s2").code(), "OK");
     let throttled = read(KEY, common::SECRET);
     assert_eq!(throttled.outcome(), (429, "System.LimitControl".to_owned()));
-    assert_eq!(
-        throttled.header("x-acs-retry-after").as_deref(),
-        Some("700")
-    );
+    let after = throttled.header("x-acs-retry-after");
+    assert_eq!(after.as_deref(), Some("700"));
     assert_eq!(read("foreign", "s3").code(), "OK", "another account");
-    assert_eq!(
-        Rpc::verify(CODE).send(&simulator).code(),
-        "OK",
-        "another action"
-    );
+    let other = Rpc::verify(CODE).send(&simulator).code();
+    assert_eq!(other, "OK", "another action");
     let summary = simulator.summary();
     assert_eq!(summary.action(READ_STATUS).counts.throttled, 1);
     assert_eq!(summary.action(VERIFIED).counts.executed, 1);
-    assert_eq!(
-        summary.worst_second, 3,
-        "a throttled call was counted as well"
-    );
+    // A throttled call was counted as well.
+    assert_eq!(summary.worst_second, 3);
 }
 
 #[test]
@@ -201,27 +183,16 @@ fn a_throttled_call_is_not_executed_and_a_burst_is_cut_at_the_limit() {
     let outcomes: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
     let throttled = (400, "Throttling.User".to_owned());
     let ledger = simulator.ledger();
-    assert_eq!(
-        outcomes
-            .iter()
-            .filter(|outcome| **outcome == throttled)
-            .count(),
-        20
-    );
+    let cut = outcomes.iter().filter(|outcome| **outcome == throttled);
+    assert_eq!(cut.count(), 20);
     let counts = simulator.summary().action(VERIFIED).counts;
     assert_eq!((counts.accepted, counts.throttled), (10, 20));
     for entry in ledger {
-        let verified = simulator
-            .number(entry.phone.as_deref().unwrap())
-            .unwrap()
-            .verified;
-        assert_eq!(verified, entry.decision == Decision::Accepted);
-        assert_eq!(entry.executed(), verified);
-        assert_eq!(
-            entry.counted_us,
-            Some(entry.arrived_us),
-            "counted at its arrival"
-        );
+        let number = simulator.number(entry.phone.as_deref().unwrap()).unwrap();
+        assert_eq!(number.verified, entry.decision == Decision::Accepted);
+        assert_eq!(entry.executed(), number.verified);
+        // Counted at its arrival.
+        assert_eq!(entry.counted_us, Some(entry.arrived_us));
     }
     assert!(!simulator.number(PHONE).unwrap().verified);
 }

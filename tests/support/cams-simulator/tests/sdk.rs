@@ -9,8 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 
 use cams_simulator::{
-    AccessKey, AccountSettings, Algorithm, Fault, FaultRule, Number, Quota, Refusal, Simulator,
-    Stage,
+    AccessKey, AccountSettings, Algorithm, Fault, FaultRule, Quota, Settings, Simulator, Stage,
 };
 use common::{CODE, ID, KEY, PHONE, SECRET, SPACE, simulator};
 use go_build::{Programs, required_version};
@@ -74,223 +73,193 @@ impl Drop for Sdk {
     }
 }
 
-fn order(simulator: &Simulator, algorithm: &str, action: &str, params: Value) -> Value {
-    let mut all = json!({ "CustSpaceId": SPACE, "PhoneNumber": PHONE });
-    for (name, value) in params.as_object().unwrap() {
-        all[name] = value.clone();
+/// A simulator, and how to call it: the signature, and the SDK's own name of it.
+struct Case {
+    sdk: Sdk,
+    simulator: Simulator,
+    signature: Algorithm,
+    name: &'static str,
+}
+
+impl Case {
+    /// Runs a case with each signature.
+    fn each(case: impl Fn(Self)) {
+        for (name, signature) in [("v3", Algorithm::V3), ("v2", Algorithm::V1)] {
+            case(Self {
+                sdk: Sdk::start(),
+                simulator: simulator(),
+                signature,
+                name,
+            });
+        }
     }
-    json!({
-        "url": simulator.url(), "algorithm": algorithm, "key": KEY, "secret": SECRET,
-        "action": action, "params": all,
-    })
+
+    fn order(&self, action: &str, params: Value) -> Value {
+        let mut all = json!({ "CustSpaceId": SPACE, "PhoneNumber": PHONE });
+        for (name, value) in params.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        json!({
+            "url": self.simulator.url(), "algorithm": self.name, "key": KEY, "secret": SECRET,
+            "action": action, "params": all,
+        })
+    }
+
+    fn verification(&self, code: &str) -> Value {
+        self.order("verified", json!({ "VerifyCode": code }))
+    }
+
+    fn verify(&mut self, code: &str) -> Value {
+        let order = self.verification(code);
+        self.sdk.call(&order)
+    }
+
+    fn read(&mut self) -> Value {
+        let order = self.order("status", json!({}));
+        self.sdk.call(&order)
+    }
 }
 
 #[test]
 fn accepts_and_refuses_with_both_signatures() {
-    let mut sdk = Sdk::start();
-    for (algorithm, signed) in [("v3", Algorithm::V3), ("v2", Algorithm::V1)] {
-        let simulator = simulator();
-        let verified = |code| {
-            order(
-                &simulator,
-                algorithm,
-                "verified",
-                json!({ "VerifyCode": code }),
-            )
-        };
-        let status = order(&simulator, algorithm, "status", json!({}));
+    Case::each(|mut case| {
+        let wrong = case.verify("000000");
+        assert_eq!(wrong["ok"], true, "a refusal in HTTP 200: {wrong}");
+        assert_eq!(wrong["body"]["Code"], "VerifyCode.Mismatch");
+        let shown = |reply: &Value| reply["body"]["Data"]["CodeVerificationStatus"].clone();
+        assert_eq!(shown(&case.read()), "NOT_VERIFIED");
 
-        let wrong = sdk.call(&verified("000000"));
-        assert_eq!(
-            wrong["ok"],
-            json!(true),
-            "a refusal in HTTP 200 is a value: {wrong}"
-        );
-        assert_eq!(wrong["body"]["Code"], json!("VerifyCode.Mismatch"));
-        let before = sdk.call(&status);
-        assert_eq!(
-            before["body"]["Data"]["CodeVerificationStatus"],
-            json!("NOT_VERIFIED")
-        );
+        let right = case.verify(CODE);
+        assert_eq!(right["status"], 200);
+        assert_eq!(right["body"]["Code"], "OK");
+        let data = json!({ "Id": ID, "PhoneNumber": PHONE });
+        assert_eq!(right["body"]["Data"], data);
+        let after = case.read();
+        assert_eq!(shown(&after), "VERIFIED");
+        assert_eq!(after["body"]["Data"]["Id"], ID);
 
-        let right = sdk.call(&verified(CODE));
-        assert_eq!(right["status"], json!(200));
-        assert_eq!(right["body"]["Code"], json!("OK"));
-        assert_eq!(
-            right["body"]["Data"],
-            json!({ "Id": ID, "PhoneNumber": PHONE })
-        );
-        let after = sdk.call(&status);
-        assert_eq!(
-            after["body"]["Data"]["CodeVerificationStatus"],
-            json!("VERIFIED")
-        );
-        assert_eq!(after["body"]["Data"]["Id"], json!(ID));
-
-        let ledger = simulator.ledger();
+        let ledger = case.simulator.ledger();
         assert_eq!(ledger.len(), 4, "one request for each call, no retries");
         for entry in &ledger {
-            assert_eq!((entry.algorithm, entry.signature_ok), (signed, Some(true)));
+            let how = (entry.algorithm, entry.signature_ok);
+            assert_eq!(how, (case.signature, Some(true)));
         }
-        assert_eq!(
-            ledger[2].request_id,
-            right["body"]["RequestId"].as_str().unwrap()
-        );
-    }
+        assert_eq!(right["body"]["RequestId"], ledger[2].request_id);
+    });
 }
 
 #[test]
 fn sts_credentials_need_their_token() {
-    let mut sdk = Sdk::start();
-    for algorithm in ["v3", "v2"] {
-        let simulator = simulator();
+    Case::each(|mut case| {
         let token = "CAISexample/AbC+d/EfG==/hij kl&m";
-        simulator.add_key(AccessKey::new("STS.id", "stssecret").with_token(token));
-        let mut call = order(
-            &simulator,
-            algorithm,
-            "verified",
-            json!({ "VerifyCode": CODE }),
-        );
-        call["key"] = json!("STS.id");
-        call["secret"] = json!("stssecret");
-        let without = sdk.call(&call);
-        assert_eq!(without["code"], json!("MissingSecurityToken"), "{without}");
-        call["token"] = json!("other");
-        let other = sdk.call(&call);
-        assert_eq!(
-            other["code"],
-            json!("InvalidSecurityToken.MismatchWithAccessKey")
-        );
-        call["token"] = json!(token);
-        assert_eq!(sdk.call(&call)["body"]["Code"], json!("OK"));
-    }
+        let key = AccessKey::new("STS.id", "stssecret").with_token(token);
+        case.simulator.add_key(key);
+        let mut order = case.verification(CODE);
+        order["key"] = json!("STS.id");
+        order["secret"] = json!("stssecret");
+        let without = case.sdk.call(&order);
+        assert_eq!(without["code"], "MissingSecurityToken", "{without}");
+        order["token"] = json!("other");
+        let mismatch = "InvalidSecurityToken.MismatchWithAccessKey";
+        assert_eq!(case.sdk.call(&order)["code"], mismatch);
+        order["token"] = json!(token);
+        assert_eq!(case.sdk.call(&order)["body"]["Code"], "OK");
+    });
 }
 
 #[test]
 fn a_wrong_signature_is_a_client_error_that_echoes_the_code() {
-    let mut sdk = Sdk::start();
-    for algorithm in ["v3", "v2"] {
-        let simulator = simulator();
-        let mut forged = order(
-            &simulator,
-            algorithm,
-            "verified",
-            json!({ "VerifyCode": CODE }),
-        );
+    Case::each(|mut case| {
+        let mut forged = case.verification(CODE);
         forged["secret"] = json!("wrong");
-        let result = sdk.call(&forged);
-        assert_eq!(result["error"], json!("ClientError"), "{result}");
-        assert_eq!(result["status"], json!(400));
-        assert_eq!(result["code"], json!("SignatureDoesNotMatch"));
+        let result = case.sdk.call(&forged);
+        assert_eq!(result["error"], "ClientError", "{result}");
+        assert_eq!(result["status"], 400);
+        assert_eq!(result["code"], "SignatureDoesNotMatch");
         let message = result["message"].as_str().unwrap();
         assert!(message.contains(CODE), "{message}");
         assert!(result["requestId"].is_string());
-        assert_eq!(simulator.summary().total.executed, 0);
-    }
+        assert_eq!(case.simulator.summary().total.executed, 0);
+    });
 }
 
 #[test]
 fn a_throttle_is_a_throttling_error() {
-    let mut sdk = Sdk::start();
-    for algorithm in ["v3", "v2"] {
-        let simulator = simulator();
-        let refusal = Refusal::new(400, "Throttling.User", "flow control");
-        simulator
-            .change_settings(|settings| settings.throttle = refusal)
-            .unwrap();
+    Case::each(|mut case| {
         let one_a_minute = Quota {
             window_ms: 60_000,
             ..Quota::rolling(1)
         };
-        simulator.set_quota(None, one_a_minute);
-        let status = order(&simulator, algorithm, "status", json!({}));
-        assert_eq!(sdk.call(&status)["ok"], json!(true));
-        let result = sdk.call(&status);
-        assert_eq!(result["error"], json!("ThrottlingError"), "{result}");
-        assert_eq!(result["code"], json!("Throttling.User"));
-        assert_eq!(simulator.ledger().len(), 2, "the SDK does not retry");
-    }
+        case.simulator.set_quota(None, one_a_minute);
+        assert_eq!(case.read()["ok"], true);
+        let result = case.read();
+        assert_eq!(result["error"], "ThrottlingError", "{result}");
+        assert_eq!(result["code"], "Throttling.User");
+        let calls = case.simulator.ledger().len();
+        assert_eq!(calls, 2, "the SDK does not retry");
+    });
 }
 
 #[test]
 fn a_denial_and_server_errors_are_the_sdks_errors() {
-    let mut sdk = Sdk::start();
-    for algorithm in ["v3", "v2"] {
-        let simulator = simulator();
-        let verified = order(
-            &simulator,
-            algorithm,
-            "verified",
-            json!({ "VerifyCode": CODE }),
-        );
+    Case::each(|mut case| {
         let account = AccountSettings {
             denied: [("*".to_owned(), AccountSettings::ram_denial())].into(),
             ..AccountSettings::default()
         };
-        simulator
-            .change_settings(|settings| drop(settings.accounts.insert(KEY.to_owned(), account)))
-            .unwrap();
-        let result = sdk.call(&verified);
-        assert_eq!(result["error"], json!("ClientError"), "{result}");
-        assert_eq!(result["code"], json!("Ram.PermissionDeny"));
+        let deny = |settings: &mut Settings| {
+            settings.accounts.insert(KEY.to_owned(), account);
+        };
+        case.simulator.change_settings(deny).unwrap();
+        let result = case.verify(CODE);
+        assert_eq!(result["error"], "ClientError", "{result}");
+        assert_eq!(result["code"], "Ram.PermissionDeny");
         let action = &result["accessDenied"]["AuthAction"];
-        assert_eq!(*action, json!("cams:ChatappMigrationVerified"));
-        simulator
-            .change_settings(|settings| settings.accounts.clear())
-            .unwrap();
+        assert_eq!(*action, "cams:ChatappMigrationVerified");
+        let allow = |settings: &mut Settings| settings.accounts.clear();
+        case.simulator.change_settings(allow).unwrap();
+        let at = Stage::Counted;
         for (fault, code) in [
-            (Fault::internal_error(Stage::Counted), "InternalError"),
-            (
-                Fault::service_unavailable(Stage::Counted),
-                "ServiceUnavailable",
-            ),
+            (Fault::internal_error(at), "InternalError"),
+            (Fault::service_unavailable(at), "ServiceUnavailable"),
         ] {
-            simulator.add_fault(FaultRule::new(fault).once()).unwrap();
-            let result = sdk.call(&verified);
-            assert_eq!(result["error"], json!("ServerError"), "{result}");
-            assert_eq!(result["code"], json!(code));
+            let rule = FaultRule::new(fault).once();
+            case.simulator.add_fault(rule).unwrap();
+            let result = case.verify(CODE);
+            assert_eq!(result["error"], "ServerError", "{result}");
+            assert_eq!(result["code"], code);
         }
-        assert_eq!(simulator.ledger().len(), 3, "the SDK does not retry");
-        assert_eq!(simulator.summary().total.executed, 0);
-    }
+        let calls = case.simulator.ledger().len();
+        assert_eq!(calls, 3, "the SDK does not retry");
+        assert_eq!(case.simulator.summary().total.executed, 0);
+    });
 }
 
 #[test]
 fn the_whole_migration_runs_through_the_sdk() {
-    let mut sdk = Sdk::start();
-    for algorithm in ["v3", "v2"] {
-        let simulator = simulator();
+    Case::each(|mut case| {
         let phone = "8613900001234";
-        let mut call = |action, params: Value| {
-            let mut order = order(&simulator, algorithm, action, params);
+        let call = |case: &mut Case, action, params: Value| {
+            let mut order = case.order(action, params);
             order["params"]["PhoneNumber"] = json!(phone);
-            sdk.call(&order)
+            case.sdk.call(&order)["body"].clone()
         };
-        let begun = call(
-            "initiate",
-            json!({ "CountryCode": "86", "MobileNumber": "13900001234" }),
+        let number = json!({ "CountryCode": "86", "MobileNumber": "13900001234" });
+        let begun = call(&mut case, "initiate", number);
+        assert_eq!(begun["Data"]["Status"], "MIGRATING", "{begun}");
+        let early = call(&mut case, "register", json!({}));
+        assert_eq!(early["Code"], "PhoneNumber.NotVerified");
+        let sent = call(
+            &mut case,
+            "getCode",
+            json!({ "Locale": "zh_CN", "Method": "sms" }),
         );
-        assert_eq!(
-            begun["body"]["Data"]["Status"],
-            json!("MIGRATING"),
-            "{begun}"
-        );
-        let early = call("register", json!({}));
-        assert_eq!(early["body"]["Code"], json!("PhoneNumber.NotVerified"));
-        let sent = call("getCode", json!({ "Locale": "zh_CN", "Method": "sms" }));
-        assert_eq!(sent["body"]["Code"], json!("OK"), "{sent}");
-        let code = simulator
-            .number(phone)
-            .and_then(|number: Number| number.code)
-            .unwrap();
-        let verified = call("verified", json!({ "VerifyCode": code }));
-        assert_eq!(verified["body"]["Data"]["Id"], json!(format!("8{phone}")));
-        let registered = call("register", json!({}));
-        assert_eq!(registered["body"]["Code"], json!("OK"), "{registered}");
-        assert!(
-            registered["body"].get("Data").is_none(),
-            "Register has no Data: {registered}"
-        );
-    }
+        assert_eq!(sent["Code"], "OK", "{sent}");
+        let code = case.simulator.number(phone).unwrap().code;
+        let verified = call(&mut case, "verified", json!({ "VerifyCode": code }));
+        assert_eq!(verified["Data"]["Id"], format!("8{phone}"));
+        let registered = call(&mut case, "register", json!({}));
+        assert_eq!(registered["Code"], "OK", "{registered}");
+        assert_eq!(registered.get("Data"), None, "Register has no Data");
+    });
 }

@@ -5,13 +5,12 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use cams_simulator::encoding::percent_encode;
 use cams_simulator::sign::{
     ACS3, acs3_canonical_request, acs3_signature, acs3_string_to_sign, canonical_query,
     rpc_signature, rpc_string_to_sign,
 };
 use cams_simulator::{AccessKey, Config, Settings, Simulator};
-use common::{Rpc, exchange, last_entry};
+use common::{PHONE, Rpc, exchange, form, last_entry};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -61,7 +60,16 @@ fn timeless(key: AccessKey) -> Simulator {
         nonce_retention_ms: 0,
         ..Settings::default()
     };
-    Simulator::start_blocking(config).unwrap()
+    Simulator::start(config).unwrap()
+}
+
+fn request_of(case: &RpcCase, in_body: bool) -> Rpc {
+    Rpc {
+        method: if case.method == "GET" { "GET" } else { "POST" },
+        params: pairs(&case.params),
+        secret: String::new(),
+        in_body,
+    }
 }
 
 /// The signature with its first character changed.
@@ -77,16 +85,12 @@ fn rpc_signatures_are_those_of_the_vectors() {
     for case in cases {
         let mut params = pairs(&case.params);
         params.reverse();
-        assert_eq!(
-            canonical_query(params.iter()),
-            case.canonicalized_query,
-            "{}",
-            case.name
-        );
+        let (name, query) = (&case.name, canonical_query(params.iter()));
+        assert_eq!(query, case.canonicalized_query, "{name}");
         let text = rpc_string_to_sign(&case.method, &params);
-        assert_eq!(text, case.string_to_sign, "{}", case.name);
+        assert_eq!(text, case.string_to_sign, "{name}");
         let signature = rpc_signature(&case.access_key_secret, &text);
-        assert_eq!(signature, case.signature, "{}", case.name);
+        assert_eq!(signature, case.signature, "{name}");
     }
 }
 
@@ -95,22 +99,18 @@ fn acs3_signatures_are_those_of_the_vectors() {
     let cases = acs3_cases();
     assert_eq!(cases.len(), 5);
     for case in cases {
+        let (name, body) = (&case.name, case.body.as_bytes());
         let (query, headers) = (pairs(&case.query), pairs(&case.headers));
-        let canonical =
-            acs3_canonical_request(&case.method, "/", &query, &headers, case.body.as_bytes());
-        assert_eq!(canonical, case.canonical_request, "{}", case.name);
+        let canonical = acs3_canonical_request(&case.method, "/", &query, &headers, body);
+        assert_eq!(canonical, case.canonical_request, "{name}");
         let text = acs3_string_to_sign(&canonical);
-        assert_eq!(text, case.string_to_sign, "{}", case.name);
+        assert_eq!(text, case.string_to_sign, "{name}");
         let signature = acs3_signature(&case.access_key_secret, &text);
-        assert_eq!(signature, case.signature, "{}", case.name);
+        assert_eq!(signature, case.signature, "{name}");
         let names: Vec<_> = case.headers.keys().map(String::as_str).collect();
         let (id, names) = (&case.access_key_id, names.join(";"));
-        assert_eq!(
-            format!("{ACS3} Credential={id},SignedHeaders={names},Signature={signature}"),
-            case.authorization,
-            "{}",
-            case.name
-        );
+        let header = format!("{ACS3} Credential={id},SignedHeaders={names},Signature={signature}");
+        assert_eq!(header, case.authorization, "{name}");
     }
 }
 
@@ -126,52 +126,24 @@ fn the_gateway_takes_every_rpc_vector_and_refuses_a_changed_signature() {
         key.token = case.params.get("SecurityToken").cloned();
         let simulator = timeless(key);
         for in_body in [false, true] {
-            let request = Rpc {
-                method: if case.method == "GET" { "GET" } else { "POST" },
-                params: pairs(&case.params),
-                secret: String::new(),
-                in_body,
-            };
-            let close = "Connection: close\r\n";
-            let wire = exchange(
-                simulator.address(),
-                &request.bytes_signed(&case.signature, close),
-            );
-            assert_eq!(
-                last_entry(&simulator).signature_ok,
-                Some(true),
-                "{}: {}",
-                case.name,
-                wire.text()
-            );
+            let (name, request) = (&case.name, request_of(&case, in_body));
+            let right = request.bytes_signed(&case.signature);
+            let text = exchange(simulator.address(), &right).text();
+            let signature_ok = || last_entry(&simulator).signature_ok;
+            assert_eq!(signature_ok(), Some(true), "{name}: {text}");
 
-            let forged = request.bytes_signed(&changed(&case.signature), close);
+            let forged = request.bytes_signed(&changed(&case.signature));
             let wire = exchange(simulator.address(), &forged);
-            assert_eq!(
-                last_entry(&simulator).signature_ok,
-                Some(false),
-                "{}",
-                case.name
-            );
+            assert_eq!(signature_ok(), Some(false), "{name}");
             assert_eq!(wire.status(), 400);
-            if case
-                .params
-                .get("Format")
-                .is_some_and(|format| format.eq_ignore_ascii_case("json"))
-            {
-                assert_eq!(wire.code(), "SignatureDoesNotMatch", "{}", case.name);
+            let format = case.params.get("Format");
+            if format.is_some_and(|format| format.eq_ignore_ascii_case("json")) {
+                assert_eq!(wire.code(), "SignatureDoesNotMatch", "{name}");
                 let message = wire.json()["Message"].as_str().unwrap().to_owned();
-                assert!(
-                    message.ends_with(&case.string_to_sign),
-                    "{}: {message}",
-                    case.name
-                );
+                assert!(message.ends_with(&case.string_to_sign), "{name}: {message}");
             } else {
-                assert!(
-                    wire.text().contains("<Code>SignatureDoesNotMatch</Code>"),
-                    "{}",
-                    case.name
-                );
+                let code = "<Code>SignatureDoesNotMatch</Code>";
+                assert!(wire.text().contains(code), "{name}");
             }
         }
         sent += 1;
@@ -199,17 +171,9 @@ fn nothing_is_shared_with_the_operator() {
 fn a_plus_in_the_url_is_a_space() {
     let simulator = timeless(AccessKey::new("testid", "testsecret"));
     let cases = rpc_cases();
-    let case = cases
-        .iter()
-        .find(|case| case.name == "value_latin1")
-        .unwrap();
-    let request = Rpc {
-        method: "POST",
-        params: pairs(&case.params),
-        secret: String::new(),
-        in_body: false,
-    };
-    let bytes = request.bytes_signed(&case.signature, "Connection: close\r\n");
+    let case = cases.iter().find(|case| case.name == "value_latin1");
+    let case = case.unwrap();
+    let bytes = request_of(case, false).bytes_signed(&case.signature);
     let text = String::from_utf8(bytes).unwrap();
     assert!(text.contains("%20"));
     exchange(simulator.address(), text.replace("%20", "+").as_bytes());
@@ -222,15 +186,10 @@ fn the_gateway_takes_every_acs3_vector_and_refuses_a_changed_signature() {
         let mut key = AccessKey::new(&case.access_key_id, &case.access_key_secret);
         key.token = case.headers.get("x-acs-security-token").cloned();
         let simulator = timeless(key);
-        let query: Vec<_> = case
-            .query
-            .iter()
-            .map(|(n, v)| format!("{}={}", percent_encode(n), percent_encode(v)))
-            .collect();
+        let (name, query) = (&case.name, form(&pairs(&case.query)));
         let mut head = format!(
-            "{} /?{} HTTP/1.1\r\nConnection: close\r\n",
-            case.method,
-            query.join("&")
+            "{} /?{query} HTTP/1.1\r\nConnection: close\r\n",
+            case.method
         );
         for (name, value) in &case.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -243,43 +202,17 @@ fn the_gateway_takes_every_acs3_vector_and_refuses_a_changed_signature() {
             );
             exchange(simulator.address(), format!("{head}{rest}").as_bytes())
         };
-        let wire = send(&case.authorization);
+        let text = send(&case.authorization).text();
         let entry = last_entry(&simulator);
-        assert_eq!(
-            entry.signature_ok,
-            Some(true),
-            "{}: {}",
-            case.name,
-            wire.text()
-        );
-        assert_eq!(
-            entry.phone.as_deref(),
-            Some("8613800001234"),
-            "{}",
-            case.name
-        );
+        assert_eq!(entry.signature_ok, Some(true), "{name}: {text}");
+        assert_eq!(entry.phone.as_deref(), Some(PHONE), "{name}");
 
-        let wire = send(
-            &case
-                .authorization
-                .replace(&case.signature, &changed(&case.signature)),
-        );
-        assert_eq!(
-            last_entry(&simulator).signature_ok,
-            Some(false),
-            "{}",
-            case.name
-        );
+        let forged = changed(&case.signature);
+        let wire = send(&case.authorization.replace(&case.signature, &forged));
+        assert_eq!(last_entry(&simulator).signature_ok, Some(false), "{name}");
         let message = wire.json()["Message"].as_str().unwrap().to_owned();
-        assert!(
-            message.contains(&case.canonical_request),
-            "{}: {message}",
-            case.name
-        );
-        assert!(
-            message.contains(&case.string_to_sign),
-            "{}: {message}",
-            case.name
-        );
+        for part in [&case.canonical_request, &case.string_to_sign] {
+            assert!(message.contains(part), "{name}: {message}");
+        }
     }
 }

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 pub struct Build {
     /// The cargo to run: the one that runs this program, if any.
     pub cargo: OsString,
-    /// Its arguments.
     pub arguments: Vec<OsString>,
     /// Variables to remove. `cargo run` sets them for this package; build scripts that watch them
     /// (ring's does) would otherwise run again each time.

@@ -26,9 +26,6 @@ pub struct Tools {
 
 impl Tools {
     /// Finds them, or builds them: minutes the first time, nothing after. Blocks.
-    ///
-    /// # Errors
-    /// Each says how to supply them.
     pub fn ensure() -> Result<Self, Error> {
         let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("go");
         let version = required_version(&module, HELM)?;

@@ -11,9 +11,6 @@ const MODULE: &str = "github.com/prometheus-operator/prometheus-operator";
 const KINDS: [&str; 3] = ["podmonitors", "prometheusrules", "servicemonitors"];
 
 /// The files of the definitions, in the Go module cache. Blocks.
-///
-/// # Errors
-/// [`Error::NoGo`], [`Error::Build`]: each says what to do.
 pub fn monitoring_crds() -> Result<Vec<PathBuf>, Error> {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring");
     go(&module, &["mod", "download", MODULE])?;

@@ -15,9 +15,6 @@ pub struct PrometheusTools {
 
 impl PrometheusTools {
     /// Finds them, or builds them: minutes the first time, nothing after. Blocks.
-    ///
-    /// # Errors
-    /// Each says how to supply them.
     pub fn ensure() -> Result<Self, Error> {
         let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("prometheus");
         let version = required_version(&module, "github.com/prometheus/prometheus")?;
@@ -40,7 +37,6 @@ impl PrometheusTools {
         Ok(Self { dir })
     }
 
-    /// The server.
     pub fn prometheus(&self) -> PathBuf {
         self.dir.join("prometheus")
     }

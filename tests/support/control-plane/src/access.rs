@@ -67,25 +67,16 @@ impl ControlPlane {
     }
 
     /// The administrator's kubeconfig, parsed.
-    ///
-    /// # Errors
-    /// [`Error::Kubeconfig`]
     pub fn admin_kubeconfig(&self) -> Result<Kubeconfig, Error> {
         Ok(Kubeconfig::read_from(self.admin_kubeconfig_path())?)
     }
 
     /// A client with every right. It belongs to the caller's runtime, so make one per test.
-    ///
-    /// # Errors
-    /// [`Error::Kubeconfig`], [`Error::Kube`]
     pub async fn admin_client(&self) -> Result<Client, Error> {
         self.client(&self.pki.admin_token()?).await
     }
 
     /// A client that shows `token`.
-    ///
-    /// # Errors
-    /// [`Error::Kubeconfig`], [`Error::Kube`]
     pub async fn client(&self, token: &str) -> Result<Client, Error> {
         client_of(self.config(token).await?)
     }
@@ -102,9 +93,6 @@ impl ControlPlane {
     /// A token of a service account from the TokenRequest API, asked for as the
     /// administrator. The account must exist. The apiserver gives at least ten
     /// minutes.
-    ///
-    /// # Errors
-    /// [`Error::Kube`], for example 404 for the account or 422 for the duration.
     pub async fn service_account_token(
         &self,
         namespace: &str,
@@ -134,18 +122,12 @@ impl ControlPlane {
 
     /// Writes a kubeconfig file, readable by its owner only, that shows `token` to this apiserver.
     /// Its namespace is `default`.
-    ///
-    /// # Errors
-    /// [`Error::Io`]
     pub fn write_kubeconfig(&self, path: &Path, token: &str) -> Result<(), Error> {
         self.write_kubeconfig_for(path, &self.url(), token)
     }
 
     /// The same for another `server` URL, such as that of a proxy that uses
     /// [`Self::serving_certificate`].
-    ///
-    /// # Errors
-    /// [`Error::Io`]
     pub fn write_kubeconfig_for(
         &self,
         path: &Path,
@@ -169,9 +151,6 @@ impl ControlPlane {
 
     /// Runs kubectl as the administrator, or as the user of the argument `--kubeconfig`, and
     /// returns its output, also when kubectl fails.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if it cannot be run.
     pub async fn kubectl<A: AsRef<str>>(
         &self,
         args: impl IntoIterator<Item = A>,
@@ -180,9 +159,6 @@ impl ControlPlane {
     }
 
     /// The same with `input` on its standard input, for `apply -f -`.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if it cannot be run.
     pub async fn kubectl_with_input<A: AsRef<str>>(
         &self,
         args: impl IntoIterator<Item = A>,
@@ -217,9 +193,6 @@ impl ControlPlane {
     }
 
     /// Runs kubectl as the administrator and returns its standard output.
-    ///
-    /// # Errors
-    /// [`Error::Kubectl`] with its standard error if it fails; [`Error::Io`].
     pub async fn kubectl_ok<A: AsRef<str>>(
         &self,
         args: impl IntoIterator<Item = A>,
@@ -232,9 +205,6 @@ impl ControlPlane {
     }
 
     /// `kubectl apply -f -` as the administrator; returns its standard output.
-    ///
-    /// # Errors
-    /// [`Error::Kubectl`] with its standard error if it fails; [`Error::Io`].
     pub async fn apply(&self, manifests: &str) -> Result<String, Error> {
         let args = ["apply".to_owned(), "-f".to_owned(), "-".to_owned()];
         succeeded(&args, self.kubectl_with_input(&args, manifests).await?)
@@ -243,9 +213,6 @@ impl ControlPlane {
     /// The entries of all requests so far that are `wanted`, also of earlier runs in the same
     /// directory. A request that was just answered may still be missing: the API server writes the
     /// line right after the answer. To wait for one: [`Self::audit_until`].
-    ///
-    /// # Errors
-    /// [`Error::Io`], [`Error::Audit`]
     pub fn audit_entries(
         &self,
         wanted: impl Fn(&AuditEntry) -> bool,
@@ -261,9 +228,6 @@ impl ControlPlane {
 
     /// Reads the audit log until `holds` is true, and returns it. `what` is for the error: "did not
     /// show WHAT within 5 s".
-    ///
-    /// # Errors
-    /// [`Error::AuditWait`] after `timeout`; [`Error::Io`], [`Error::Audit`].
     pub async fn audit_until(
         &self,
         what: &str,

@@ -31,10 +31,6 @@ impl ControlPlane {
 
     /// Starts the apiserver on the same port and waits until it is ready. etcd
     /// must be running.
-    ///
-    /// # Errors
-    /// [`Error::WrongState`] if it runs or etcd does not; [`Error::Ended`],
-    /// [`Error::NotReady`].
     pub async fn start_apiserver(&self) -> Result<(), Error> {
         if locked(&self.etcd).is_none() {
             return Err(Error::WrongState {
@@ -59,17 +55,11 @@ impl ControlPlane {
 
     /// Stops the apiserver's execution (SIGSTOP): connections stay open and
     /// nothing is answered.
-    ///
-    /// # Errors
-    /// [`Error::WrongState`], [`Error::Ended`] if it does not run.
     pub fn pause_apiserver(&self) -> Result<(), Error> {
         signal(APISERVER, &self.kube_apiserver, Signal::STOP)
     }
 
     /// Ends a pause (SIGCONT).
-    ///
-    /// # Errors
-    /// [`Error::WrongState`], [`Error::Ended`] if it does not run.
     pub fn resume_apiserver(&self) -> Result<(), Error> {
         signal(APISERVER, &self.kube_apiserver, Signal::CONT)
     }
@@ -82,9 +72,6 @@ impl ControlPlane {
 
     /// Starts etcd on the same ports and data and waits until it serves. The apiserver reconnects
     /// by itself: [`Self::wait_ready`].
-    ///
-    /// # Errors
-    /// [`Error::WrongState`] if it runs; [`Error::Ended`], [`Error::NotReady`].
     pub async fn start_etcd(&self) -> Result<(), Error> {
         let Ports {
             etcd, etcd_peer, ..
@@ -108,26 +95,17 @@ impl ControlPlane {
     }
 
     /// As [`Self::pause_apiserver`], for etcd.
-    ///
-    /// # Errors
-    /// [`Error::WrongState`], [`Error::Ended`] if it does not run.
     pub fn pause_etcd(&self) -> Result<(), Error> {
         signal(ETCD, &self.etcd, Signal::STOP)
     }
 
     /// Ends a pause (SIGCONT).
-    ///
-    /// # Errors
-    /// [`Error::WrongState`], [`Error::Ended`] if it does not run.
     pub fn resume_etcd(&self) -> Result<(), Error> {
         signal(ETCD, &self.etcd, Signal::CONT)
     }
 
     /// Waits until the apiserver reports ready and the namespace `default` exists, for at most
     /// `ready_timeout`.
-    ///
-    /// # Errors
-    /// [`Error::WrongState`], [`Error::Ended`], [`Error::NotReady`]
     pub async fn wait_ready(&self) -> Result<(), Error> {
         let mut config = self.config(&self.pki.admin_token()?).await?;
         config.default_retry = false;

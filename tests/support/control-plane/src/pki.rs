@@ -26,7 +26,6 @@ const SERVING_NAMES: [&str; 5] = [
     "kubernetes.default.svc",
 ];
 
-/// Where they are.
 #[derive(Clone, Debug)]
 pub(crate) struct Pki {
     dir: PathBuf,
@@ -35,20 +34,11 @@ pub(crate) struct Pki {
 impl Pki {
     /// Makes the missing files in `dir`.
     pub(crate) fn ensure(dir: &Path) -> Result<Self, Error> {
-        let pki = Self {
+        let of = |dir: &Path| Self {
             dir: dir.to_owned(),
         };
-        make_once(
-            dir,
-            |dir| {
-                Self {
-                    dir: dir.to_owned(),
-                }
-                .is_whole()
-            },
-            |to| Self { dir: to.to_owned() }.make(),
-        )?;
-        Ok(pki)
+        make_once(dir, |dir| of(dir).is_whole(), |to| of(to).make())?;
+        Ok(of(dir))
     }
 
     pub(crate) fn ca_certificate(&self) -> PathBuf {
@@ -103,25 +93,24 @@ impl Pki {
     }
 
     fn make(&self) -> Result<(), Error> {
-        let (ca, serving, serving_key) =
-            certificates().map_err(|error| Error::Pki(error.to_string()))?;
-        let service_account_key =
-            KeyPair::generate().map_err(|error| Error::Pki(error.to_string()))?;
-        write_private(&self.ca_certificate(), &ca)?;
-        write_private(&self.serving_certificate(), &serving)?;
-        write_private(&self.serving_key(), &serving_key)?;
-        write_private(
-            &self.service_account_key(),
-            &service_account_key.serialize_pem(),
-        )?;
-        write_private(
-            &self.service_account_public_key(),
-            &service_account_key.public_key_pem(),
-        )?;
-        write_private(
-            &self.tokens(),
-            &format!("{},{ADMIN_USER},1,system:masters\n", random_token()?),
-        )
+        let failed = |error: rcgen::Error| Error::Pki(error.to_string());
+        let (ca, serving, serving_key) = certificates().map_err(failed)?;
+        let account_key = KeyPair::generate().map_err(failed)?;
+        let admin = format!("{},{ADMIN_USER},1,system:masters\n", random_token()?);
+        for (path, text) in [
+            (self.ca_certificate(), ca),
+            (self.serving_certificate(), serving),
+            (self.serving_key(), serving_key),
+            (self.service_account_key(), account_key.serialize_pem()),
+            (
+                self.service_account_public_key(),
+                account_key.public_key_pem(),
+            ),
+            (self.tokens(), admin),
+        ] {
+            write_private(&path, &text)?;
+        }
+        Ok(())
     }
 }
 

@@ -89,10 +89,6 @@ impl ControlPlane {
     /// and waits until the apiserver is ready and the namespace `default` is there. In the
     /// directory of an earlier run it continues with that run's data, keys and tokens, on other
     /// ports.
-    ///
-    /// # Errors
-    /// Those of [`assets`]; [`Error::DirInUse`]; [`Error::Ended`] and [`Error::NotReady`] with the
-    /// end of the log.
     pub async fn start(dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         let assets = match tokio::task::spawn_blocking(assets).await {
             Ok(assets) => assets?,
@@ -148,9 +144,6 @@ impl ControlPlane {
     }
 
     /// Whether both processes live, if they should.
-    ///
-    /// # Errors
-    /// [`Error::Ended`] names the one that ended by itself.
     pub fn check_alive(&self) -> Result<(), Error> {
         for slot in [&self.etcd, &self.kube_apiserver] {
             if let Some(process) = locked(slot).as_mut() {

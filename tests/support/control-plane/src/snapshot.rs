@@ -8,9 +8,6 @@ use crate::{ControlPlane, Error};
 impl ControlPlane {
     /// Copies etcd's data to `to`, which must not exist yet. etcd is stopped meanwhile, so the copy
     /// is the state that a crash at this moment would leave.
-    ///
-    /// # Errors
-    /// [`Error::WrongState`], [`Error::Ended`] if it does not run; [`Error::Io`].
     pub fn save_etcd(&self, to: &Path) -> Result<(), Error> {
         self.pause_etcd()?;
         let copied = copy(&self.dir.join("etcd"), to);
@@ -20,9 +17,6 @@ impl ControlPlane {
 
     /// Stops both parts as a crash would, puts the copied data in the place of etcd's, and starts
     /// both. Revisions go back, as after any restore of a snapshot.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; those of [`Self::start_etcd`] and [`Self::start_apiserver`].
     pub async fn restore_etcd(&self, from: &Path) -> Result<(), Error> {
         self.stop_apiserver();
         self.stop_etcd();

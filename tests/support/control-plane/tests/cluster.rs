@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use control_plane::{ADMIN_USER, AuditEntry, ControlPlane, Error, Options};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -19,6 +21,12 @@ async fn start() -> (ControlPlane, tempfile::TempDir) {
     (control_plane, dir)
 }
 
+/// Runs kubectl with these words as its arguments.
+async fn kubectl(control_plane: &ControlPlane, words: &str) -> String {
+    let shown = control_plane.kubectl_ok(words.split(' ')).await;
+    shown.unwrap()
+}
+
 fn status<T>(result: Result<T, kube::Error>) -> u16 {
     match result {
         Ok(_) => 200,
@@ -30,42 +38,23 @@ fn status<T>(result: Result<T, kube::Error>) -> u16 {
 #[tokio::test]
 async fn kubectl_makes_and_shows_objects() {
     let (control_plane, _dir) = start().await;
-    control_plane
-        .kubectl_ok(["create", "namespace", "tenant-a"])
-        .await
-        .unwrap();
+    kubectl(&control_plane, "create namespace tenant-a").await;
     control_plane
         .apply("---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: shop, namespace: tenant-a}, data: {open: always}}")
         .await
         .unwrap();
-    let shown = control_plane
-        .kubectl_ok([
-            "-n",
-            "tenant-a",
-            "get",
-            "configmap",
-            "shop",
-            "-o",
-            "jsonpath={.data.open}",
-        ])
-        .await
-        .unwrap();
-    assert_eq!(shown, "always");
+    let get = "-n tenant-a get configmap shop -o jsonpath={.data.open}";
+    assert_eq!(kubectl(&control_plane, get).await, "always");
 
-    let version = control_plane
-        .kubectl_ok(["version", "-o", "json"])
-        .await
-        .unwrap();
+    let version = kubectl(&control_plane, "version -o json").await;
     let version: serde_json::Value = serde_json::from_str(&version).unwrap();
     let [client, server] = ["clientVersion", "serverVersion"].map(|side| &version[side]);
     assert_eq!(client["gitVersion"], server["gitVersion"]);
     // Not v0.0.0, the version of a build without the linker flags.
     let [git, major, minor] =
         ["gitVersion", "major", "minor"].map(|key| server[key].as_str().unwrap());
-    assert!(
-        major == "1" && git.starts_with(&format!("v{major}.{minor}.")),
-        "{server}"
-    );
+    let expected = format!("v{major}.{minor}.");
+    assert!(major == "1" && git.starts_with(&expected), "{server}");
 
     let refused = control_plane
         .kubectl_ok(["get", "namespace", "nowhere"])
@@ -120,24 +109,15 @@ async fn a_service_account_token_is_limited_by_rbac_and_named_in_the_audit_log()
     // The same for a program that is given a kubeconfig.
     let kubeconfig = dir.path().join("reader.kubeconfig");
     control_plane.write_kubeconfig(&kubeconfig, &token).unwrap();
-    let kubeconfig = kubeconfig.to_str().unwrap();
-    let said = control_plane
-        .kubectl_ok([
-            "--kubeconfig",
-            kubeconfig,
-            "auth",
-            "whoami",
-            "-o",
-            "jsonpath={.status.userInfo.username}",
-        ])
-        .await
-        .unwrap();
-    assert_eq!(said, "system:serviceaccount:tenant-a:reader");
+    let who = format!(
+        "--kubeconfig {} auth whoami -o jsonpath={{.status.userInfo.username}}",
+        kubeconfig.display()
+    );
+    let reader = "system:serviceaccount:tenant-a:reader";
+    assert_eq!(kubectl(&control_plane, &who).await, reader);
 
-    let of_reader = |entry: &&AuditEntry| {
-        entry.user == "system:serviceaccount:tenant-a:reader"
-            && entry.resource != "selfsubjectreviews"
-    };
+    let of_reader =
+        |entry: &&AuditEntry| entry.user == reader && entry.resource != "selfsubjectreviews";
     let entries = control_plane
         .audit_until("four requests of the reader", SOON, |entries| {
             entries.iter().filter(of_reader).count() >= 4
@@ -147,39 +127,30 @@ async fn a_service_account_token_is_limited_by_rbac_and_named_in_the_audit_log()
     let seen: Vec<_> = entries
         .iter()
         .filter(of_reader)
-        .map(|entry| {
-            (
-                entry.verb.as_str(),
-                entry.resource.as_str(),
-                entry.namespace.as_str(),
-                entry.name.as_str(),
-                entry.code,
+        .map(|e| {
+            format!(
+                "{} {} {}/{} {}",
+                e.verb, e.resource, e.namespace, e.name, e.code
             )
         })
         .collect();
-    assert_eq!(
-        seen,
-        [
-            ("get", "configmaps", "tenant-a", "shop", 200),
-            ("list", "configmaps", "tenant-a", "", 403),
-            ("get", "secrets", "tenant-a", "code", 403),
-            ("get", "configmaps", "default", "shop", 403),
-        ]
-    );
+    let expected = [
+        "get configmaps tenant-a/shop 200",
+        "list configmaps tenant-a/ 403",
+        "get secrets tenant-a/code 403",
+        "get configmaps default/shop 403",
+    ];
+    assert_eq!(seen, expected);
     let by_admin = |entry: &&AuditEntry| {
         entry.user == ADMIN_USER && entry.resource == "secrets" && entry.name == "code"
     };
-    assert_eq!(
-        entries.iter().find(by_admin).map(|entry| entry.code),
-        Some(404),
-        "apply looks first"
-    );
+    let first = entries.iter().find(by_admin).map(|entry| entry.code);
+    assert_eq!(first, Some(404), "apply looks first");
 
     let log = std::fs::read_to_string(control_plane.audit_log_path()).unwrap();
-    assert!(
-        !log.contains(CODE) && !log.contains("NjA0MjEz"),
-        "the audit log shows a Secret's value"
-    );
+    for value in [CODE, "NjA0MjEz"] {
+        assert!(!log.contains(value), "the log shows a Secret's value");
+    }
 }
 
 const DEFINITION: &str = r#"
@@ -203,29 +174,13 @@ async fn the_audit_log_keeps_the_body_of_status_writes_only() {
     let (control_plane, _dir) = start().await;
     control_plane.apply(DEFINITION).await.unwrap();
     let resource = "phonemigrations.phonemigration.dev";
-    control_plane
-        .kubectl_ok([
-            "wait",
-            "--for=condition=Established",
-            &format!("crd/{resource}"),
-        ])
-        .await
-        .unwrap();
+    let wait = format!("wait --for=condition=Established crd/{resource}");
+    kubectl(&control_plane, &wait).await;
     control_plane.apply("---\n{apiVersion: phonemigration.dev/v1alpha1, kind: PhoneMigration, metadata: {name: store}}").await.unwrap();
-    for subresource in [&["--subresource=status"][..], &[]] {
-        let patch = [
-            "patch",
-            resource,
-            "store",
-            "--type=merge",
-            "-p",
-            r#"{"status":{"reason":"Verified"}}"#,
-        ];
-        control_plane
-            .kubectl_ok(patch.iter().chain(subresource))
-            .await
-            .unwrap();
-    }
+    let patch =
+        format!(r#"patch {resource} store --type=merge -p {{"status":{{"reason":"Verified"}}}}"#);
+    kubectl(&control_plane, &format!("{patch} --subresource=status")).await;
+    kubectl(&control_plane, &patch).await;
 
     let of_store = |entry: &&AuditEntry| {
         entry.group == "phonemigration.dev" && entry.name == "store" && entry.verb == "patch"
@@ -241,16 +196,8 @@ async fn the_audit_log_keeps_the_body_of_status_writes_only() {
         .filter(of_store)
         .map(|entry| (entry.subresource.as_str(), entry.request_object.clone()))
         .collect();
-    assert_eq!(
-        bodies,
-        [
-            (
-                "status",
-                Some(serde_json::json!({"status": {"reason": "Verified"}}))
-            ),
-            ("", None)
-        ]
-    );
+    let body = serde_json::json!({"status": {"reason": "Verified"}});
+    assert_eq!(bodies, [("status", Some(body)), ("", None)]);
 }
 
 #[tokio::test]
@@ -266,10 +213,7 @@ async fn clients_verify_the_apiservers_certificate() {
         .pem();
     let mut wrong = admin;
     let cluster = wrong.clusters[0].cluster.as_mut().unwrap();
-    cluster.certificate_authority_data = Some(base64::Engine::encode(
-        &base64::engine::general_purpose::STANDARD,
-        other_ca,
-    ));
+    cluster.certificate_authority_data = Some(STANDARD.encode(other_ca));
     let error = kubernetes_answer(wrong).await.unwrap_err();
     let mut chain = String::new();
     let mut cause: Option<&dyn std::error::Error> = Some(&error);

@@ -58,11 +58,9 @@ impl Up {
     }
 
     fn assert_both_end(&self) {
-        until("the end of etcd and kube-apiserver", || {
-            self.pids()
-                .iter()
-                .all(|pid| test_kill_process(*pid).is_err())
-        });
+        let gone = |pid: &Pid| test_kill_process(*pid).is_err();
+        let ended = || self.pids().iter().all(gone);
+        until("the end of etcd and kube-apiserver", ended);
     }
 }
 
@@ -82,23 +80,17 @@ fn up_prints_one_json_line_and_ends_on_sigterm() {
     let dir = tempfile::tempdir().unwrap();
     let mut up = Up::start(dir.path());
     let text = |key: &str| up.ready[key].as_str().unwrap().to_owned();
-    assert_eq!(
-        Path::new(&text("kubeconfig")),
-        dir.path().join("kubeconfig")
-    );
-    assert_eq!(Path::new(&text("auditLog")), dir.path().join("audit.log"));
+    let file = |name: &str| dir.path().join(name);
+    assert_eq!(Path::new(&text("kubeconfig")), file("kubeconfig"));
+    assert_eq!(Path::new(&text("auditLog")), file("audit.log"));
     let shown = Command::new(text("kubectl"))
         .args(["get", "--raw", "/readyz", "--server", &text("url")])
         .env("KUBECONFIG", text("kubeconfig"))
         .env("KUBECACHEDIR", dir.path().join("cache"))
         .output()
         .unwrap();
-    assert_eq!(
-        String::from_utf8_lossy(&shown.stdout),
-        "ok",
-        "{}",
-        String::from_utf8_lossy(&shown.stderr)
-    );
+    let error = String::from_utf8_lossy(&shown.stderr);
+    assert_eq!(String::from_utf8_lossy(&shown.stdout), "ok", "{error}");
 
     up.signal(Signal::TERM);
     assert!(up.child.wait().unwrap().success());
@@ -133,16 +125,11 @@ fn assets(variables: &[(&str, &Path)]) -> Output {
 }
 
 fn error_of(output: &Output) -> String {
-    assert!(
-        !output.status.success(),
-        "succeeded: {}",
-        String::from_utf8_lossy(&output.stdout)
-    );
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    text[text
-        .find("error: ")
-        .unwrap_or_else(|| panic!("no error: {text}"))..]
-        .to_owned()
+    assert!(!output.status.success(), "succeeded: {output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    let start = text.find("error: ");
+    let start = start.unwrap_or_else(|| panic!("no error: {text}"));
+    text[start..].to_owned()
 }
 
 #[test]
@@ -176,10 +163,9 @@ fn a_failed_build_is_shown_and_leaves_nothing_that_looks_built() {
         ("GOTOOLCHAIN", Path::new("local")),
     ]);
     let error = error_of(&output);
-    assert!(
-        error.contains("GOPROXY=off") && error.contains("KUBEBUILDER_ASSETS"),
-        "{error}"
-    );
+    for part in ["GOPROXY=off", "KUBEBUILDER_ASSETS"] {
+        assert!(error.contains(part), "{error}");
+    }
     let cache = dir
         .path()
         .join(".cache/phone-migration-operator/control-plane");
@@ -187,11 +173,8 @@ fn a_failed_build_is_shown_and_leaves_nothing_that_looks_built() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
-    assert!(
-        left.iter()
-            .all(|name| name.to_string_lossy().ends_with(".lock")),
-        "{left:?}"
-    );
+    let is_lock = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".lock");
+    assert!(left.iter().all(is_lock), "{left:?}");
 }
 
 #[test]
@@ -203,16 +186,12 @@ fn kubebuilder_assets_win_if_they_are_complete() {
         ("PATH", nowhere),
         ("HOME", nowhere),
     ]);
-    assert_eq!(
-        String::from_utf8_lossy(&found.stdout).trim_end(),
-        built.dir().to_str().unwrap()
-    );
+    let found = String::from_utf8_lossy(&found.stdout);
+    assert_eq!(Path::new(found.trim_end()), built.dir());
 
     let incomplete = tempfile::tempdir().unwrap();
     fs::copy(built.etcd(), incomplete.path().join("etcd")).unwrap();
     let error = error_of(&assets(&[("KUBEBUILDER_ASSETS", incomplete.path())]));
-    assert!(
-        error.contains("no executable kube-apiserver, kubectl"),
-        "{error}"
-    );
+    let missing = "no executable kube-apiserver, kubectl";
+    assert!(error.contains(missing), "{error}");
 }

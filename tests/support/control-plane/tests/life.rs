@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-use control_plane::{ControlPlane, Error, Options};
+use control_plane::{AuditEntry, ControlPlane, Error, Options};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::DeleteParams;
@@ -62,19 +62,13 @@ async fn a_restart_of_either_part_keeps_data_address_and_tokens() {
     assert_ne!(control_plane.pids().etcd, before.1.etcd);
     let again = control_plane.start_apiserver().await.unwrap_err();
     assert!(matches!(again, Error::WrongState { .. }), "{again}");
-    let creates: Vec<_> = control_plane
-        .audit_until("the creates before and after", ANSWER * 10, |entries| {
-            entries
-                .iter()
-                .filter(|e| {
-                    e.verb == "create" && e.resource == "configmaps" && e.namespace == "default"
-                })
-                .count()
-                == 2
-        })
-        .await
-        .unwrap();
-    assert!(creates.iter().any(|entry| entry.name == "first"));
+    let is_create = |e: &&AuditEntry| {
+        e.verb == "create" && e.resource == "configmaps" && e.namespace == "default"
+    };
+    let both = |entries: &[AuditEntry]| entries.iter().filter(is_create).count() == 2;
+    let what = "the creates before and after";
+    let entries = control_plane.audit_until(what, ANSWER * 10, both).await;
+    assert!(entries.unwrap().iter().any(|entry| entry.name == "first"));
 }
 
 #[tokio::test]
@@ -103,10 +97,8 @@ async fn a_paused_part_does_not_answer_and_goes_on_afterwards() {
     assert_eq!(stopped.to_string(), "etcd is stopped");
     control_plane.stop_apiserver();
     let alone = control_plane.start_apiserver().await.unwrap_err();
-    assert_eq!(
-        alone.to_string(),
-        "etcd is stopped; start it before the apiserver"
-    );
+    let says = "etcd is stopped; start it before the apiserver";
+    assert_eq!(alone.to_string(), says);
 }
 
 #[tokio::test]
@@ -114,14 +106,10 @@ async fn a_directory_is_used_by_one_and_can_be_used_again() {
     let dir = tempfile::tempdir().unwrap();
     let control_plane = start(&dir).await;
     make(&control_plane, "first").await;
-    let token = control_plane
-        .service_account_token("default", "nobody", Duration::from_secs(600))
-        .await
-        .unwrap_err();
-    assert!(
-        token.to_string().contains("service account default/nobody"),
-        "{token}"
-    );
+    let token = control_plane.service_account_token("default", "nobody", ANSWER * 600);
+    let error = token.await.unwrap_err().to_string();
+    let whose = "service account default/nobody";
+    assert!(error.contains(whose), "{error}");
 
     let second = ControlPlane::start(dir.path(), Options::default())
         .await
@@ -129,28 +117,20 @@ async fn a_directory_is_used_by_one_and_can_be_used_again() {
     assert!(matches!(second, Error::DirInUse(_)), "{second}");
 
     let pids = control_plane.pids();
-    let old = control_plane.admin_kubeconfig().unwrap();
+    let ca = |control_plane: &ControlPlane| {
+        let kubeconfig = control_plane.admin_kubeconfig().unwrap();
+        let cluster = kubeconfig.clusters[0].cluster.clone().unwrap();
+        cluster.certificate_authority_data.unwrap()
+    };
+    let old = ca(&control_plane);
     drop(control_plane);
-    assert!(
-        !lives(pids.etcd.unwrap()) && !lives(pids.kube_apiserver.unwrap()),
-        "dropped, but still running"
-    );
+    for pid in [pids.etcd, pids.kube_apiserver] {
+        assert!(!lives(pid.unwrap()), "dropped, but still running");
+    }
 
     let control_plane = start(&dir).await;
     configmaps(&control_plane).await.get("first").await.unwrap();
-    let new = control_plane.admin_kubeconfig().unwrap();
-    assert_eq!(
-        old.clusters[0]
-            .cluster
-            .as_ref()
-            .unwrap()
-            .certificate_authority_data,
-        new.clusters[0]
-            .cluster
-            .as_ref()
-            .unwrap()
-            .certificate_authority_data
-    );
+    assert_eq!(ca(&control_plane), old);
 }
 
 /// A shared control plane survives the end of a test's runtime and thread.
@@ -192,15 +172,11 @@ async fn a_port_that_a_foreign_program_took_is_recognised_and_others_are_tried()
         let error = ControlPlane::start(dir.path(), options)
             .await
             .expect_err("started on a taken port");
-        assert!(
-            matches!(&error, Error::Ended { part: name, .. } if *name == part),
-            "{error}"
-        );
+        let is_its = matches!(&error, Error::Ended { part: name, .. } if *name == part);
+        assert!(is_its, "{error}");
         let log = std::fs::read_to_string(dir.path().join(format!("{part}.log"))).unwrap();
-        let runs = log
-            .lines()
-            .filter(|line| line.contains("address already in use"))
-            .count();
+        let taken = |line: &&str| line.contains("address already in use");
+        let runs = log.lines().filter(taken).count();
         assert!(runs >= 5, "{part} was tried {runs} times:\n{log}");
     }
 }

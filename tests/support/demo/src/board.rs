@@ -55,7 +55,6 @@ impl Board {
         self.lock().1.finish();
     }
 
-    /// Seconds since the start.
     pub fn seconds(&self) -> f64 {
         self.lock().1.seconds()
     }

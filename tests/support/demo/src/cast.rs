@@ -8,7 +8,6 @@ pub const TENANT_B: &str = "tenant-b";
 /// The event that a number meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Its code is right.
     RightCode,
     /// Its code is right, and the account is throttled when its turn comes.
     Throttled,
@@ -42,7 +41,6 @@ impl Part {
 /// One PhoneMigration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
-    /// Its namespace.
     pub namespace: &'static str,
     /// Its name; the Secret is `<name>-code`.
     pub name: String,

@@ -10,9 +10,6 @@ use crate::cast::{Part, cast};
 use crate::setup::Setup;
 
 /// Opens the cloud to any number, and prints what to type.
-///
-/// # Errors
-/// When the simulator refuses its setting.
 pub fn say_how_to_look_around(setup: &Setup, board: &Board) -> Result<()> {
     setup
         .world

@@ -23,9 +23,6 @@ const RETRY_AFTER_MS: u64 = 3_000;
 const WRONG_CODE: &str = "000000";
 
 /// Plays all scenes.
-///
-/// # Errors
-/// A scene that did not end in time, or a step that failed.
 pub async fn play(setup: &mut Setup, board: &Board) -> Result<()> {
     for role in cast() {
         let number = Number::new(&role.phone, &role.code, &role.id);

@@ -1,30 +1,25 @@
 //! After the play: the final table, the ledger, the verdict.
 
-use harness::{Error, Result, reason};
-use kube::ResourceExt;
-use kube::api::ListParams;
+use harness::{Error, Result};
 
 use crate::board::Board;
-use crate::cast::{Part, cast};
+use crate::cast::cast;
 use crate::setup::Setup;
-use crate::verdict::{Ending, Violation, ledger_line, violations};
+use crate::verdict::{ledger_line, violations};
 
 /// Prints all of it; true if every promise was kept. `played` is how the play ended.
-///
-/// # Errors
-/// When the API server cannot be read any more.
 pub async fn report(setup: &Setup, board: &Board, played: Result<()>) -> Result<bool> {
-    let endings = endings(setup).await?;
-    let table = setup
-        .world
+    let world = &setup.world;
+    let objects = world.list_everywhere().await?;
+    let table = world
         .plane
         .control
         .kubectl_ok(["get", "phmig", "-A", "-o", "wide"])
         .await
         .map_err(Error::at("kubectl get"))?;
-    let limit = u64::from(setup.world.sim.settings().quota.limit);
-    let ledger = setup.world.sim.ledger();
-    let found = violations(&endings, &ledger);
+    let limit = u64::from(world.sim.settings().quota.limit);
+    let ledger = world.sim.ledger();
+    let found = violations(&cast(), &objects, &ledger, &world.sim.numbers());
     board.finish();
     board.print(&format!("\n$ kubectl get phmig -A -o wide\n{table}"));
     board.tell(&format!("{}\n", ledger_line(&ledger, limit)));
@@ -32,7 +27,7 @@ pub async fn report(setup: &Setup, board: &Board, played: Result<()>) -> Result<
     if let Err(error) = played {
         board.print(&format!("The play stopped: {error}"));
     }
-    board.tell(&verdict_text(&found, kept, endings.len(), board.seconds()));
+    board.tell(&verdict_text(&found, kept, cast().len(), board.seconds()));
     if !kept {
         board.print(&format!(
             "\nEnd of the operator's log:\n{}",
@@ -42,7 +37,7 @@ pub async fn report(setup: &Setup, board: &Board, played: Result<()>) -> Result<
     Ok(kept)
 }
 
-fn verdict_text(found: &[Violation], kept: bool, numbers: usize, seconds: f64) -> String {
+fn verdict_text(found: &[String], kept: bool, numbers: usize, seconds: f64) -> String {
     if kept {
         return format!(
             "Verdict: good. {numbers} numbers, no code executed twice, no outcome lost, the quota \
@@ -52,31 +47,6 @@ fn verdict_text(found: &[Violation], kept: bool, numbers: usize, seconds: f64) -
     let mut lines = vec!["Verdict: NOT good.".to_owned()];
     lines.extend(found.iter().map(|violation| format!("  - {violation}")));
     lines.join("\n")
-}
-
-async fn endings(setup: &Setup) -> Result<Vec<Ending>> {
-    let objects = setup
-        .world
-        .migrations_everywhere()
-        .list(&ListParams::default())
-        .await
-        .map_err(Error::at("list of PhoneMigrations"))?;
-    let ending = |role: crate::cast::Role| {
-        let status = objects
-            .iter()
-            .find(|o| o.name_any() == role.name && o.namespace().as_deref() == Some(role.namespace))
-            .map(|object| object.data["status"].clone())
-            .unwrap_or_default();
-        Ending {
-            name: role.full_name(),
-            phone: role.phone,
-            expected_id: role.id,
-            verified_before: role.part == Part::AlreadyVerified,
-            reason: reason(&status).to_owned(),
-            id: status["id"].as_str().unwrap_or_default().to_owned(),
-        }
-    };
-    Ok(cast().into_iter().map(ending).collect())
 }
 
 fn log_tail(setup: &Setup) -> String {

@@ -14,7 +14,6 @@ use crate::cast::Role;
 /// The last known state of one number.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Its role.
     pub role: Role,
     /// `status.reason`; empty before the operator saw it.
     pub reason: String,

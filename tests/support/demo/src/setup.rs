@@ -22,9 +22,6 @@ pub struct Setup {
 
 impl Setup {
     /// Brings everything up, the control plane's files in `dir`.
-    ///
-    /// # Errors
-    /// The part that could not start.
     pub async fn bring_up(board: &Board, dir: &Path) -> Result<Self> {
         // Up to date, unless the demo was not started by the launcher.
         let binary = harness::operator_binary().await?;
@@ -47,18 +44,12 @@ impl Setup {
     }
 
     /// Another operator process, after the last one ended.
-    ///
-    /// # Errors
-    /// When it does not become ready.
     pub async fn restart_operator(&mut self) -> Result<()> {
         self.operator = start_operator(&self.world).await?;
         Ok(())
     }
 
     /// Creates the Secret of a number.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn code(&self, role: &Role, code: &str) -> Result<()> {
         let name = format!("{}-code", role.name);
         let data = json!({"code": code});
@@ -66,9 +57,6 @@ impl Setup {
     }
 
     /// Puts another code into its Secret.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn replace_code(&self, role: &Role, code: &str) -> Result<()> {
         let name = format!("{}-code", role.name);
         let patch = json!({"stringData": {"code": code}});
@@ -77,9 +65,6 @@ impl Setup {
     }
 
     /// Creates the PhoneMigration, without its Secret.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn migration(&self, role: &Role) -> Result<()> {
         let migration = Migration::new(&role.name, &role.phone);
         let created = self.world.create_in(role.namespace, &migration).await;
@@ -87,18 +72,12 @@ impl Setup {
     }
 
     /// The same with its right code.
-    ///
-    /// # Errors
-    /// When the API server refuses one of them.
     pub async fn ready_migration(&self, role: &Role) -> Result<()> {
         self.code(role, &role.code).await?;
         self.migration(role).await
     }
 
     /// Asks the operator to reconcile at once, as `kubectl annotate` does.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn request(&self, role: &Role) -> Result<()> {
         let annotations = json!({"phonemigration.dev/requestedAt": "corrected"});
         let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
@@ -110,7 +89,6 @@ impl Setup {
             .map_err(Error::at(role.full_name()))
     }
 
-    /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.world.plane.control.admin_kubeconfig_path()
     }

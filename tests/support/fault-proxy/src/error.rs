@@ -7,23 +7,15 @@ use std::time::Duration;
 pub enum Error {
     /// A certificate, a key or the upstream's URL cannot be used.
     #[error("fault proxy: {what}: {why}")]
-    Setup {
-        /// Which part.
-        what: &'static str,
-        /// Why.
-        why: String,
-    },
+    Setup { what: &'static str, why: String },
     /// Its thread is gone.
     #[error("fault proxy: it has ended")]
     Gone,
     /// A rule was not met in time.
     #[error("fault proxy: rule \"{rule}\" was not met within {within:?}; met {hits} times before")]
     NotMet {
-        /// The rule, as [`crate::When`] prints it.
         rule: String,
-        /// How long was waited.
         within: Duration,
-        /// Hits that earlier waits returned.
         hits: usize,
     },
 }

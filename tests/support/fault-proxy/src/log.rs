@@ -16,7 +16,6 @@ pub struct Request {
     pub at: Instant,
     /// The object of the request.
     pub target: Target,
-    /// `GET`, `PUT`, …
     pub method: String,
     /// Path, without the query.
     pub path: String,
@@ -35,13 +34,11 @@ pub struct Request {
 /// A rule that took effect.
 #[derive(Clone, Debug)]
 pub struct Hit {
-    /// When.
     pub at: Instant,
     /// `seq` of the request; of a frame: that of its watch.
     pub seq: u64,
     /// The rule with its effect.
     pub rule: Arc<str>,
-    /// The object's name.
     pub name: String,
     /// The type of the frame's event; `None`: this is a request.
     pub event: Option<String>,

@@ -22,9 +22,6 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Process {
     /// The process of that id.
-    ///
-    /// # Errors
-    /// When there is none.
     pub fn of(id: u32) -> io::Result<Self> {
         let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
@@ -33,18 +30,12 @@ impl Process {
     }
 
     /// SIGKILL.
-    ///
-    /// # Errors
-    /// When it has ended.
     pub fn kill(&self) -> io::Result<()> {
         self.signal(Signal::KILL)
     }
 
     /// SIGSTOP, and waits until every thread is stopped: on a busy machine threads run on for a
     /// while.
-    ///
-    /// # Errors
-    /// When it has ended, or does not stop in time.
     pub fn stop(&self) -> io::Result<()> {
         self.signal(Signal::STOP)?;
         let deadline = Instant::now() + STOPPED_WITHIN;
@@ -70,9 +61,6 @@ impl Process {
     }
 
     /// SIGCONT.
-    ///
-    /// # Errors
-    /// When it has ended.
     pub fn resume(&self) -> io::Result<()> {
         self.signal(Signal::CONT)
     }

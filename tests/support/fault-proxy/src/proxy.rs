@@ -35,9 +35,6 @@ pub struct FaultProxy {
 
 impl FaultProxy {
     /// Starts on a port of the kernel's choice on 127.0.0.1; accepts when this returns.
-    ///
-    /// # Errors
-    /// [`Error::Setup`]; [`Error::Gone`] if it cannot listen.
     pub async fn start(upstream: Upstream) -> Result<Self, Error> {
         let tls = acceptor(&upstream)?;
         let server = Server::new(&upstream)?;
@@ -142,9 +139,6 @@ impl FaultProxy {
 
     /// Cuts every connection and refuses new ones. Held requests stay held, and are forwarded when
     /// they are released.
-    ///
-    /// # Errors
-    /// [`Error::Gone`]
     pub async fn down(&self) -> Result<(), Error> {
         self.wanted.send_replace(false);
         reached(&mut self.listening.clone(), false).await?;
@@ -153,9 +147,6 @@ impl FaultProxy {
     }
 
     /// Accepts connections again, on the same port.
-    ///
-    /// # Errors
-    /// [`Error::Gone`] if it cannot listen.
     pub async fn up(&self) -> Result<(), Error> {
         self.wanted.send_replace(true);
         reached(&mut self.listening.clone(), true).await

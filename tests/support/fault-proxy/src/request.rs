@@ -47,7 +47,6 @@ impl fmt::Display for Verb {
 /// The verb and object of a request. Fields that it does not have are empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Its verb.
     pub verb: Verb,
     /// The plural, with the subresource if there is one: `secrets`, `phonemigrations/status`.
     pub resource: String,

@@ -163,17 +163,11 @@ impl Rule {
     /// Waits for the first hit; called again, for the next one, and so on: each is returned
     /// once. A rule is hit when it takes effect: one that acts on the reply, when the API
     /// server has answered; one that holds, when something is held. At most 45 s.
-    ///
-    /// # Errors
-    /// [`Error::NotMet`]
     pub async fn hit(&self) -> Result<Hit, Error> {
         self.hit_within(PATIENCE).await
     }
 
     /// The same with another limit.
-    ///
-    /// # Errors
-    /// [`Error::NotMet`]
     pub async fn hit_within(&self, within: Duration) -> Result<Hit, Error> {
         let at = self.awaited.load(Ordering::Acquire);
         let mut changed = self.core.changed.subscribe();

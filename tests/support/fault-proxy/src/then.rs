@@ -111,7 +111,6 @@ pub enum Lost {
 /// An answer in the API server's form.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// HTTP status.
     pub status: u16,
     /// `reason` of the Status object.
     pub reason: String,
@@ -149,14 +148,12 @@ impl Answer {
         }
     }
 
-    /// With a `Retry-After` header.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    /// With another body.
     #[must_use]
     pub fn body(mut self, body: Value) -> Self {
         self.body = Some(body);

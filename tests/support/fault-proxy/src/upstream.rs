@@ -26,7 +26,6 @@ pub struct Upstream {
     pub ca_pem: String,
     /// A certificate for 127.0.0.1 that the proxy's clients trust.
     pub cert_pem: String,
-    /// Its key.
     pub key_pem: String,
 }
 
@@ -85,9 +84,6 @@ impl Server {
     }
 
     /// Forwards.
-    ///
-    /// # Errors
-    /// No reply came.
     pub(crate) async fn send(&self, call: Call) -> Result<Response<Incoming>, Cut> {
         let uri: Uri = format!("{}{}", self.url, call.uri)
             .parse()

@@ -33,7 +33,6 @@ pub(crate) struct Seen<'a> {
 }
 
 impl When {
-    /// Every request.
     pub fn any() -> Self {
         Self {
             verb: None,
@@ -48,7 +47,6 @@ impl When {
         }
     }
 
-    /// Requests that do `verb`.
     #[must_use]
     pub fn verb(mut self, verb: Verb) -> Self {
         self.verb = Some(verb);
@@ -155,7 +153,6 @@ impl When {
         self
     }
 
-    /// One only.
     #[must_use]
     pub fn once(self) -> Self {
         self.times(1)

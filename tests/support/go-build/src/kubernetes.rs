@@ -38,7 +38,6 @@ pub struct Assets {
 }
 
 impl Assets {
-    /// The folder itself.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -58,18 +57,12 @@ impl Assets {
 
 /// Finds the binaries, or builds them: minutes the first time, nothing after. Blocks; parallel
 /// processes wait for the one that builds.
-///
-/// # Errors
-/// [`Error::IncompleteAssets`], [`Error::UnfitAssets`], [`Error::NoSuchMinor`],
-/// [`Error::TwoSources`], [`Error::GoBuild`]: each says how to supply the binaries.
+/// Each error says how to supply the binaries.
 pub fn assets() -> Result<Assets, Error> {
     find(&|programs| programs.ensure())
 }
 
 /// The same, and reports the progress to `tell`.
-///
-/// # Errors
-/// As [`assets`].
 pub fn assets_and_tell(tell: &dyn Fn(Step<'_>)) -> Result<Assets, Error> {
     find(&|programs| programs.ensure_and_tell(tell))
 }

@@ -68,9 +68,6 @@ impl Programs<'_> {
     /// Finds the programs, or builds them: minutes the first time, nothing after. Blocks; parallel
     /// processes wait for the one that builds. Returns their folder. Reports slow steps on standard
     /// error.
-    ///
-    /// # Errors
-    /// Each says how to supply them.
     pub fn ensure(&self) -> Result<PathBuf, Error> {
         self.ensure_and_tell(&|step| match step {
             Step::Waiting(lock) => once::say_waiting(lock),
@@ -86,9 +83,6 @@ impl Programs<'_> {
     }
 
     /// The same, and reports the progress to `tell`.
-    ///
-    /// # Errors
-    /// As [`Self::ensure`].
     pub fn ensure_and_tell(&self, tell: &dyn Fn(Step<'_>)) -> Result<PathBuf, Error> {
         let dir = self.dir()?;
         make_once_or_wait(
@@ -170,9 +164,6 @@ fn set(variable: &str) -> Option<PathBuf> {
 }
 
 /// The version (`v1.2.3`) that the go.mod in `module` requires of a Go module.
-///
-/// # Errors
-/// [`Error::Io`], and [`Error::GoModule`] when it requires none.
 pub fn required_version(module: &Path, of: &str) -> Result<String, Error> {
     let path = module.join("go.mod");
     let go_mod = fs::read_to_string(&path).map_err(Error::io("read", &path))?;

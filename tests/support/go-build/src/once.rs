@@ -12,9 +12,6 @@ use crate::Error;
 /// Makes sure that `target` is there and `is_whole`. If it is not, `make` is called with an empty
 /// folder to fill, by one process at a time; when it fails, nothing is left behind and the next
 /// caller tries again. Blocks, and reports that on standard error.
-///
-/// # Errors
-/// Those of `make`, and [`Error::Io`].
 pub fn make_once<E: From<Error>>(
     target: &Path,
     is_whole: impl Fn(&Path) -> bool,

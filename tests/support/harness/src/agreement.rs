@@ -1,33 +1,99 @@
-//! One resource's last status against the ledger, field by field. PURE.
+//! The last status of each resource against the ledger, field by field: the verdict over a run. PURE.
 //!
 //! Attempts and submissions are matched by the attempt's id, which is the request's nonce. Only the
 //! caller can excuse an unknown outcome: a reply that may not have reached the operator.
 
-use cams_simulator::{Decision, Entry, Fault};
+use cams_simulator::{Decision, Entry, Fault, Number, Summary};
 use serde_json::Value;
 
-use crate::books::{Books, replied};
+use crate::books::{Books, executed_twice, replied};
 use crate::world::{condition, reason};
 
 mod outcomes;
 mod shape;
 
-/// The facts about a resource from sources other than its status.
-pub struct Truth<'a> {
-    /// The ledger.
-    pub books: &'a Books<'a>,
-    /// The Id of the number, if the cloud knows it.
-    pub id: Option<&'a str>,
-    /// The number is verified, for whatever reason, and the status read shows it.
-    pub verified: bool,
-    /// Whether the process that sent this request surely got and kept its reply, which left whole.
+/// A run that has ended: every resource is settled, and nothing runs any more.
+pub struct Run<'a> {
+    /// All submissions and reads.
+    pub ledger: &'a [Entry],
+    /// The resources.
+    pub objects: &'a [Value],
+    /// The numbers as the cloud has them.
+    pub numbers: &'a [Number],
+    /// See [`Truth::heard`].
     pub heard: &'a dyn Fn(&Entry) -> bool,
+    /// Whether this submission was made for the resource of this uid.
+    pub own: &'a dyn Fn(&Entry, &str) -> bool,
+}
+
+/// A broken promise, in words without codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The number.
+    pub phone: String,
+    /// The resource, if there is one, and the contradiction.
+    pub what: String,
+}
+
+impl Run<'_> {
+    /// Every broken promise: a code that was executed twice, a request that was sent twice, and each
+    /// contradiction between a status and the ledger.
+    pub fn broken(&self) -> Vec<Broken> {
+        let books = Books::of(self.ledger);
+        let mut found = Vec::new();
+        for (phone, times) in executed_twice(&Summary::of(self.ledger.iter())) {
+            let object = self.objects.iter().find(|o| phone_of(o) == phone);
+            let name = object.map_or("a foreign number".to_owned(), full_name);
+            let what = format!("{name}: EXECUTED TWICE: one code, {times} times");
+            let phone = phone.to_owned();
+            found.push(Broken { phone, what });
+        }
+        for rows in books.sent_twice() {
+            let (first, times) = (rows[0], rows.len());
+            let attempt = first.nonce.as_deref().unwrap_or_default();
+            found.push(Broken {
+                phone: first.phone.clone().unwrap_or_default(),
+                what: format!("the request of attempt {attempt} arrived {times} times"),
+            });
+        }
+        for object in self.objects {
+            let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+            let number = self.numbers.iter().find(|n| n.phone == phone_of(object));
+            let truth = Truth {
+                books: &books,
+                id: number.and_then(|number| number.id.as_deref()),
+                verified: number.is_some_and(|number| number.verified),
+                heard: self.heard,
+                own: &|row| (self.own)(row, uid),
+            };
+            found.extend(
+                disagreements(object, &truth)
+                    .into_iter()
+                    .map(|what| Broken {
+                        phone: phone_of(object).to_owned(),
+                        what: format!("{}: {what}", full_name(object)),
+                    }),
+            );
+        }
+        found
+    }
+}
+
+/// The facts about a resource from sources other than its status.
+struct Truth<'a> {
+    books: &'a Books<'a>,
+    /// The Id of the number, if the cloud knows it.
+    id: Option<&'a str>,
+    /// The number is verified, for whatever reason, and the status read shows it.
+    verified: bool,
+    /// Whether the process that sent this request surely got and kept its reply, which left whole.
+    heard: &'a dyn Fn(&Entry) -> bool,
     /// Whether this submission was made for this very resource, not for an earlier one of its name.
-    pub own: &'a dyn Fn(&Entry) -> bool,
+    own: &'a dyn Fn(&Entry) -> bool,
 }
 
 /// Every contradiction, in words without codes. The resource is settled: nothing runs for it.
-pub fn disagreements(object: &Value, truth: &Truth<'_>) -> Vec<String> {
+fn disagreements(object: &Value, truth: &Truth<'_>) -> Vec<String> {
     let alone = !others(object, truth).any(|_| true);
     let spelt = spelt(phone_of(object), truth);
     let mut found = shape::faults(object, alone, &spelt);
@@ -114,6 +180,12 @@ fn spelt<'a>(phone: &str, truth: &Truth<'a>) -> Vec<&'a str> {
         }
     }
     found
+}
+
+/// `namespace/name`.
+fn full_name(object: &Value) -> String {
+    let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    format!("{}/{}", of("namespace"), of("name"))
 }
 
 fn phone_of(object: &Value) -> &str {

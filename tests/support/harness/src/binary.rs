@@ -16,17 +16,11 @@ const PLUGIN: &str = "kubectl-phmig";
 const PACKAGES: [&str; 3] = ["harness", OPERATOR, PLUGIN];
 
 /// Builds the operator, unless it is up to date, with the same profile.
-///
-/// # Errors
-/// When cargo cannot be run or fails; with its output.
 pub async fn operator_binary() -> Result<PathBuf> {
     binary(OPERATOR).await
 }
 
 /// The same for the plugin.
-///
-/// # Errors
-/// As [`operator_binary`].
 pub async fn plugin_binary() -> Result<PathBuf> {
     binary(PLUGIN).await
 }

@@ -52,11 +52,6 @@ impl<'a> Books<'a> {
         self.reads.get(phone).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Whether a code of this number was executed and accepted.
-    pub fn accepted(&self, phone: &str) -> bool {
-        self.accepted_of(phone, |_| true)
-    }
-
     /// Whether one of the calls of this number that are `own` was executed and accepted.
     pub fn accepted_of(&self, phone: &str, own: impl Fn(&Entry) -> bool) -> bool {
         self.of_number(phone)
@@ -64,15 +59,15 @@ impl<'a> Books<'a> {
             .any(|entry| entry.decision == Decision::Accepted && own(entry))
     }
 
-    /// Attempts of which more than one request arrived.
-    pub fn sent_twice(&self) -> Vec<(&'a str, usize)> {
-        let several = self.by_nonce.iter().filter(|(_, rows)| rows.len() > 1);
-        several.map(|(nonce, rows)| (*nonce, rows.len())).collect()
+    /// The requests of each attempt of which more than one arrived.
+    pub(crate) fn sent_twice(&self) -> impl Iterator<Item = &[&'a Entry]> {
+        let several = self.by_nonce.values().filter(|rows| rows.len() > 1);
+        several.map(Vec::as_slice)
     }
 }
 
 /// Numbers of which one code was executed more than once, and how often.
-pub fn executed_twice(summary: &Summary) -> Vec<(&str, u64)> {
+pub(crate) fn executed_twice(summary: &Summary) -> Vec<(&str, u64)> {
     let codes = summary.codes.iter().filter(|code| code.executed > 1);
     codes
         .map(|code| (code.phone.as_str(), code.executed))
@@ -89,7 +84,6 @@ const THROTTLED: usize = 2;
 /// show whether the operator kept the quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttles {
-    /// All calls.
     pub calls: usize,
     /// Throttled by the quota.
     pub throttled: usize,

@@ -35,15 +35,10 @@ impl Canaries {
         }
     }
 
-    /// How many there are.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Prepares the search.
-    ///
-    /// # Errors
-    /// When there are too many of them.
     pub fn search(&self) -> Result<Search> {
         let mut needles: Vec<(&'static str, Encoded)> = Vec::new();
         for (secret, what) in &self.0 {
@@ -68,7 +63,6 @@ impl Canaries {
 pub struct Find {
     /// Its description.
     pub what: &'static str,
-    /// Its encoding.
     pub encoding: &'static str,
     /// The text around it.
     pub around: String,
@@ -133,9 +127,7 @@ impl Search {
     }
 
     /// Checks that no secret is in any of these artefacts, each with its name.
-    ///
-    /// # Errors
-    /// The finds, one for each kind of place.
+    /// The error has the finds, one for each kind of place.
     pub fn none_in(&self, artefacts: &[(String, Vec<u8>)]) -> Result<()> {
         let mut told = BTreeMap::new();
         for (place, text) in artefacts {

@@ -31,7 +31,6 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// A control plane with the CRDs and RBAC installed.
 pub struct Plane {
-    /// The control plane.
     pub control: Arc<ControlPlane>,
     /// Client with all rights, of the caller's runtime.
     pub admin: kube::Client,
@@ -41,9 +40,6 @@ pub struct Plane {
 
 impl Plane {
     /// A control plane with the operator already installed, to run as this ServiceAccount.
-    ///
-    /// # Errors
-    /// When there is no token for it.
     pub async fn of(
         control: Arc<ControlPlane>,
         namespace: &str,
@@ -70,7 +66,6 @@ impl Plane {
         })
     }
 
-    /// The operator's user name.
     pub fn operator_user(&self) -> String {
         let namespace = self.account.namespace.as_deref().unwrap_or_default();
         format!("system:serviceaccount:{namespace}:{}", self.account.name)
@@ -78,9 +73,6 @@ impl Plane {
 
     /// Gives the operator the shipped rights on CodeLedgers in this namespace too, and waits until
     /// the API server enforces them.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn grant_ledgers(&self, namespace: &str) -> Result<()> {
         let role: Role = shipped("Role", LEDGER_ROLE)?;
         let binding: RoleBinding = shipped("RoleBinding", LEDGER_ROLE)?;
@@ -141,9 +133,6 @@ impl Plane {
 
     /// Writes a kubeconfig with only the operator's token, for the API server or a proxy in front
     /// of it.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
     pub fn operator_kubeconfig(&self, path: &Path, server: &str) -> Result<()> {
         self.control
             .write_kubeconfig_for(path, server, &self.token)
@@ -158,9 +147,6 @@ pub fn repository() -> PathBuf {
 
 /// The control plane of this test binary; started on first use, ended with the process. Every
 /// caller gets its own client: a client works in the runtime that made it, and every test has one.
-///
-/// # Errors
-/// When it cannot be started: the error says what is missing.
 pub async fn plane() -> Result<Arc<Plane>> {
     static SHARED: OnceCell<(Plane, Child)> = OnceCell::const_new();
     let start = || async {
@@ -224,9 +210,6 @@ fn named(name: &str) -> ObjectMeta {
 }
 
 /// Installs the CRDs and the shipped namespace, ServiceAccount and RBAC.
-///
-/// # Errors
-/// When the API server refuses one of them.
 pub async fn install(control: ControlPlane) -> Result<Plane> {
     let top = repository();
     for file in [

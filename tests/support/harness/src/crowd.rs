@@ -20,7 +20,6 @@ pub fn crowd_name(n: u32) -> String {
     format!("m{n}")
 }
 
-/// Its number.
 pub fn crowd_phone(n: u32) -> String {
     format!("86138{n:08}")
 }
@@ -34,9 +33,6 @@ pub fn crowd_code(n: u32) -> String {
 impl World {
     /// Creates numbers, Secrets and resources, many at a time; all become verified if nothing
     /// fails.
-    ///
-    /// # Errors
-    /// When the API server refuses one of them.
     pub async fn fill(&self, namespace: &str, which: Range<u32>) -> Result<()> {
         stream::iter(which)
             .map(|n| self.fill_one(namespace, n))
@@ -56,9 +52,7 @@ impl World {
     }
 
     /// Waits until so many numbers were accepted and so many resources are Verified.
-    ///
-    /// # Errors
-    /// When they are not within `within`; with how many there are of each reason.
+    /// The error says how many there are of each reason.
     pub async fn until_all_verified(&self, count: u32, within: Duration) -> Result<()> {
         let deadline = tokio::time::Instant::now() + within;
         // Lists cost the API server more than the operator does: list only when the ledger shows
@@ -78,9 +72,6 @@ impl World {
     }
 
     /// Waits until CAMS accepted so many codes.
-    ///
-    /// # Errors
-    /// When it did not within `within`; with how many it accepted.
     pub async fn until_accepted(&self, count: u64, within: Duration) -> Result<()> {
         let deadline = tokio::time::Instant::now() + within;
         loop {
@@ -97,9 +88,6 @@ impl World {
     }
 
     /// How many resources of this world's namespace there are of each reason.
-    ///
-    /// # Errors
-    /// When they cannot be listed.
     pub async fn by_reason(&self) -> Result<BTreeMap<String, usize>> {
         let mut counts = BTreeMap::new();
         for object in &self.list().await? {

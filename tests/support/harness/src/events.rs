@@ -40,8 +40,7 @@ impl EventLog {
     }
 
     pub(crate) fn add(&self, proxy: Log) {
-        let mut proxies = self.proxies.lock().unwrap_or_else(PoisonError::into_inner);
-        proxies.push(proxy);
+        locked(&self.proxies).push(proxy);
     }
 }
 
@@ -110,7 +109,8 @@ impl Drop for World {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// A panic of another test while it held the lock leaves usable data.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -30,7 +30,6 @@ impl World {
         self.ready_migration(name, phone, code).await.unwrap();
     }
 
-    /// Creates a PhoneMigration.
     pub async fn make(&self, migration: &Migration) {
         self.create(migration).await.unwrap();
     }
@@ -136,8 +135,7 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Waits until the resource has a reason; returns its status.
 pub async fn reason(world: &World, name: &str, wanted: &str) -> Value {
-    let there = |status: &Value| crate::reason(status) == wanted;
-    world.until(name, PATIENCE, there).await.unwrap()
+    reason_in(world, &world.namespace, name, wanted).await
 }
 
 /// The same in any namespace.
@@ -194,19 +192,10 @@ pub async fn until_events(world: &World, name: &str, reasons: &[&str]) {
     for reason in reasons {
         *wanted.entry((*reason).to_owned()).or_default() += 1;
     }
-    until_seen(world, name, reasons, |seen| *seen == wanted).await;
-}
-
-async fn until_seen(
-    world: &World,
-    name: &str,
-    wanted: &[&str],
-    holds: impl Fn(&BTreeMap<String, i32>) -> bool,
-) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let seen = events(world, name).await;
-        if holds(&seen) {
+        if seen == wanted {
             return;
         }
         let late = tokio::time::Instant::now() > deadline;

@@ -61,9 +61,6 @@ impl World {
     /// Everything that the operators of this world wrote so far: logs including panic messages,
     /// Events, resources, CodeLedgers, and their requests to the API server. The numbers in the
     /// spec of resources and ledgers are left out: they are there by design.
-    ///
-    /// # Errors
-    /// When a part of it cannot be read.
     pub async fn written(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let mut all: Vec<(String, Vec<u8>)> = Vec::new();
         for (n, log) in self.logs().into_iter().enumerate() {

@@ -39,7 +39,7 @@ pub use error::{Error, Result};
 pub use fault_proxy::{self, FaultProxy, FrameThen, Process, Recording, Rule, Then, When};
 pub use leaks::without_user_input;
 pub use operator::{Launch, Operator};
-pub use rows::made_up_row;
+pub use rows::{made_up_row, made_up_verified};
 pub use seed::{Seed, for_each_seed, seeds};
 pub use sign_in::{AUDIENCE, PROVIDER, ROLE};
 pub use through::{claim_of, outcome_of, shown_of};

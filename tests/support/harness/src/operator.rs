@@ -18,9 +18,7 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// How to start a process.
 pub struct Launch<'a> {
-    /// The binary.
     pub binary: &'a Path,
-    /// Flags.
     pub args: Vec<String>,
     /// The whole environment: nothing is inherited.
     pub env: Vec<(String, String)>,
@@ -37,9 +35,6 @@ pub struct Operator {
 
 impl Operator {
     /// Starts a process; it need not become ready.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub fn spawn(launch: &Launch<'_>) -> Result<Self> {
         let log = File::create(&launch.log).map_err(Error::at("operator log"))?;
         let out = log.try_clone().map_err(Error::at("operator log"))?;
@@ -61,9 +56,7 @@ impl Operator {
     }
 
     /// Waits until `/readyz` answers 200.
-    ///
-    /// # Errors
-    /// When the process ends, or takes too long; with the end of its log.
+    /// The error has the end of its log.
     pub async fn ready(&mut self) -> Result<()> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -85,15 +78,11 @@ impl Operator {
         }
     }
 
-    /// The process id.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
     }
 
     /// The process, for signals from within a proxy's rule.
-    ///
-    /// # Errors
-    /// When it has ended.
     pub fn process(&self) -> Result<Process> {
         let pid = self
             .pid()
@@ -118,9 +107,6 @@ impl Operator {
     }
 
     /// GET on the probes' and metrics' address; the whole reply.
-    ///
-    /// # Errors
-    /// When no port is open yet.
     pub async fn http(&mut self, path: &str) -> Result<String> {
         if self.address.is_none() {
             self.address = listen_address(&self.log());
@@ -129,20 +115,15 @@ impl Operator {
             .address
             .clone()
             .ok_or_else(|| Error::new("operator", "not listening yet"))?;
-        let mut stream = TcpStream::connect(&address)
-            .await
-            .map_err(Error::at(&address))?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n");
-        stream
-            .write_all(request.as_bytes())
-            .await
-            .map_err(Error::at(path))?;
-        let mut reply = String::new();
-        stream
-            .read_to_string(&mut reply)
-            .await
-            .map_err(Error::at(path))?;
-        Ok(reply)
+        let exchange = async {
+            let mut stream = TcpStream::connect(&address).await?;
+            stream.write_all(request.as_bytes()).await?;
+            let mut reply = String::new();
+            stream.read_to_string(&mut reply).await?;
+            Ok::<String, std::io::Error>(reply)
+        };
+        exchange.await.map_err(Error::at(path))
     }
 
     /// How it ended, if it has ended by itself.
@@ -151,25 +132,15 @@ impl Operator {
     }
 
     /// SIGKILL, and waits for the end.
-    ///
-    /// # Errors
-    /// When the process cannot be killed.
     pub async fn kill(&mut self) -> Result<()> {
         self.child.kill().await.map_err(Error::at("SIGKILL"))
     }
 
     /// SIGTERM.
-    ///
-    /// # Errors
-    /// When the process is gone.
     pub async fn terminate(&self) -> Result<()> {
         self.signal("TERM").await
     }
 
-    /// A signal by name.
-    ///
-    /// # Errors
-    /// When the process is gone.
     pub async fn signal(&self, name: &str) -> Result<()> {
         let pid = self
             .pid()
@@ -187,9 +158,6 @@ impl Operator {
     }
 
     /// Waits for the end and returns the exit code (`None` after a signal).
-    ///
-    /// # Errors
-    /// When it does not end in time.
     pub async fn ended(&mut self, within: Duration) -> Result<Option<i32>> {
         match tokio::time::timeout(within, self.child.wait()).await {
             Ok(Ok(status)) => Ok(status.code()),
@@ -199,9 +167,6 @@ impl Operator {
     }
 
     /// SIGTERM, and waits for the end.
-    ///
-    /// # Errors
-    /// As [`Self::ended`].
     pub async fn stop(&mut self) -> Result<Option<i32>> {
         self.terminate().await?;
         self.ended(Duration::from_secs(50)).await

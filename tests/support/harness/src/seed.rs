@@ -1,9 +1,10 @@
 //! Seeds: the same seed makes the same choices.
 
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
+use crate::events::locked;
 
 /// The first seed; 1 without it.
 const SEED: &str = "PHONEMIG_TEST_SEED";
@@ -19,7 +20,6 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// The number.
     pub fn value(&self) -> u64 {
         self.value
     }
@@ -31,7 +31,7 @@ impl Seed {
 
     /// Records a choice, as a line that is printed if the case fails.
     pub fn plan(&self, line: impl Display) {
-        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plan = locked(&self.plan);
         plan.push(line.to_string());
     }
 }
@@ -44,7 +44,7 @@ impl Drop for ReplyDetails {
         if std::thread::panicking() {
             let Seed { case, value, plan } = &self.0;
             eprintln!("--- {case} failed with seed {value}; again: {SEED}={value}; its plan:");
-            for line in plan.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            for line in locked(plan).iter() {
                 eprintln!("    {line}");
             }
         }
@@ -52,9 +52,6 @@ impl Drop for ReplyDetails {
 }
 
 /// The seeds of this run, from the environment.
-///
-/// # Errors
-/// A variable that is not a number.
 pub fn seeds() -> Result<std::ops::Range<u64>> {
     let first = number(SEED)?;
     Ok(first..first.saturating_add(number(SEEDS)?))
@@ -68,9 +65,6 @@ fn number(variable: &str) -> Result<u64> {
 }
 
 /// Runs a case once for each seed of this run, one after the other. `case` is its name.
-///
-/// # Errors
-/// As [`seeds`].
 pub async fn for_each_seed(case: &str, run: impl AsyncFn(Seed)) -> Result<()> {
     for value in seeds()? {
         let seed = Seed {

@@ -28,9 +28,6 @@ impl World {
 
     /// Makes the API server an issuer that the simulated RAM knows, adds the role, and writes a
     /// token as the kubelet would. An operator that starts with `--credentials=oidc` uses it.
-    ///
-    /// # Errors
-    /// When the API server gives no keys or no token.
     pub async fn rrsa(&self, role: Role) -> Result<()> {
         self.provider(AUDIENCE).await?;
         self.sim.add_role(role);
@@ -38,9 +35,6 @@ impl World {
     }
 
     /// Makes the API server known as an issuer for this audience.
-    ///
-    /// # Errors
-    /// When it gives no keys.
     pub async fn provider(&self, audience: &str) -> Result<()> {
         let get = |path: &'static str| async move {
             let request = http::Request::get(path).body(Vec::new());
@@ -59,9 +53,6 @@ impl World {
     }
 
     /// Replaces the projected token by one for this audience.
-    ///
-    /// # Errors
-    /// When the API server gives none.
     pub async fn project_token(&self, audience: &str) -> Result<()> {
         let request = TokenRequest {
             spec: TokenRequestSpec {
@@ -85,7 +76,6 @@ impl World {
         std::fs::rename(next, file).map_err(Error::at("token"))
     }
 
-    /// The path of the token.
     pub fn token_file(&self) -> PathBuf {
         self.dir().join("token")
     }

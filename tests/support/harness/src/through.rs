@@ -48,9 +48,6 @@ fn status_write(name: &str) -> When {
 impl World {
     /// A proxy in front of this world's API server. Its requests and hits are in this world's log.
     /// There may be several, for several operators.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub async fn proxy(&self) -> Result<FaultProxy> {
         let control = &self.plane.control;
         let (cert, key) = control.serving_certificate();
@@ -69,9 +66,6 @@ impl World {
 
     /// Starts an operator that reaches the API server through `proxy` only, and waits until it
     /// is ready.
-    ///
-    /// # Errors
-    /// When it does not become ready.
     pub async fn operator_via(&self, proxy: &FaultProxy, extra: &[&str]) -> Result<Operator> {
         let mut operator = Operator::spawn(&self.launch_via(&proxy.url(), extra)?)?;
         operator.ready().await?;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use cams_simulator::{Entry, Number, Summary, VERIFIED};
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::Value;
 
 use crate::books::{Books, Throttles, replied};
@@ -81,17 +81,11 @@ impl World {
     /// its Id, and no success without one; at most one open entry in each CodeLedger, and every
     /// call with its entry; no code, key, signature or full number in anything that the operators
     /// wrote, in any encoding; nothing but status, ledgers and Events written.
-    ///
-    /// # Errors
-    /// The first invariant that does not hold.
     pub async fn finish(&self) -> Result<Figures> {
         self.told(self.judge(false).await)
     }
 
     /// The same after a restart of the API server: for a moment it forbids everything.
-    ///
-    /// # Errors
-    /// As [`Self::finish`].
     pub async fn finish_after_restart(&self) -> Result<Figures> {
         self.told(self.judge(true).await)
     }
@@ -134,9 +128,6 @@ impl World {
     }
 
     /// Requests of the operator for this world's namespace and that of its CodeLedgers so far.
-    ///
-    /// # Errors
-    /// When the audit log cannot be read.
     pub fn requests(&self) -> Result<Vec<AuditEntry>> {
         let user = self.plane.operator_user();
         self.plane
@@ -149,25 +140,16 @@ impl World {
     }
 
     /// Every PhoneMigration of this world's namespace.
-    ///
-    /// # Errors
-    /// When they cannot be listed.
     pub async fn list(&self) -> Result<Vec<Value>> {
-        let list = self
-            .migrations()
-            .list(&ListParams::default())
-            .await
-            .map_err(Error::at("list"))?;
-        list.items
-            .into_iter()
-            .map(|object| serde_json::to_value(object).map_err(Error::at("object")))
-            .collect()
+        list(self.migrations()).await
+    }
+
+    /// Every PhoneMigration of every namespace.
+    pub async fn list_everywhere(&self) -> Result<Vec<Value>> {
+        list(self.migrations_everywhere()).await
     }
 
     /// Events of this world's namespace.
-    ///
-    /// # Errors
-    /// When they cannot be listed.
     pub async fn events(&self) -> Result<Vec<Event>> {
         let api: Api<Event> = Api::namespaced(self.plane.admin.clone(), &self.namespace);
         api.list(&ListParams::default())
@@ -175,6 +157,14 @@ impl World {
             .map(|l| l.items)
             .map_err(Error::at("events"))
     }
+}
+
+/// Every object of an API.
+pub(crate) async fn list(api: Api<DynamicObject>) -> Result<Vec<Value>> {
+    let list = api.list(&ListParams::default()).await;
+    let items = list.map_err(Error::at("list"))?.items.into_iter();
+    let value = |object| serde_json::to_value(object).map_err(Error::at("object"));
+    items.map(value).collect()
 }
 
 /// Errors in the CodeLedgers of the world. `others`: other clients make calls for their own

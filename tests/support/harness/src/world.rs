@@ -5,7 +5,7 @@ mod objects;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use cams_simulator::{AccessKey, Config, Fault, FaultRule, Number, READ_STATUS, Simulator, Stage};
 use k8s_openapi::api::core::v1::Namespace;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::cluster::{Plane, plane};
 use crate::error::{Error, Result};
-use crate::events::EventLog;
+use crate::events::{EventLog, locked};
 use crate::operator::{Launch, Operator};
 
 pub use objects::{Migration, condition, message, reason};
@@ -25,15 +25,12 @@ pub const ACCESS_KEY_ID: &str = "LTAI5tCanaryKeyId";
 pub const ACCESS_KEY_SECRET: &str = "CanaryAccessKeySecret0123456789";
 /// The token of worlds whose key is temporary, with characters that encodings change.
 pub const SECURITY_TOKEN: &str = "CAISCanary/Security+Token0123456789==";
-/// Key of the fingerprints.
 pub const FINGERPRINT_KEY: [u8; 32] = *b"canary fingerprint key, 32 bytes";
 /// See the crate's documentation.
 pub struct World {
-    /// The shared control plane.
     pub plane: Arc<Plane>,
     /// The simulated account.
     pub sim: Simulator,
-    /// The namespace.
     pub namespace: String,
     /// The namespace of the CodeLedgers: worlds use the same numbers.
     pub ledger_namespace: String,
@@ -52,17 +49,11 @@ pub struct World {
 
 impl World {
     /// A namespace of its own on this binary's control plane, and an account of its own.
-    ///
-    /// # Errors
-    /// When one of them cannot be created.
     pub async fn new(binary: impl AsRef<Path>, name: &str) -> Result<Self> {
         Self::on(plane().await?, binary, name).await
     }
 
     /// The same on a given control plane.
-    ///
-    /// # Errors
-    /// When the namespace or the simulator cannot be created.
     pub async fn on(plane: Arc<Plane>, binary: impl AsRef<Path>, name: &str) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let namespace = format!("{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -70,9 +61,6 @@ impl World {
     }
 
     /// The same in a namespace of exactly that name, which must not exist yet.
-    ///
-    /// # Errors
-    /// As [`Self::on`].
     pub async fn in_namespace(
         plane: Arc<Plane>,
         binary: impl AsRef<Path>,
@@ -80,9 +68,7 @@ impl World {
     ) -> Result<Self> {
         let namespace = namespace.into();
         let config = Config::with_key(AccessKey::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
-        let sim = Simulator::start(config)
-            .await
-            .map_err(Error::at("CAMS simulator"))?;
+        let sim = Simulator::start(config).map_err(Error::at("CAMS simulator"))?;
         let world = Self {
             plane,
             watches_secrets: AtomicBool::new(false),
@@ -109,10 +95,6 @@ impl World {
         Ok(world)
     }
 
-    /// Creates another namespace.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn namespace(&self, name: &str) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.plane.admin.clone());
         let mut namespace = Namespace::default();
@@ -147,9 +129,6 @@ impl World {
     }
 
     /// The path of another fingerprint key, for `--fingerprint-key-file`; one for each number.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn other_key(&self, n: u8) -> Result<String> {
         let path = self.dir.path().join(format!("other-key-{n}"));
         std::fs::write(&path, [n; 32]).map_err(Error::at("fingerprint key"))?;
@@ -158,9 +137,6 @@ impl World {
 
     /// The next `times` status reads of the number fail, so that an attempt goes on without its
     /// pre-read.
-    ///
-    /// # Errors
-    /// When the simulator refuses it.
     pub fn unreadable(&self, phone: &str, times: u64) -> Result<()> {
         let error = Fault::internal_error(Stage::Received);
         let rule = FaultRule::new(error).action(READ_STATUS).phone(phone);
@@ -175,9 +151,6 @@ impl World {
 
     /// Makes the account's key a temporary one, and writes it to files, as in a mounted Secret.
     /// Returns the folder, for `--credentials-dir`.
-    ///
-    /// # Errors
-    /// When they cannot be written.
     pub fn temporary_credentials(&self) -> Result<PathBuf> {
         let key = AccessKey::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET).with_token(SECURITY_TOKEN);
         self.sim.add_key(key);
@@ -194,17 +167,11 @@ impl World {
     }
 
     /// How to start an operator for this world, with `extra` flags.
-    ///
-    /// # Errors
-    /// When its kubeconfig cannot be written.
     pub fn launch(&self, extra: &[&str]) -> Result<Launch<'_>> {
         self.launch_via(&self.plane.control.url(), extra)
     }
 
     /// The same for an operator that finds the API server at `server`, such as a proxy's URL.
-    ///
-    /// # Errors
-    /// When its kubeconfig cannot be written.
     pub fn launch_via(&self, server: &str, extra: &[&str]) -> Result<Launch<'_>> {
         let n = self.started.fetch_add(1, Ordering::Relaxed);
         self.note(format!("operator {n} starts: {server} {extra:?}"));
@@ -261,9 +228,6 @@ impl World {
     }
 
     /// Starts an operator and waits until it is ready.
-    ///
-    /// # Errors
-    /// When it does not become ready.
     pub async fn operator(&self, extra: &[&str]) -> Result<Operator> {
         let mut operator = Operator::spawn(&self.launch(extra)?)?;
         operator.ready().await?;
@@ -272,13 +236,11 @@ impl World {
 
     /// From now on `finish` finds a leak of this token.
     pub(crate) fn remember_token(&self, token: &str) {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.insert(token.to_owned());
+        locked(&self.tokens).insert(token.to_owned());
     }
 
     pub(crate) fn tokens(&self) -> BTreeSet<String> {
-        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.clone()
+        locked(&self.tokens).clone()
     }
 
     /// The logs of every operator of this world.

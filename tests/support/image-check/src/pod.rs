@@ -28,9 +28,6 @@ exec unshare --pid --fork --kill-child --root="$root" --setgid="$user" --setuid=
 "#;
 
 /// The root: the binary, and the pod's mounted files.
-///
-/// # Errors
-/// When a file cannot be written, or there is no token.
 pub async fn fill(world: &World, root: &Path, binary: &Path) -> Result<()> {
     let control = &world.plane.control;
     let token = control
@@ -69,9 +66,6 @@ pub async fn fill(world: &World, root: &Path, binary: &Path) -> Result<()> {
 }
 
 /// The Deployment's container, in that root.
-///
-/// # Errors
-/// When the manifest is not as expected.
 pub fn launch<'w>(world: &'w World, root: &Path) -> Result<Launch<'w>> {
     let text = fs::read_to_string(repository().join("deploy/deployment.yaml"))
         .map_err(Error::at("deployment"))?;
@@ -117,9 +111,6 @@ pub fn launch<'w>(world: &'w World, root: &Path) -> Result<Launch<'w>> {
 }
 
 /// The process in the container, as seen from here.
-///
-/// # Errors
-/// When there is none.
 pub fn inside(operator: &Operator) -> Result<u32> {
     let none = || Error::new("container", "no process in it");
     let outside = operator.pid().ok_or_else(none)?;
@@ -130,9 +121,6 @@ pub fn inside(operator: &Operator) -> Result<u32> {
 }
 
 /// Resident memory of a process.
-///
-/// # Errors
-/// When it is gone.
 pub fn resident_kib(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(Error::at("status"))?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -141,9 +129,6 @@ pub fn resident_kib(pid: u32) -> Result<u64> {
 }
 
 /// The kubelet's signal to end the pod.
-///
-/// # Errors
-/// When the process is gone.
 pub async fn terminate(pid: u32) -> Result<()> {
     let status = Command::new("kill")
         .args(["-TERM", &pid.to_string()])

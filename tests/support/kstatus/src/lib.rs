@@ -6,9 +6,6 @@ use std::path::{Path, PathBuf};
 use go_build::{Error, Programs, required_version};
 
 /// Finds the program, or builds it: a minute the first time, nothing after. Blocks.
-///
-/// # Errors
-/// Each says how to supply it.
 pub fn program() -> Result<PathBuf, Error> {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("go");
     let version = required_version(&module, "github.com/fluxcd/cli-utils")?;

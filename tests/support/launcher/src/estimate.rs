@@ -120,7 +120,6 @@ pub fn remaining(builds: &[Build], processors: usize, worked: Duration) -> Durat
     Duration::from_secs_f64(usual * pace.clamp(0.2, 10.0))
 }
 
-/// The duration in words.
 pub fn words(left: Duration) -> String {
     match left.as_secs() {
         0..45 => "less than a minute".to_owned(),

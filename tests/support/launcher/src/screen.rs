@@ -34,7 +34,6 @@ impl Screen {
         }
     }
 
-    /// Whether anything was shown.
     pub fn has_begun(&self) -> bool {
         self.begun
     }

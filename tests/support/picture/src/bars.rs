@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use crate::{PLOT, card, text};
 
-/// One bar.
 pub struct Bar {
     pub name: &'static str,
     pub value: u32,

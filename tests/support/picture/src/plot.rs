@@ -23,9 +23,7 @@ pub struct Line {
 
 /// One pair of axes.
 pub struct Panel {
-    /// What is drawn.
     pub title: String,
-    /// Of the values.
     pub unit: Unit,
     /// At most as many as there are colours.
     pub lines: Vec<Line>,

@@ -54,9 +54,6 @@ struct Inner {
 
 impl Events {
     /// Writes to a new file.
-    ///
-    /// # Errors
-    /// When it cannot be made.
     pub fn new(world: Arc<World>, path: &Path) -> Result<Self> {
         let file = File::create(path).map_err(Error::at(path.display()))?;
         let inner = Mutex::new(Inner {
@@ -99,7 +96,6 @@ impl Events {
         self.lock().problems.push(what);
     }
 
-    /// The broken promises.
     pub fn problems(&self) -> Vec<String> {
         self.lock().problems.clone()
     }
@@ -124,7 +120,6 @@ impl Events {
         }
     }
 
-    /// All spells so far.
     pub fn spans(&self) -> Vec<Span> {
         self.lock().spans.clone()
     }

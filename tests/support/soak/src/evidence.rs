@@ -22,12 +22,10 @@ const DEADLINE: u64 = 10_000_000;
 /// From SIGTERM to the end of the longest drain.
 const DRAIN: u64 = 50_000_000;
 
-/// The evidence.
 pub struct Evidence {
     pub ledger: Vec<Entry>,
     pub objects: Vec<Value>,
-    pub numbers: HashMap<String, Number>,
-    /// Requests of the operators.
+    pub numbers: Vec<Number>,
     pub requests: Vec<AuditEntry>,
     /// By attempt that a status write names: the resource's uid, and the arrival of the first such
     /// write.
@@ -38,10 +36,6 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Reads all of it.
-    ///
-    /// # Errors
-    /// When something cannot be read.
     pub async fn gather(world: &World, events: &Events, objects: Vec<Value>) -> Result<Self> {
         let user = world.plane.operator_user();
         let requests = world
@@ -49,7 +43,6 @@ impl Evidence {
             .control
             .audit_entries(|entry| entry.user == user);
         let requests = requests.map_err(Error::at("audit log"))?;
-        let numbers = world.sim.numbers().into_iter();
         let mut texts = Vec::new();
         for (n, log) in world.logs().into_iter().enumerate() {
             texts.push((format!("log {n}"), log));
@@ -75,7 +68,7 @@ impl Evidence {
         }
         Ok(Self {
             ledger: world.sim.ledger(),
-            numbers: numbers.map(|n| (n.phone.clone(), n)).collect(),
+            numbers: world.sim.numbers(),
             claims: claims(&requests),
             spans: events.spans(),
             objects,
@@ -157,10 +150,8 @@ fn claims(requests: &[AuditEntry]) -> HashMap<String, (String, Timestamp)> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    #![allow(clippy::unwrap_used)]
-    use harness::cams_simulator::VERIFIED;
+    use harness::cams_simulator::{Decision, VERIFIED};
     use harness::made_up_row;
-    use serde_json::json;
 
     use super::*;
 
@@ -172,7 +163,7 @@ pub(crate) mod tests {
         Evidence {
             ledger: Vec::new(),
             objects: Vec::new(),
-            numbers: HashMap::new(),
+            numbers: Vec::new(),
             requests: Vec::new(),
             claims: HashMap::new(),
             spans: Vec::new(),
@@ -181,22 +172,34 @@ pub(crate) mod tests {
     }
 
     /// A submission, its nonce after its moment.
-    pub fn submission(at_us: u64, decision: &str) -> Entry {
-        let mut row = made_up_row(VERIFIED, PHONE, Some("12345678"), decision, at_us);
-        row["nonce"] = json!(format!("n{at_us}"));
-        serde_json::from_value(row).unwrap()
+    pub fn submission(at_us: u64, decision: Decision) -> Entry {
+        Entry {
+            nonce: Some(format!("n{at_us}")),
+            ..made_up_row(VERIFIED, PHONE, Some("12345678"), decision, at_us)
+        }
+    }
+
+    /// Whether a reply after 100 s was heard in spite of these spells.
+    fn heard_in(spells: &[(Spell, u64, u64)]) -> bool {
+        let span = |(spell, from, to): &(Spell, u64, u64)| Span {
+            spell: *spell,
+            from: from * SECOND,
+            to: Some(to * SECOND),
+        };
+        let evidence = Evidence {
+            spans: spells.iter().map(span).collect(),
+            ..nothing()
+        };
+        evidence.heard(&submission(100 * SECOND, Decision::Refused))
     }
 
     fn heard(spell: Spell, from: u64, to: u64) -> bool {
-        let (from, to) = (from * SECOND, Some(to * SECOND));
-        let mut evidence = nothing();
-        evidence.spans.push(Span { spell, from, to });
-        evidence.heard(&submission(100 * SECOND, "refused"))
+        heard_in(&[(spell, from, to)])
     }
 
     #[test]
     fn a_reply_was_heard_unless_its_process_was_killed_before_it_was_recorded() {
-        assert!(nothing().heard(&submission(SECOND, "refused")));
+        assert!(heard_in(&[]));
         assert!(heard(Spell::Killed, 99, 120));
         assert!(!heard(Spell::Killed, 101, 102));
         assert!(!heard(Spell::Killed, 107, 108));
@@ -212,23 +215,15 @@ pub(crate) mod tests {
 
     #[test]
     fn a_clean_stop_excuses_only_while_nothing_can_be_written() {
+        let away = (Spell::ClusterAway, 99, 130);
         assert!(heard(Spell::Terminated, 101, 110));
-        let mut evidence = nothing();
-        for (spell, from, to) in [(Spell::ClusterAway, 99, 130), (Spell::Terminated, 101, 151)] {
-            let (from, to) = (from * SECOND, Some(to * SECOND));
-            evidence.spans.push(Span { spell, from, to });
-        }
-        assert!(!evidence.heard(&submission(100 * SECOND, "refused")));
+        assert!(!heard_in(&[away, (Spell::Terminated, 101, 151)]));
     }
 
     #[test]
     fn an_outage_gives_a_kill_more_time_to_lose_what_was_heard() {
-        let mut evidence = nothing();
-        for (spell, from, to) in [(Spell::ClusterAway, 99, 130), (Spell::Killed, 140, 141)] {
-            let (from, to) = (from * SECOND, Some(to * SECOND));
-            evidence.spans.push(Span { spell, from, to });
-        }
-        assert!(!evidence.heard(&submission(100 * SECOND, "refused")));
+        let away = (Spell::ClusterAway, 99, 130);
+        assert!(!heard_in(&[away, (Spell::Killed, 140, 141)]));
         assert!(heard(Spell::Killed, 140, 141));
     }
 }

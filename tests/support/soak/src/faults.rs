@@ -38,7 +38,6 @@ fn ms(n: u64) -> Duration {
 }
 
 impl Faults {
-    /// Nothing is wrong yet.
     pub fn new(
         world: Arc<World>,
         events: Arc<Events>,

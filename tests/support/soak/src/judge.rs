@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use harness::AuditEntry;
-use harness::agreement::{Truth, disagreements};
+use harness::agreement::{Broken, Run};
 use harness::books::{self, Books};
-use harness::cams_simulator::{Decision, Entry, Summary, VERIFIED, worst_second};
-use serde_json::Value;
+use harness::cams_simulator::{Decision, Entry, VERIFIED, worst_second};
 
 use crate::evidence::Evidence;
 use crate::leaks;
@@ -23,11 +22,16 @@ pub struct Violation {
 }
 
 impl Violation {
-    fn bare(what: String) -> Self {
-        Self {
-            what,
-            proof: Vec::new(),
-        }
+    /// Without a proof.
+    pub fn bare(what: String) -> Self {
+        let proof = Vec::new();
+        Self { what, proof }
+    }
+
+    /// In lines.
+    pub fn text(&self) -> String {
+        let proof = self.proof.iter().map(|line| format!("    {line}\n"));
+        format!("VIOLATION {}\n{}", self.what, proof.collect::<String>())
     }
 }
 
@@ -41,7 +45,6 @@ pub struct Figures {
     pub throttled_by_quota: usize,
     /// Of those, in steady spells.
     pub throttled_steady: usize,
-    /// Calls in steady spells.
     pub calls_steady: usize,
     /// Most calls of one action in any second of a steady spell.
     pub worst_steady_second: u64,
@@ -57,10 +60,9 @@ pub struct Figures {
 ///
 /// `throttles`: percentage of the calls of steady spells that the quota may throttle.
 pub fn judge(evidence: &Evidence, throttles: f64) -> (Vec<Violation>, Figures) {
-    let books = Books::of(&evidence.ledger);
     let mut figures = Figures::default();
-    let mut found = statuses(evidence, &books);
-    found.extend(executions(evidence, &books));
+    let mut found = outcomes(evidence);
+    found.extend(claims(evidence));
     found.extend(quota(evidence, throttles, &mut figures));
     found.extend(requests(evidence, &mut figures));
     found.extend(leaks::find(evidence).into_iter().map(Violation::bare));
@@ -72,41 +74,33 @@ pub fn judge(evidence: &Evidence, throttles: f64) -> (Vec<Violation>, Figures) {
     (found, figures)
 }
 
-/// Every status against the ledger, field by field.
-fn statuses(evidence: &Evidence, books: &Books<'_>) -> Vec<Violation> {
-    let heard = |row: &Entry| evidence.heard(row);
-    let mut found = Vec::new();
-    for object in &evidence.objects {
-        let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
-        let phone = object["spec"]["phoneNumber"].as_str().unwrap_or_default();
-        let number = evidence.numbers.get(phone);
-        let own = |row: &Entry| {
-            let claim = evidence
-                .claims
-                .get(row.nonce.as_deref().unwrap_or_default());
+/// Every status against the ledger, field by field, and no code or request sent twice.
+fn outcomes(evidence: &Evidence) -> Vec<Violation> {
+    let books = Books::of(&evidence.ledger);
+    let run = Run {
+        ledger: &evidence.ledger,
+        objects: &evidence.objects,
+        numbers: &evidence.numbers,
+        heard: &|row| evidence.heard(row),
+        own: &|row, uid| {
+            let claim = evidence.claims.get(nonce(row));
             claim.is_some_and(|(of, _)| of == uid)
-        };
-        let truth = Truth {
-            books,
-            id: number.and_then(|number| number.id.as_deref()),
-            verified: number.is_some_and(|number| number.verified),
-            heard: &heard,
-            own: &own,
-        };
-        for what in disagreements(object, &truth) {
-            let name = &object["metadata"]["name"];
-            found.push(Violation {
-                what: format!("{name}: {what}"),
-                proof: proof(object, phone, books),
-            });
-        }
-    }
-    found
+        },
+    };
+    let proven = |Broken { phone, what }| {
+        let proof = proof(evidence, &books, &phone);
+        Violation { what, proof }
+    };
+    run.broken().into_iter().map(proven).collect()
 }
 
-/// The status and the ledger's rows, without codes.
-fn proof(object: &Value, phone: &str, books: &Books<'_>) -> Vec<String> {
-    let mut lines = vec![format!("status {}", object["status"])];
+/// The statuses and the ledger's rows of a number, without codes.
+fn proof(evidence: &Evidence, books: &Books<'_>, phone: &str) -> Vec<String> {
+    let objects = evidence.objects.iter();
+    let objects = objects.filter(|object| object["spec"]["phoneNumber"] == phone);
+    let mut lines: Vec<String> = objects
+        .map(|object| format!("status {}", object["status"]))
+        .collect();
     let rows = books.of_number(phone).iter().chain(books.reads_of(phone));
     lines.extend(rows.map(|row| {
         let mut row = (**row).clone();
@@ -118,45 +112,22 @@ fn proof(object: &Value, phone: &str, books: &Books<'_>) -> Vec<String> {
     lines
 }
 
-/// No code sent twice, no request sent twice, and no request without a claim before it.
-fn executions(evidence: &Evidence, books: &Books<'_>) -> Vec<Violation> {
-    let summary = Summary::of(evidence.ledger.iter());
-    let mut found = Vec::new();
-    for (phone, times) in books::executed_twice(&summary) {
-        let mut object = Value::Null;
-        for elector in &evidence.objects {
-            if elector["spec"]["phoneNumber"] == *phone {
-                object = elector.clone();
-            }
-        }
-        found.push(Violation {
-            what: format!(
-                "{}: EXECUTED TWICE: one code, {times} times",
-                object["metadata"]["name"]
-            ),
-            proof: proof(&object, phone, books),
-        });
-    }
-    for (nonce, times) in books.sent_twice() {
-        found.push(Violation::bare(format!(
-            "the request of attempt {nonce} arrived {times} times"
-        )));
-    }
-    for row in evidence.ledger.iter().filter(|row| row.action == VERIFIED) {
-        let nonce = row.nonce.as_deref().unwrap_or_default();
-        match evidence.claims.get(nonce) {
-            Some((_, at)) if *at <= row.arrived_at => {}
-            Some(_) => found.push(Violation::bare(format!(
-                "row {}: its claim was written after it was sent",
-                row.seq
-            ))),
-            None => found.push(Violation::bare(format!(
-                "row {}: sent without a claim",
-                row.seq
-            ))),
-        }
-    }
-    found
+/// No request without a claim before it.
+fn claims(evidence: &Evidence) -> Vec<Violation> {
+    let calls = evidence.ledger.iter().filter(|row| row.action == VERIFIED);
+    let unclaimed = |row: &Entry| {
+        let what = match evidence.claims.get(nonce(row)) {
+            Some((_, at)) if *at <= row.arrived_at => return None,
+            Some(_) => "its claim was written after it was sent",
+            None => "sent without a claim",
+        };
+        Some(Violation::bare(format!("row {}: {what}", row.seq)))
+    };
+    calls.filter_map(unclaimed).collect()
+}
+
+fn nonce(row: &Entry) -> &str {
+    row.nonce.as_deref().unwrap_or_default()
 }
 
 /// The calls of one action that the quota throttles while calls arrive evenly.

@@ -51,7 +51,6 @@ impl State {
 /// Figures of both replicas at the end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
-    /// Processes started.
     pub starts: u32,
     /// Largest resident memory of any process, KiB.
     pub most_kib: u64,
@@ -60,9 +59,6 @@ pub struct Usage {
 impl Replicas {
     /// Starts both and waits until they are ready. `extra`: flags in addition to those of the
     /// harness.
-    ///
-    /// # Errors
-    /// When one does not become ready.
     pub async fn start(
         world: Arc<World>,
         events: Arc<Events>,
@@ -148,9 +144,6 @@ impl Replicas {
     }
 
     /// SIGKILL, then `killed`, and another process after `down`.
-    ///
-    /// # Errors
-    /// When it cannot be killed or started.
     pub async fn kill(
         &self,
         who: Who,
@@ -176,9 +169,6 @@ impl Replicas {
     }
 
     /// SIGTERM, its clean end, and another process after `down`.
-    ///
-    /// # Errors
-    /// When it does not end, or cannot be started.
     pub async fn terminate(&self, who: Who, down: Duration, new_pod: bool) -> Result<()> {
         let replica = self.pick(who).await?;
         let _one = replica.fault.lock().await;
@@ -223,9 +213,6 @@ impl Replicas {
     }
 
     /// SIGSTOP for a while.
-    ///
-    /// # Errors
-    /// When the signals cannot be sent.
     pub async fn freeze(&self, who: Who, how_long: Duration) -> Result<()> {
         let replica = self.pick(who).await?;
         let _one = replica.fault.lock().await;
@@ -264,9 +251,6 @@ impl Replicas {
     }
 
     /// Ends both cleanly.
-    ///
-    /// # Errors
-    /// When a signal cannot be sent.
     pub async fn stop_all(&self) -> Result<Usage> {
         let mut usage = Usage::default();
         for replica in &self.pair {

@@ -35,20 +35,12 @@ pub struct Report<'a> {
 
 impl Report<'_> {
     /// Judges and prints; true if every promise was kept.
-    ///
-    /// # Errors
-    /// When the files cannot be written.
     pub async fn print(&self, evidence: &Evidence, dir: &Path) -> Result<bool> {
         let (mut violations, figures) = judge(evidence, self.throttles);
-        violations.extend(self.problems.iter().map(|what| Violation {
-            what: what.clone(),
-            proof: Vec::new(),
-        }));
+        violations.extend(self.problems.iter().cloned().map(Violation::bare));
         if self.usage.most_kib > MEMORY_LIMIT_KIB {
-            violations.push(Violation {
-                what: format!("an operator used {} KiB", self.usage.most_kib),
-                proof: Vec::new(),
-            });
+            let what = format!("an operator used {} KiB", self.usage.most_kib);
+            violations.push(Violation::bare(what));
         }
         let mut all = Map::new();
         self.add_tenants(&mut all).await;
@@ -60,19 +52,11 @@ impl Report<'_> {
         for (name, value) in &all {
             println!("{name:>24}  {value}");
         }
-        let mut text = String::new();
-        for violation in &violations {
-            text.push_str(&format!("VIOLATION {}\n", violation.what));
-            for line in &violation.proof {
-                text.push_str(&format!("    {line}\n"));
-            }
-        }
-        std::fs::write(dir.join("violations.txt"), &text).map_err(Error::at("violations"))?;
-        for violation in violations.iter().take(SHOWN) {
-            println!("VIOLATION {}", violation.what);
-            for line in &violation.proof {
-                println!("    {line}");
-            }
+        let texts: Vec<String> = violations.iter().map(Violation::text).collect();
+        let file = dir.join("violations.txt");
+        std::fs::write(file, texts.concat()).map_err(Error::at("violations"))?;
+        for text in texts.iter().take(SHOWN) {
+            print!("{text}");
         }
         let line = Value::Object(all);
         std::fs::write(dir.join("summary.json"), line.to_string()).map_err(Error::at("summary"))?;

@@ -139,7 +139,6 @@ impl Subject {
     }
 }
 
-/// All tenants.
 pub struct Tenants {
     pub cluster: Cluster,
     seed: u64,
@@ -149,7 +148,6 @@ pub struct Tenants {
 }
 
 impl Tenants {
-    /// With no resources yet.
     pub fn new(cluster: Cluster, seed: u64, namespaces: u64, calm: Arc<RwLock<()>>) -> Self {
         Self {
             cluster,
@@ -172,7 +170,6 @@ impl Tenants {
         subjects.len()
     }
 
-    /// The subject of an object.
     pub fn subject(&self, object: &Value) -> Option<Arc<Mutex<Subject>>> {
         let n = cast::number_of(object["metadata"]["name"].as_str()?)?;
         let subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);

@@ -71,9 +71,6 @@ enum State {
 impl TcpProxy {
     /// Carries connections on its own loopback port to `target`. The seed decides every jitter,
     /// separately for each connection and direction.
-    ///
-    /// # Errors
-    /// No port, no runtime, or no thread.
     pub fn start(target: SocketAddr, seed: u64) -> Result<Self, Error> {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -109,7 +106,6 @@ impl TcpProxy {
         })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -144,9 +140,6 @@ impl TcpProxy {
     }
 
     /// Accepts connections again. Holds when this returns.
-    ///
-    /// # Errors
-    /// When the port cannot be listened on any more.
     pub async fn up(&self) -> Result<(), Error> {
         self.shared.wanted.send_replace(true);
         let mut state = self.shared.state.subscribe();
@@ -159,7 +152,6 @@ impl TcpProxy {
         }
     }
 
-    /// The traffic so far.
     pub fn counts(&self) -> Counts {
         self.shared.counters.counts()
     }

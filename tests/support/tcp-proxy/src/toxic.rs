@@ -57,7 +57,6 @@ impl Toxics {
         }
     }
 
-    /// One direction.
     pub fn flow(&self, direction: Direction) -> Flow {
         match direction {
             Direction::Up => self.up,
@@ -116,14 +115,12 @@ pub enum Ending {
 }
 
 impl Flow {
-    /// With this latency.
     #[must_use]
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
     }
 
-    /// With this jitter.
     #[must_use]
     pub fn jitter(mut self, jitter: Duration) -> Self {
         self.jitter = jitter;
@@ -137,21 +134,18 @@ impl Flow {
         self
     }
 
-    /// In pieces.
     #[must_use]
     pub fn slices(mut self, bytes: usize, pause: Duration) -> Self {
         self.slices = Some(Slices { bytes, pause });
         self
     }
 
-    /// With a slow close.
     #[must_use]
     pub fn slow_close(mut self, late: Duration) -> Self {
         self.slow_close = late;
         self
     }
 
-    /// With a limit.
     #[must_use]
     pub fn limit(mut self, bytes: u64, then: Ending) -> Self {
         self.limit = Some(Limit { bytes, then });

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use cams_simulator::encoding::percent_encode;
 use cams_simulator::sign::{rpc_signature, rpc_string_to_sign};
 use cams_simulator::{
-    AccessKey, Config, Entry, Number, READ_STATUS, Settings, Simulator, VERIFIED,
+    AccessKey, Config, Entry, FaultRule, Number, READ_STATUS, Settings, Simulator, VERIFIED,
 };
 use jiff::Timestamp;
 
@@ -24,12 +24,19 @@ pub fn simulator() -> Simulator {
     simulator_with(|_| {})
 }
 
+/// The same with this fault.
+pub fn simulator_under(fault: impl Into<FaultRule>) -> Simulator {
+    let simulator = simulator();
+    simulator.add_fault(fault).unwrap();
+    simulator
+}
+
 /// The same with other settings.
 pub fn simulator_with(change: impl FnOnce(&mut Settings)) -> Simulator {
     let mut config = Config::with_key(AccessKey::new(KEY, SECRET));
     config.numbers = vec![Number::new(PHONE, CODE, ID).in_space(SPACE)];
     change(&mut config.settings);
-    Simulator::start_blocking(config).unwrap()
+    Simulator::start(config).unwrap()
 }
 
 pub type Params = Vec<(String, String)>;
@@ -47,7 +54,7 @@ impl Rpc {
     /// A call with a fresh nonce and the time of now.
     pub fn new(action: &str) -> Self {
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let nonce = nonce();
+        let nonce = format!("{:032x}", fastrand::u128(..));
         let params = [
             ("Action", action),
             ("Version", "2020-06-06"),
@@ -98,26 +105,28 @@ impl Rpc {
 
     /// The bytes of a signed request, on a connection that closes afterwards.
     pub fn bytes(&self) -> Vec<u8> {
-        self.bytes_signed(&self.signature(), "Connection: close\r\n")
+        self.bytes_signed(&self.signature())
     }
 
-    pub fn bytes_signed(&self, signature: &str, headers: &str) -> Vec<u8> {
+    /// The same with this signature.
+    pub fn bytes_signed(&self, signature: &str) -> Vec<u8> {
+        self.bytes_with(signature, "Connection: close\r\n")
+    }
+
+    /// The bytes of a signed request, on a connection that stays open.
+    pub fn bytes_to_stay(&self) -> Vec<u8> {
+        self.bytes_with(&self.signature(), "")
+    }
+
+    pub fn bytes_with(&self, signature: &str, headers: &str) -> Vec<u8> {
         let mut params = self.params.clone();
         params.push(("Signature".to_owned(), signature.to_owned()));
-        let pairs: Vec<_> = params
-            .iter()
-            .map(|(n, v)| format!("{}={}", percent_encode(n), percent_encode(v)))
-            .collect();
-        let encoded = pairs.join("&");
-        let (query, body) = if self.in_body {
-            (String::new(), encoded)
+        let encoded = form(&params);
+        let (query, kind, body) = if self.in_body {
+            let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
+            ("", kind, encoded.as_str())
         } else {
-            (encoded, String::new())
-        };
-        let kind = if self.in_body {
-            "Content-Type: application/x-www-form-urlencoded\r\n"
-        } else {
-            ""
+            (encoded.as_str(), "", "")
         };
         format!(
             "{} /?{query} HTTP/1.1\r\nHost: cams.test\r\n{kind}{headers}Content-Length: {}\r\n\r\n{body}",
@@ -132,11 +141,11 @@ impl Rpc {
     }
 }
 
-/// A nonce that no other call has.
-pub fn nonce() -> String {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).unwrap();
-    cams_simulator::encoding::hex(&bytes)
+/// `name=value` pairs, as in a query or a form.
+pub fn form(params: &[(String, String)]) -> String {
+    let pairs = params.iter();
+    let pairs = pairs.map(|(n, v)| format!("{}={}", percent_encode(n), percent_encode(v)));
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 /// How a connection ended.

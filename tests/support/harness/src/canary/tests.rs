@@ -92,41 +92,28 @@ fn planted(secret: &str) -> Vec<(&'static str, String)> {
 
 /// The kinds of texts that are searched, with a hole.
 fn artefacts(planted: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let log =
+        "{\"timestamp\":\"2026-11-23T11:59:16.175717Z\",\"level\":\"WARN\"}\ntext HOLE more\n";
+    let texts = [
+        ("bare", "HOLE"),
+        ("log", log),
+        ("metrics", "# HELP x y.\nx{code=\"HOLE\"} 1\n"),
+        ("yaml", "status:\n  errorMessage: 'HOLE'\n"),
+        ("url", "/api/v1/x?fieldSelector=a%3DHOLE&limit=1"),
+        ("environ", "A=b\0KEY=HOLE\0Z=1\0"),
+    ];
+    let mut all: Vec<(&str, Vec<u8>)> = texts
+        .map(|(kind, text)| (kind, text.replace("HOLE", planted).into_bytes()))
+        .into();
+    // As protobuf and etcd have it: lengths and NULs around it, not UTF-8 as a whole.
+    let around = [&b"k8s\0\xff\xfe\x0a"[..], b"\x12\0\xc0"];
+    all.push(("binary", around.join(planted.as_bytes())));
+    let around = [&[0u8; 4096][..], &[0xa5; 4096]];
+    all.push(("core", around.join(planted.as_bytes())));
+    // Only for forms that JSON leaves alone; the escaped ones are planted by themselves.
     let quoted = serde_json::to_string(planted).unwrap();
-    let raw = |text: String| text.into_bytes();
-    vec![
-        ("bare", raw(planted.to_owned())),
-        (
-            "log",
-            raw(format!(
-                "{{\"timestamp\":\"2026-11-23T11:59:16.175717Z\",\"level\":\"WARN\"}}\ntext {planted} more\n"
-            )),
-        ),
-        (
-            "metrics",
-            raw(format!("# HELP x y.\nx{{code=\"{planted}\"}} 1\n")),
-        ),
-        (
-            "yaml",
-            raw(format!("status:\n  errorMessage: '{planted}'\n")),
-        ),
-        (
-            "url",
-            raw(format!("/api/v1/x?fieldSelector=a%3D{planted}&limit=1")),
-        ),
-        ("environ", raw(format!("A=b\0KEY={planted}\0Z=1\0"))),
-        // As protobuf and etcd have it: lengths and NULs around it, not UTF-8 as a whole.
-        (
-            "binary",
-            [b"k8s\0\xff\xfe\x0a", planted.as_bytes(), b"\x12\0\xc0"].concat(),
-        ),
-        (
-            "core",
-            [&[0u8; 4096], planted.as_bytes(), &[0xa5; 4096]].concat(),
-        ),
-        // Only for forms that JSON leaves alone; the escaped ones are planted by themselves.
-        ("event", raw(format!("{{\"note\":{quoted}}}"))),
-    ]
+    all.push(("event", format!("{{\"note\":{quoted}}}").into_bytes()));
+    all
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Missing or wrong entries of CodeLedgers are found.
-#![allow(clippy::unwrap_used)]
 
+use cams_simulator::Decision::{self, Accepted, Refused, Throttled};
 use serde_json::json;
 
 use super::*;
@@ -8,10 +8,11 @@ use crate::rows::made_up_row;
 
 const PHONE: &str = "8613800001234";
 
-fn call(nonce: &str, decision: &str) -> Entry {
-    let mut row = made_up_row(VERIFIED, PHONE, Some("12345678"), decision, 1000);
-    row["nonce"] = json!(nonce);
-    serde_json::from_value(row).unwrap()
+fn call(nonce: &str, decision: Decision) -> Entry {
+    Entry {
+        nonce: Some(nonce.to_owned()),
+        ..made_up_row(VERIFIED, PHONE, Some("12345678"), decision, 1000)
+    }
 }
 
 fn ledger(entries: &[(&str, Option<&str>)]) -> Value {
@@ -32,7 +33,7 @@ fn finds(words: Option<&str>, calls: &[Entry], entries: &[(&str, Option<&str>)],
 #[test]
 fn every_call_has_its_entry_and_one_is_open_at_most() {
     let (a, b) = (("a", Some("Refused")), ("b", None));
-    let calls = [call("a", "refused"), call("b", "accepted")];
+    let calls = [call("a", Refused), call("b", Accepted)];
     finds(None, &calls, &[a, b], false);
     finds(Some("no entry"), &calls, &[a], false);
     // Only the call of a number without a ledger may be another client's.
@@ -47,12 +48,12 @@ fn every_call_has_its_entry_and_one_is_open_at_most() {
 #[test]
 fn what_was_executed_is_not_released() {
     let released = ("a", Some("Throttled"));
-    finds(None, &[call("a", "throttled")], &[released], false);
-    finds(None, &[call("left-out", "throttled")], &[], false);
+    finds(None, &[call("a", Throttled)], &[released], false);
+    finds(None, &[call("left-out", Throttled)], &[], false);
     let words = Some("a released entry");
-    finds(words, &[call("a", "refused")], &[released], false);
-    finds(words, &[call("left-out", "accepted")], &[], false);
-    finds(words, &[call("left-out", "accepted")], &[], true);
+    finds(words, &[call("a", Refused)], &[released], false);
+    finds(words, &[call("left-out", Accepted)], &[], false);
+    finds(words, &[call("left-out", Accepted)], &[], true);
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn an_outcome_is_lost_only_to_the_resource_whose_code_it_was() {
     let ledgers = [ledger(&[("a", Some("Accepted"))])];
     let check = |uid: &str, ledgers: &[Value]| {
         let objects = [object(uid, "CodeRejected")];
-        check_outcomes(&[call("a", "accepted")], &objects, ledgers, |_| None).is_ok()
+        check_outcomes(&[call("a", Accepted)], &objects, ledgers, |_| None).is_ok()
     };
     assert!(check("of-b", &ledgers));
     assert!(!check("of-a", &ledgers));

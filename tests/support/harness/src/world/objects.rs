@@ -1,16 +1,17 @@
 //! The objects of a world: Secrets and PhoneMigrations.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::World;
 use crate::error::{Error, Result};
+use crate::events::locked;
+use crate::verdict::list;
 
 /// Time between two polls of the API server.
 const POLL: Duration = Duration::from_millis(40);
@@ -27,7 +28,6 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// With nothing special.
     pub fn new(name: impl Into<String>, phone: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -68,9 +68,6 @@ impl World {
     }
 
     /// Makes a CodeLedger without an entry.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn make_ledger(&self, name: &str, spec: Value) -> Result<()> {
         let object = json!({"apiVersion": "phonemigration.dev/v1alpha1", "kind": "CodeLedger",
             "metadata": {"name": name}, "spec": spec});
@@ -84,9 +81,6 @@ impl World {
     }
 
     /// Changes only the version of a CodeLedger.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn touch_ledger(&self, name: &str, n: usize) -> Result<()> {
         let label = json!({"metadata": {"labels": {"n": n.to_string()}}});
         let touched = self
@@ -97,38 +91,22 @@ impl World {
     }
 
     /// Every CodeLedger of this world.
-    ///
-    /// # Errors
-    /// When they cannot be listed.
     pub async fn ledgers(&self) -> Result<Vec<Value>> {
-        let list = self.ledger_api().list(&ListParams::default()).await;
-        let items = list.map_err(Error::at("CodeLedgers"))?.items.into_iter();
-        items
-            .map(|object| serde_json::to_value(object).map_err(Error::at("CodeLedger")))
-            .collect()
+        list(self.ledger_api()).await
     }
 
     /// Creates or replaces the Secret of a migration.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn code(&self, name: &str, code: &str) -> Result<()> {
         self.secret(&format!("{name}-code"), json!({"code": code}))
             .await
     }
 
     /// Creates or replaces a Secret.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn secret(&self, name: &str, data: Value) -> Result<()> {
         self.secret_in(&self.namespace, name, data).await
     }
 
     /// The same in any namespace.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn secret_in(&self, namespace: &str, name: &str, data: Value) -> Result<()> {
         self.remember(&data);
         self.note(format!("put Secret {name}"));
@@ -155,45 +133,25 @@ impl World {
                 let is_time = value.parse::<jiff::Timestamp>().is_ok();
                 !is_time && value.chars().any(|c| Some(c) != first)
             });
-        let mut known = self
-            .secret_values
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        known.extend(secret.map(str::to_owned));
+        locked(&self.secret_values).extend(secret.map(str::to_owned));
     }
 
     /// The values that were put into Secrets.
     pub(crate) fn secret_values(&self) -> BTreeSet<String> {
-        let known = self
-            .secret_values
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        known.clone()
-    }
-
-    fn remember_number(&self, number: &str) {
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.insert(number.to_owned());
+        locked(&self.secret_values).clone()
     }
 
     /// The numbers of the resources that were created.
     pub(crate) fn numbers(&self) -> BTreeSet<String> {
-        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.clone()
+        locked(&self.numbers).clone()
     }
 
     /// Changes a Secret in place.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn patch_secret(&self, name: &str, patch: Value) -> Result<()> {
         self.patch_secret_in(&self.namespace, name, patch).await
     }
 
     /// The same in any namespace.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn patch_secret_in(&self, namespace: &str, name: &str, patch: Value) -> Result<()> {
         self.remember(&patch["stringData"]);
         self.note(format!("patch Secret {name}"));
@@ -206,18 +164,11 @@ impl World {
             .map_err(Error::at(name))
     }
 
-    /// Creates a PhoneMigration.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn create(&self, migration: &Migration) -> Result<DynamicObject> {
         self.create_in(&self.namespace, migration).await
     }
 
     /// The same in any namespace.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn create_in(&self, namespace: &str, migration: &Migration) -> Result<DynamicObject> {
         let Migration { name, phone, spec } = migration;
         self.note(format!("create {name} for {phone}"));
@@ -235,7 +186,7 @@ impl World {
             into.extend(from.clone());
         }
         let object: DynamicObject = serde_json::from_value(body).map_err(Error::at("manifest"))?;
-        self.remember_number(phone);
+        locked(&self.numbers).insert(phone.clone());
         let api = self.migrations_in(namespace);
         api.create(&PostParams::default(), &object)
             .await
@@ -243,27 +194,17 @@ impl World {
     }
 
     /// Creates number, Secret and PhoneMigration, which become verified if nothing fails.
-    ///
-    /// # Errors
-    /// When the API server refuses one of them.
     pub async fn ready_migration(&self, name: &str, phone: &str, code: &str) -> Result<()> {
         self.number(phone, code, &format!("id-{phone}"));
         self.code(name, code).await?;
         self.create(&Migration::new(name, phone)).await.map(|_| ())
     }
 
-    /// The PhoneMigration now.
-    ///
-    /// # Errors
-    /// When it does not exist.
     pub async fn get(&self, name: &str) -> Result<DynamicObject> {
         self.migrations().get(name).await.map_err(Error::at(name))
     }
 
     /// Merges `patch` into the PhoneMigration.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn patch(&self, name: &str, patch: Value) -> Result<DynamicObject> {
         self.note(format!("patch {name}: {patch}"));
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
@@ -274,9 +215,6 @@ impl World {
     }
 
     /// Merges `patch` into the status, as another client with rights to it.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn patch_status(&self, name: &str, status: Value) -> Result<DynamicObject> {
         self.note(format!("patch status of {name}"));
         let (params, patch) = (
@@ -290,9 +228,6 @@ impl World {
     }
 
     /// Sets the annotation that makes the operator reconcile at once.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn request(&self, name: &str, value: &str) -> Result<()> {
         let annotations = json!({"phonemigration.dev/requestedAt": value});
         self.patch(name, json!({"metadata": {"annotations": annotations}}))
@@ -300,10 +235,6 @@ impl World {
             .map(|_| ())
     }
 
-    /// Deletes the PhoneMigration.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
     pub async fn delete(&self, name: &str) -> Result<()> {
         self.note(format!("delete {name}"));
         let params = DeleteParams::default();
@@ -315,9 +246,7 @@ impl World {
     }
 
     /// Waits until the PhoneMigration satisfies `holds`, and returns it.
-    ///
-    /// # Errors
-    /// When it does not within `within`; with its last state.
+    /// The error has its last state.
     pub async fn until(
         &self,
         name: &str,
@@ -328,9 +257,6 @@ impl World {
     }
 
     /// The same in any namespace.
-    ///
-    /// # Errors
-    /// As [`Self::until`].
     pub async fn until_in(
         &self,
         namespace: &str,
@@ -357,9 +283,6 @@ impl World {
     }
 
     /// Waits for a reason, at most 30 s.
-    ///
-    /// # Errors
-    /// As [`Self::until`].
     pub async fn until_reason(&self, name: &str, wanted: &str) -> Result<Value> {
         self.until(name, Duration::from_secs(30), |status| {
             reason(status) == wanted
@@ -373,7 +296,6 @@ fn resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(&kind, "phonemigrations")
 }
 
-/// status.reason.
 pub fn reason(status: &Value) -> &str {
     status["reason"].as_str().unwrap_or_default()
 }
