@@ -9,7 +9,7 @@ use phone_migration_operator::quota::{
 };
 use proptest::prelude::*;
 
-use super::{ms, queue_entry, s};
+use super::{READ, SUBMIT, ms, queue_entry, s, slot_of, uid_of};
 
 const START: Duration = s(1_000);
 const UIDS: u8 = 12;
@@ -45,10 +45,7 @@ fn report() -> impl Strategy<Value = Report> {
 
 fn op() -> impl Strategy<Value = Op> {
     let uid = 0..UIDS;
-    let action = prop::sample::select(vec![
-        Action::ChatappMigrationVerified,
-        Action::GetPhoneNumberVerificationStatus,
-    ]);
+    let action = prop::sample::select(vec![SUBMIT, READ]);
     let cause = prop::sample::select(vec![Cause::Account, Cause::Credentials, Cause::Transport]);
     prop_oneof![
         6 => uid.clone().prop_map(Op::Enqueue),
@@ -143,19 +140,10 @@ impl Case {
             return false;
         };
         let now = self.now;
-        let waiter =
-            self.account
-                .wait_for_slot(Action::ChatappMigrationVerified, Priority::Attempt, now);
+        let waiter = self.account.wait_for_slot(SUBMIT, Priority::Attempt, now);
         let effects = self.step();
-        let send = effects.iter().find_map(|effect| match effect {
-            Effect::Slot {
-                waiter: w, send, ..
-            } if *w == waiter => Some(*send),
-            Effect::Slot { .. } | Effect::Wake(_) | Effect::Late(_) => None,
-        });
-        let Some(send) = send else {
-            self.account
-                .cancel_wait(Action::ChatappMigrationVerified, waiter);
+        let Some(send) = slot_of(&effects, waiter) else {
+            self.account.cancel_wait(SUBMIT, waiter);
             self.account.drop_turn(&name(uid), turn.id, now);
             return false;
         };
@@ -168,13 +156,10 @@ impl Case {
             "a submission during a hold that reads probe"
         );
         if used {
-            self.account
-                .replied(Action::ChatappMigrationVerified, send, now);
-            self.account
-                .report(Action::ChatappMigrationVerified, report, now);
+            self.account.replied(SUBMIT, send, now);
+            self.account.report(SUBMIT, report, now);
         } else {
-            self.account
-                .unsent(Action::ChatappMigrationVerified, send, now);
+            self.account.unsent(SUBMIT, send, now);
             self.account.drop_turn(&name(uid), turn.id, now);
         }
         used
@@ -189,7 +174,7 @@ impl Case {
         assert!(step.next.is_none_or(|next| next > now), "a hot loop");
         for effect in &step.effects {
             if let Effect::Wake(key) = effect {
-                let uid: u8 = key.name.trim_start_matches("name-").parse().unwrap();
+                let uid: u8 = uid_of(key).parse().unwrap();
                 if !self.account.is_waiting(&name(uid)) {
                     // Its turn ran out: it was woken, and may ask again.
                     assert!(self.waiting.remove(&uid), "woken for nothing");
@@ -241,11 +226,7 @@ impl Case {
                     continue;
                 };
                 if turn.kind == TurnKind::ProbeRead {
-                    self.account.report(
-                        Action::GetPhoneNumberVerificationStatus,
-                        Report::Answered,
-                        self.now,
-                    );
+                    self.account.report(READ, Report::Answered, self.now);
                 }
                 if self.use_turn(uid, Report::Answered) {
                     left.remove(&uid);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use phone_migration_operator::quota::{Action, BlockCause, Cause, Report};
 
 use super::agents::{Times, World};
-use super::{ms, queue_entry, s};
+use super::{READ, SUBMIT, ms, queue_entry, s};
 
 const START: Duration = s(1_000);
 
@@ -108,10 +108,8 @@ fn an_outage_of_submissions_alone_does_not_burn_the_queue() {
     fn outage(now: Duration, action: Action, _: &str) -> Report {
         let over = now > START + s(300);
         match action {
-            Action::ChatappMigrationVerified if !over => Report::Unknown,
-            Action::ChatappMigrationVerified | Action::GetPhoneNumberVerificationStatus => {
-                Report::Answered
-            }
+            SUBMIT if !over => Report::Unknown,
+            SUBMIT | READ => Report::Answered,
         }
     }
     let mut world = world(10, steady(50), outage, 2_000);
@@ -167,12 +165,8 @@ fn wrong_credentials_cost_no_submission_once_known() {
 fn an_account_error_is_probed_by_one_submission_at_a_time_in_rotation() {
     fn unsubscribed(now: Duration, action: Action, _: &str) -> Report {
         match action {
-            Action::ChatappMigrationVerified if now < START + s(100) => {
-                Report::Blocked(BlockCause::Account)
-            }
-            Action::ChatappMigrationVerified | Action::GetPhoneNumberVerificationStatus => {
-                Report::Answered
-            }
+            SUBMIT if now < START + s(100) => Report::Blocked(BlockCause::Account),
+            SUBMIT | READ => Report::Answered,
         }
     }
     let mut world = world(10, steady(50), unsubscribed, 30);
@@ -198,12 +192,8 @@ fn an_account_error_is_probed_by_one_submission_at_a_time_in_rotation() {
 fn one_bad_resource_does_not_hold_the_others_for_long() {
     fn bad(_: Duration, action: Action, uid: &str) -> Report {
         match action {
-            Action::ChatappMigrationVerified if uid == "0000" => {
-                Report::Blocked(BlockCause::Account)
-            }
-            Action::ChatappMigrationVerified | Action::GetPhoneNumberVerificationStatus => {
-                Report::Answered
-            }
+            SUBMIT if uid == "0000" => Report::Blocked(BlockCause::Account),
+            SUBMIT | READ => Report::Answered,
         }
     }
     let mut world = world(10, steady(50), bad, 60);
