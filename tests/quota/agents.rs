@@ -10,7 +10,7 @@ use phone_migration_operator::quota::pacer::{DEADLINE, SendId};
 use phone_migration_operator::quota::{Action, Priority, QueueEntry, Report, Settings};
 
 use super::sim::worst_second;
-use super::{READ, SUBMIT, ms, s, uid_of};
+use super::{READ, SUBMIT, THROTTLED, ms, s, uid_of};
 
 /// From the slot to the socket.
 const HANDING: Duration = Duration::from_micros(200);
@@ -266,7 +266,7 @@ impl World {
         let over = ledger.count(now, self.limit);
         let report = if over || phase {
             ledger.throttles += 1;
-            Report::Throttled { retry_after: None }
+            THROTTLED
         } else {
             (self.verdict)(now, action, &uid)
         };

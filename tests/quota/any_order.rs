@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use phone_migration_operator::quota::account::{Account, Effect, Taken};
-use phone_migration_operator::quota::{
-    Action, BlockCause, Cause, Priority, Report, Settings, TurnKind,
-};
+use phone_migration_operator::quota::{Action, Cause, Priority, Report, Settings, TurnKind};
 use proptest::prelude::*;
 
-use super::{READ, SUBMIT, ms, queue_entry, s, slot_of, uid_of};
+use super::{ACCOUNT, CLOCK, CREDENTIALS, READ, SUBMIT, ms, queue_entry, s, slot_of, uid_of};
 
 const START: Duration = s(1_000);
 const UIDS: u8 = 12;
@@ -35,9 +33,9 @@ fn report() -> impl Strategy<Value = Report> {
     prop_oneof![
         4 => Just(Report::Answered),
         1 => prop::option::of(0u64..200).prop_map(|after| Report::Throttled { retry_after: after.map(s) }),
-        1 => Just(Report::Blocked(BlockCause::Credentials)),
-        1 => Just(Report::Blocked(BlockCause::Account)),
-        1 => Just(Report::Blocked(BlockCause::Clock)),
+        1 => Just(CREDENTIALS),
+        1 => Just(ACCOUNT),
+        1 => Just(CLOCK),
         1 => Just(Report::NotSent),
         1 => Just(Report::Unknown),
     ]

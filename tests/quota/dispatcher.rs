@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -11,14 +11,14 @@ use std::time::Duration;
 use phone_migration_operator::api::object_key::ObjectKey;
 use phone_migration_operator::quota::dispatcher::ReadClock;
 use phone_migration_operator::quota::{
-    Action, BlockCause, Cause, NoSlot, Priority, Quota, Report, Settings, Slot, TurnKind,
+    Action, Cause, NoSlot, Priority, Quota, Report, Settings, Slot, TurnKind,
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::sim::worst_second;
-use super::{READ, SUBMIT, ms, queue_entry, s, uid_of};
+use super::{CREDENTIALS, READ, SUBMIT, ms, queue_entry, s, uid_of};
 
 const BASE: Duration = s(1_000);
 
@@ -53,6 +53,15 @@ impl Fixture {
             .expect("the task lives");
         uid_of(&key)
     }
+}
+
+/// Polls it once: it has to wait.
+async fn begin(mut waiting: Pin<&mut impl Future>) {
+    std::future::poll_fn(|cx| {
+        assert!(waiting.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
 }
 
 pub async fn slot(quota: &Quota, action: Action) -> Slot {
@@ -170,11 +179,7 @@ async fn who_stops_waiting_takes_no_slot() {
     assert_eq!(f.quota.stats().verify.waiting, 0);
     {
         let mut waiting = pin!(f.quota.slot(SUBMIT, Priority::Attempt, s(60)));
-        std::future::poll_fn(|cx| {
-            assert!(waiting.as_mut().poll(cx).is_pending());
-            Poll::Ready(())
-        })
-        .await;
+        begin(waiting.as_mut()).await;
         tokio::time::sleep(s(3)).await;
         assert_eq!(
             f.quota.stats().verify.waiting,
@@ -193,11 +198,7 @@ async fn the_end_of_the_task_ends_the_waits() {
     let f = start(10);
     {
         let mut waiting = pin!(f.quota.slot(SUBMIT, Priority::Attempt, s(60)));
-        std::future::poll_fn(|cx| {
-            assert!(waiting.as_mut().poll(cx).is_pending());
-            Poll::Ready(())
-        })
-        .await;
+        begin(waiting.as_mut()).await;
         f.task.abort();
         let ended = tokio::time::timeout(s(3_600), waiting)
             .await
@@ -240,8 +241,7 @@ async fn a_hold_is_probed_by_one_and_ends_for_all() {
     assert!(before.elapsed() >= s(30));
     let turn = f.quota.take_turn("x").expect("the probe");
     assert_eq!(turn.kind(), TurnKind::ProbeRead);
-    f.quota
-        .report(READ, Report::Blocked(BlockCause::Credentials));
+    f.quota.report(READ, CREDENTIALS);
     assert!(!turn.is_valid());
     drop(turn);
     let hold = f.quota.hold().expect("a hold");

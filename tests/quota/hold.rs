@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use phone_migration_operator::back_off;
 use phone_migration_operator::quota::hold::{ASKED_EVERY, Cause, Change, Hold, ProbeKind};
-use phone_migration_operator::quota::{Action, BlockCause, Report};
+use phone_migration_operator::quota::{Action, Report};
 
-use super::{READ, SUBMIT, ms, s};
+use super::{ACCOUNT, CLOCK, CREDENTIALS, READ, SUBMIT, THROTTLED, ms, s};
 
 const NOW: Duration = s(1_000);
 
-const THROTTLED: Report = Report::Throttled { retry_after: None };
-const CREDENTIALS: Report = Report::Blocked(BlockCause::Credentials);
-const ACCOUNT: Report = Report::Blocked(BlockCause::Account);
-const CLOCK: Report = Report::Blocked(BlockCause::Clock);
 const REPORTS: [Report; 7] = [
     Report::Answered,
     THROTTLED,
@@ -181,28 +177,6 @@ fn back_off_doubles_from_5_s_to_5_min_by_failed_probes_only() {
 }
 
 #[test]
-fn three_submissions_in_a_row_without_an_answer_hold_the_transport() {
-    for reset in [Report::Answered, THROTTLED, ACCOUNT, CREDENTIALS, CLOCK] {
-        let mut hold = Hold::new();
-        hold.report(SUBMIT, Report::Unknown, NOW);
-        hold.report(SUBMIT, Report::Unknown, NOW);
-        hold.report(SUBMIT, reset, NOW);
-        // Ends any hold that the report started.
-        hold.report(READ, Report::Answered, NOW);
-        hold.report(SUBMIT, Report::Answered, NOW);
-        hold.report(SUBMIT, Report::Unknown, NOW);
-        hold.report(SUBMIT, Report::Unknown, NOW);
-        assert_eq!(cause(&hold), None, "{reset:?}");
-        // Reads are not counted, and reset nothing.
-        hold.report(READ, Report::Unknown, NOW);
-        hold.report(READ, Report::Answered, NOW);
-        assert_eq!(cause(&hold), None);
-        assert_eq!(hold.report(SUBMIT, Report::Unknown, NOW), Change::Started);
-        assert_eq!(cause(&hold), Some(Cause::Transport));
-    }
-}
-
-#[test]
 fn reads_that_pass_do_not_reset_what_submissions_showed() {
     let mut hold = Hold::new();
     for _ in 0..3 {
@@ -233,26 +207,6 @@ fn a_remembered_back_off_fades() {
     let later = NOW + s(601);
     hold.report(SUBMIT, Report::NotSent, later);
     assert_eq!(hold.view().unwrap().next_probe, later + back_off::FIRST);
-}
-
-#[test]
-fn an_account_hold_waits_underneath() {
-    let mut hold = probed(Some(Cause::Account));
-    hold.report(SUBMIT, Report::NotSent, NOW);
-    assert_eq!(cause(&hold), Some(Cause::Transport));
-    assert_eq!(hold.probe_due(NOW + s(5)), Some(ProbeKind::Read));
-    hold.probe_started(ProbeKind::Read, NOW + s(5));
-    assert_eq!(
-        hold.report(READ, Report::Answered, NOW + s(6)),
-        Change::ReadsPass
-    );
-    assert_eq!(cause(&hold), Some(Cause::Account));
-    assert_eq!(hold.probe_due(NOW + s(6)), Some(ProbeKind::Attempt));
-    // Also when it is found during the other hold.
-    let mut hold = probed(Some(Cause::Credentials));
-    assert_eq!(hold.report(SUBMIT, ACCOUNT, NOW), Change::None);
-    hold.report(READ, Report::Answered, NOW);
-    assert_eq!(cause(&hold), Some(Cause::Account));
 }
 
 /// No call helps against it, and no call ends it.

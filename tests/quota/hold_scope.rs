@@ -6,20 +6,20 @@ use phone_migration_operator::back_off;
 use phone_migration_operator::quota::hold::{Cause, Hold, ProbeKind};
 use phone_migration_operator::quota::{Action, BlockCause, Report};
 
-use super::{READ, SUBMIT, s};
+use super::{ACCOUNT, CLOCK, CREDENTIALS, READ, SUBMIT, THROTTLED, s};
 
 const CALLS: [(Action, Report); 12] = [
     (SUBMIT, Report::Answered),
-    (SUBMIT, Report::Throttled { retry_after: None }),
-    (SUBMIT, Report::Blocked(BlockCause::Credentials)),
-    (SUBMIT, Report::Blocked(BlockCause::Clock)),
-    (SUBMIT, Report::Blocked(BlockCause::Account)),
+    (SUBMIT, THROTTLED),
+    (SUBMIT, CREDENTIALS),
+    (SUBMIT, CLOCK),
+    (SUBMIT, ACCOUNT),
     (SUBMIT, Report::NotSent),
     (SUBMIT, Report::Unknown),
     (READ, Report::Answered),
-    (READ, Report::Blocked(BlockCause::Credentials)),
-    (READ, Report::Blocked(BlockCause::Clock)),
-    (READ, Report::Blocked(BlockCause::Account)),
+    (READ, CREDENTIALS),
+    (READ, CLOCK),
+    (READ, ACCOUNT),
     (READ, Report::Unknown),
 ];
 

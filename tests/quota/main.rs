@@ -22,10 +22,15 @@ use std::time::Duration;
 use phone_migration_operator::api::object_key::ObjectKey;
 use phone_migration_operator::quota::account::{Effect, WaiterId};
 use phone_migration_operator::quota::pacer::SendId;
-use phone_migration_operator::quota::{Action, QueueEntry};
+use phone_migration_operator::quota::{Action, BlockCause, QueueEntry, Report};
 
 const READ: Action = Action::GetPhoneNumberVerificationStatus;
 const SUBMIT: Action = Action::ChatappMigrationVerified;
+
+const ACCOUNT: Report = Report::Blocked(BlockCause::Account);
+const CLOCK: Report = Report::Blocked(BlockCause::Clock);
+const CREDENTIALS: Report = Report::Blocked(BlockCause::Credentials);
+const THROTTLED: Report = Report::Throttled { retry_after: None };
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use phone_migration_operator::quota::{Action, BlockCause, Cause, Report};
+use phone_migration_operator::quota::{Action, Cause, Report};
 
 use super::agents::{Times, World};
-use super::{READ, SUBMIT, ms, queue_entry, s};
+use super::{ACCOUNT, CREDENTIALS, READ, SUBMIT, ms, queue_entry, s};
 
 const START: Duration = s(1_000);
 
@@ -145,7 +145,7 @@ fn an_outage_of_everything_is_probed_without_a_claim() {
 fn wrong_credentials_cost_no_submission_once_known() {
     fn wrong(now: Duration, _: Action, _: &str) -> Report {
         if now < START + s(120) {
-            Report::Blocked(BlockCause::Credentials)
+            CREDENTIALS
         } else {
             Report::Answered
         }
@@ -165,7 +165,7 @@ fn wrong_credentials_cost_no_submission_once_known() {
 fn an_account_error_is_probed_by_one_submission_at_a_time_in_rotation() {
     fn unsubscribed(now: Duration, action: Action, _: &str) -> Report {
         match action {
-            SUBMIT if now < START + s(100) => Report::Blocked(BlockCause::Account),
+            SUBMIT if now < START + s(100) => ACCOUNT,
             SUBMIT | READ => Report::Answered,
         }
     }
@@ -192,7 +192,7 @@ fn an_account_error_is_probed_by_one_submission_at_a_time_in_rotation() {
 fn one_bad_resource_does_not_hold_the_others_for_long() {
     fn bad(_: Duration, action: Action, uid: &str) -> Report {
         match action {
-            SUBMIT if uid == "0000" => Report::Blocked(BlockCause::Account),
+            SUBMIT if uid == "0000" => ACCOUNT,
             SUBMIT | READ => Report::Answered,
         }
     }

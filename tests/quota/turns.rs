@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use phone_migration_operator::quota::account::{Account, Effect, Taken};
 use phone_migration_operator::quota::pacer::SendId;
-use phone_migration_operator::quota::{
-    Action, BlockCause, Cause, Priority, Report, Settings, TurnKind,
-};
+use phone_migration_operator::quota::{Action, Cause, Priority, Report, Settings, TurnKind};
 
-use super::{READ, SUBMIT, ms, queue_entry, s, slot_of, uid_of};
+use super::{CLOCK, READ, SUBMIT, THROTTLED, ms, queue_entry, s, slot_of, uid_of};
 
 const START: Duration = s(1_000);
 
@@ -138,7 +136,7 @@ fn a_hold_voids_what_was_granted_before_it() {
     let mut account = account(1, &["x", "y", "z"]);
     woken(&mut account, START);
     let turn = take(&mut account, "x", START);
-    account.report(READ, Report::Blocked(BlockCause::Clock), START + s(2));
+    account.report(READ, CLOCK, START + s(2));
     assert!(!account.turn_stands("x", turn.id));
     assert!(!use_turn(&mut account, "x", turn, START + s(2)));
     assert_eq!(account.take_turn("y", START + s(2)), None);
@@ -351,7 +349,7 @@ fn the_resource_by_which_a_person_asks_makes_the_probe() {
 fn throttled(account: &mut Account, action: Action, now: Duration) {
     let send = slot_at(account, action, now);
     account.replied_throttled(action, send, now + ms(5));
-    account.report(action, Report::Throttled { retry_after: None }, now + ms(5));
+    account.report(action, THROTTLED, now + ms(5));
 }
 
 /// Both are throttled, then only reads are tried: their result counts for submissions, too.

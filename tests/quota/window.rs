@@ -318,29 +318,3 @@ fn a_rare_slow_call_costs_hardly_anything() {
     assert!(runs.least_used >= 0.97, "{runs:?}");
     assert_eq!((runs.once, runs.more), (0, 0));
 }
-
-/// The promised figure: at least 98 % of the quota, nothing above it.
-#[test]
-fn a_steady_path_uses_the_quota_whatever_the_processing_time() {
-    for processing in [5, 50, 300, 500, 1_000] {
-        let mut pacer = Pacer::new(10, START);
-        let server = Server::throttling(10);
-        let run =
-            World::new(&mut pacer, server)
-                .tick(ms(1))
-                .run(START, START + s(60), usize::MAX, |i| Fate {
-                    late: us(200),
-                    forward: us(20_000 + (i as u64 * 7_919) % 5_000),
-                    processing: ms(processing),
-                    back: ms(20),
-                });
-        let used = run.sends_between(START + s(5), START + s(55)) as f64 / 500.0;
-        println!(
-            "processing {processing} ms: {used:.4} of the quota, worst second {}",
-            run.worst_second()
-        );
-        assert!(used >= 0.98, "processing {processing} ms: {used}");
-        assert!(run.worst_second() <= 10);
-        assert!(run.throttles.is_empty(), "{:?}", run.throttles);
-    }
-}
