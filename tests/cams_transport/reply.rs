@@ -9,7 +9,7 @@ use phone_migration_operator::cams::{
 };
 use phone_migration_operator::clock::{self, Now};
 
-use crate::server::{Connection, OK, Script, Server, http};
+use crate::server::{Connection, OK, Script, Server, date, http};
 use crate::{
     CODE, KEY_ID, KEY_SECRET, TOKEN, assert_nothing_leaks, cams, cams_with, open, signed, submit,
     target,
@@ -166,21 +166,17 @@ async fn a_status_read_goes_the_same_way() {
     assert!(!request.contains("VerifyCode"));
 }
 
-fn http_date(at: Timestamp) -> String {
-    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
 #[tokio::test]
 async fn the_servers_clock_is_believed_from_two_replies_of_the_api_that_agree() {
     let hour_ahead = Timestamp::now() + SignedDuration::from_hours(1);
     let day_ahead = Timestamp::now() + SignedDuration::from_hours(24);
-    let (date, other) = (http_date(hour_ahead), http_date(day_ahead));
+    let (hour, day) = (date(hour_ahead), date(day_ahead));
     let expired = r#"{"RequestId":"R-1","Code":"InvalidTimeStamp.Expired"}"#;
     let server = Server::start(vec![
-        Script::Reply(http(502, &[("Date", &other)], "<html>")),
-        Script::Reply(http(400, &[("Date", &date)], expired)),
-        Script::Reply(http(502, &[("Date", &other)], "<html>")),
-        Script::Reply(http(400, &[("Date", &date)], expired)),
+        Script::Reply(http(502, &[("Date", &day)], "<html>")),
+        Script::Reply(http(400, &[("Date", &hour)], expired)),
+        Script::Reply(http(502, &[("Date", &day)], "<html>")),
+        Script::Reply(http(400, &[("Date", &hour)], expired)),
     ])
     .await;
     let cams = cams(&server.url());
