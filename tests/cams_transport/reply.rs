@@ -7,7 +7,7 @@ use phone_migration_operator::cams::{
     BlockCause, ClientOptions, NumberStatus, Refusal, RefusalKind, SignatureVersion, UnknownCause,
     Verdict, VerifiedNumber,
 };
-use phone_migration_operator::clock::{self, Now};
+use phone_migration_operator::clock;
 
 use crate::server::{Connection, OK, Script, Server, date, http};
 use crate::{
@@ -203,21 +203,5 @@ async fn the_servers_clock_is_believed_from_two_replies_of_the_api_that_agree() 
     let call = submit(&cams).await;
     assert!(call.answer.date.is_some() && !cams.clock_is_in_doubt());
     let skew = cams.clock_skew(clock::now()).unwrap();
-    assert!((3590..=3601).contains(&skew.as_secs()), "{skew}");
-
-    // The operator's wall clock is set right: the skew is gone without another reply.
-    let now = clock::now();
-    let corrected = Now {
-        wall: now.wall + SignedDuration::from_hours(1),
-        boot: now.boot,
-    };
-    let skew = cams.clock_skew(corrected).unwrap();
-    assert!(skew.as_secs().abs() <= 10, "{skew}");
-    // Passing time alone changes nothing.
-    let later = Now {
-        wall: now.wall + SignedDuration::from_mins(30),
-        boot: now.boot + std::time::Duration::from_secs(1800),
-    };
-    let skew = cams.clock_skew(later).unwrap();
     assert!((3590..=3601).contains(&skew.as_secs()), "{skew}");
 }
