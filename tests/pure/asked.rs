@@ -19,32 +19,23 @@ const READ: Next = Next::ReadStatus(Purpose::Asked);
 #[test]
 fn one_read_is_made_in_every_state_in_which_no_code_may_go() {
     let six = CodeDigits::default();
-    let exhausted = World::refused()
+    let exhausted = refused()
         .change_status(|s| s.attempt_limit = Some(1))
         .code(&code("222222"));
     let unknown = entry("a", &code("111111"), FINAL);
     let rows = [
-        (
-            "no Secret",
-            World::fresh().reading(CodeReading::SecretNotFound),
-        ),
-        (
-            "no right",
-            World::fresh().reading(CodeReading::SecretForbidden),
-        ),
-        ("no key", World::fresh().reading(CodeReading::KeyNotFound)),
+        ("no Secret", fresh().reading(CodeReading::SecretNotFound)),
+        ("no right", fresh().reading(CodeReading::SecretForbidden)),
+        ("no key", fresh().reading(CodeReading::KeyNotFound)),
         (
             "no code",
-            World::fresh().reading(CodeReading::Invalid(InvalidCode::NotDigits(six))),
+            fresh().reading(CodeReading::Invalid(InvalidCode::NotDigits(six))),
         ),
-        (
-            "expired",
-            World::fresh().code(&code_until("222222", ago(1))),
-        ),
-        ("refused", World::refused().code(&code("111111"))),
+        ("expired", fresh().code(&code_until("222222", ago(1)))),
+        ("refused", refused().code(&code("111111"))),
         (
             "refused, no Secret",
-            World::refused().reading(CodeReading::SecretNotFound),
+            refused().reading(CodeReading::SecretNotFound),
         ),
         ("exhausted", exhausted),
         (
@@ -53,15 +44,12 @@ fn one_read_is_made_in_every_state_in_which_no_code_may_go() {
                 .with(|w| w.reads.last = Some(now()))
                 .code(&code("111111")),
         ),
-        ("suspended", World::fresh().suspend(true)),
-        ("refused and suspended", World::refused().suspend(true)),
-        (
-            "of another key",
-            World::refused().code(&code_of(2, "222222", "9")),
-        ),
+        ("suspended", fresh().suspend(true)),
+        ("refused and suspended", refused().suspend(true)),
+        ("of another key", refused().code(&code_of(2, "222222", "9"))),
         (
             "unusable ledger",
-            World::fresh().with(|w| w.ledger.unusable = Some(Unusable::TwoOpen)),
+            fresh().with(|w| w.ledger.unusable = Some(Unusable::TwoOpen)),
         ),
     ];
     for (what, world) in rows {
@@ -75,7 +63,7 @@ fn one_read_is_made_in_every_state_in_which_no_code_may_go() {
 
 #[test]
 fn where_a_code_may_go_the_read_before_its_attempt_is_that_read() {
-    let world = World::refused().code(&code("222222")).asked();
+    let world = refused().code(&code("222222")).asked();
     for (turn, next) in [
         (TurnState::None, Next::Enqueue(None)),
         (TurnState::Granted, Next::Claim),
@@ -113,15 +101,15 @@ fn nothing_is_read_for_what_is_verified() {
 /// `Finished` must be about the current code when requestedAt is acknowledged.
 #[test]
 fn nothing_is_acknowledged_before_the_secret_was_read() {
-    let late = World::refused()
+    let late = refused()
         .with(|w| {
             w.ledger.entries[0].outcome = FINAL;
             w.reads.last = Some(ago(3601));
         })
         .request("now");
     quietly(&late, Next::ReadStatus(Purpose::Late));
-    quietly(&World::refused().request("now").asked(), Next::ReadCode);
-    let (decision, after) = World::refused()
+    quietly(&refused().request("now").asked(), Next::ReadCode);
+    let (decision, after) = refused()
         .request("now")
         .code(&code("111111"))
         .asked()
@@ -238,7 +226,7 @@ fn a_restored_resource_goes_on_with_its_status_or_its_ledger() {
     says(&world, State::CodeUnknown(Because::Restored), Next::Poll);
     // A status that comes late, as Velero writes it, brings its evidence.
     let (_, told) = restored(None).step();
-    let late = World::refused().status();
+    let late = refused().status();
     let mut known = entry("a", &code("111111"), REFUSED);
     known.imported = true;
     let world = told.with(|w| {
@@ -285,9 +273,7 @@ fn codes_of_other_namespaces_are_told_and_do_not_count() {
 
 #[test]
 fn a_secret_that_may_not_be_read_hides_no_new_code_and_handles_no_token() {
-    let world = World::refused()
-        .token("go")
-        .reading(CodeReading::SecretForbidden);
+    let world = refused().token("go").reading(CodeReading::SecretForbidden);
     says(&world, State::NoCode(NoCode::SecretForbidden), Next::Poll);
     let (_, told) = world.step();
     assert_eq!(told.reason(), Reason::SecretForbidden);

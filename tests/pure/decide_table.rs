@@ -287,7 +287,7 @@ fn what_the_secret_lacks_is_said_and_does_not_hide_how_a_code_ended() {
     for (reading, cause, hidden) in readings {
         let new = World::of(None, ledger(Vec::new())).reading(reading.clone());
         says(&new, State::NoCode(cause), Next::Poll);
-        let spent = World::refused().reading(reading);
+        let spent = refused().reading(reading);
         let fact = match hidden {
             true => Fact::Result(CamsResult::Spent(conclusion("a", Outcome::Refused))),
             false => Fact::State(State::NoCode(cause)),

@@ -294,15 +294,16 @@ fn record_in(stored: &Ledger, outcome: Outcome) -> Recording {
     recording(stored, NUMBER, &ours, &Ended::of(outcome), now())
 }
 
-fn written(recording: Recording) -> Vec<(String, Option<Outcome>)> {
+fn new_entries(recording: Recording) -> Vec<LedgerEntry> {
     match recording {
-        Recording::Write(fields) => fields
-            .entries
-            .iter()
-            .map(|e| (e.attempt_id.clone(), e.outcome))
-            .collect(),
+        Recording::Write(fields) => fields.entries,
         other => panic!("{other:?}"),
     }
+}
+
+fn written(recording: Recording) -> Vec<(String, Option<Outcome>)> {
+    let entries = new_entries(recording).into_iter();
+    entries.map(|e| (e.attempt_id, e.outcome)).collect()
 }
 
 #[test]
@@ -324,13 +325,10 @@ fn an_outcome_is_recorded_where_it_may_replace_what_stands() {
         id: Some("828".into()),
         ..Ended::of(Outcome::Accepted)
     };
-    let Recording::Write(new) =
-        recording(&ledger(accepted.clone()), NUMBER, &accepted[0], &id, now())
-    else {
-        panic!("not written");
-    };
-    assert_eq!(new.entries[0].id.as_deref(), Some("828"));
-    assert_eq!(new.entries[0].finished_at, accepted[0].finished_at);
+    let stored = ledger(accepted.clone());
+    let new = new_entries(recording(&stored, NUMBER, &accepted[0], &id, now()));
+    assert_eq!(new[0].id.as_deref(), Some("828"));
+    assert_eq!(new[0].finished_at, accepted[0].finished_at);
 }
 
 #[test]
@@ -427,12 +425,9 @@ fn what_cams_answered_is_cut_to_what_a_ledger_holds() {
         id: long(),
     };
     let ours = entry("a", &code("111111"), None);
-    let Recording::Write(new) =
-        recording(&ledger(vec![ours.clone()]), NUMBER, &ours, &ended, now())
-    else {
-        panic!("not written");
-    };
-    let entry = &new.entries[0];
+    let stored = ledger(vec![ours.clone()]);
+    let new = new_entries(recording(&stored, NUMBER, &ours, &ended, now()));
+    let entry = &new[0];
     let length = |text: &Option<String>| text.as_ref().unwrap().chars().count();
     assert_eq!(
         [

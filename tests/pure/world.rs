@@ -225,6 +225,16 @@ impl std::fmt::Debug for World {
     }
 }
 
+/// The code 111111 was refused.
+pub fn refused() -> World {
+    World::rejected(vec![entry("a", &code("111111"), REFUSED)])
+}
+
+/// Nothing is known but that there was no Secret.
+pub fn fresh() -> World {
+    World::new("SecretNotFound", Vec::new())
+}
+
 impl World {
     /// A resource that was seen in this state, whose number has this ledger.
     pub fn new(reason: &str, entries: Vec<LedgerEntry>) -> Self {
@@ -254,16 +264,6 @@ impl World {
     /// Codes of this resource were refused, which its status shows.
     pub fn rejected(entries: Vec<LedgerEntry>) -> Self {
         Self::new("CodeRejected", entries).with(|w| w.reads.done = 1)
-    }
-
-    /// The code 111111 was refused.
-    pub fn refused() -> Self {
-        Self::rejected(vec![entry("a", &code("111111"), REFUSED)])
-    }
-
-    /// Nothing is known but that there was no Secret.
-    pub fn fresh() -> Self {
-        Self::new("SecretNotFound", Vec::new())
     }
 
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
