@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use phone_migration_operator::back_off;
-use phone_migration_operator::quota::hold::{Cause, Hold, ProbeKind};
+use phone_migration_operator::quota::hold::{Cause, Change, Hold, ProbeKind};
 use phone_migration_operator::quota::{Action, BlockCause, Report};
 
 use super::{ACCOUNT, CLOCK, CREDENTIALS, READ, SUBMIT, THROTTLED, s};
@@ -124,8 +124,17 @@ impl Case {
         self.now += s(1);
         match CALLS.get(event) {
             Some((action, report)) => {
-                self.hold.report(*action, *report, self.now);
+                let before = self.table.cause();
+                let change = self.hold.report(*action, *report, self.now);
                 self.table.report(*action, *report);
+                let after = self.table.cause();
+                match change {
+                    Change::Started => assert!(after.is_some()),
+                    Change::None => assert_eq!(before.is_some(), after.is_some()),
+                    Change::ReadsPass | Change::SubmissionsPass | Change::ProbeFailed => {
+                        assert!(before.is_some());
+                    }
+                }
             }
             None => self.wait(),
         }
