@@ -25,6 +25,13 @@ const NAME: &str = "phone-migration-operator";
 const ELECTION: &str = "phone-migration-operator-leader-election";
 const LEDGER: &str = "phone-migration-operator-ledger";
 
+/// The files with the shipped roles.
+const ROLES: [&str; 3] = [
+    "deploy/rbac.yaml",
+    "deploy/aggregated-roles.yaml",
+    "deploy/code-desk-role.yaml",
+];
+
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -171,11 +178,7 @@ fn ledgers_are_written_in_the_own_namespace_only() {
     assert_eq!(rights(role.rules), expected);
     assert_eq!(config().ledger_namespace, NAME);
     // No other role: no other shipped rule names them.
-    for file in [
-        "deploy/rbac.yaml",
-        "deploy/aggregated-roles.yaml",
-        "deploy/code-desk-role.yaml",
-    ] {
+    for file in ROLES {
         for document in documents(file) {
             let names_them = document["rules"].to_string().contains("codeledgers");
             assert_eq!(
@@ -293,11 +296,7 @@ fn every_file_names_the_version_of_the_workspace() {
     }
     let dockerfile = fs::read_to_string(repository("deploy/Dockerfile")).unwrap();
     assert!(dockerfile.contains(&format!("{NAME}:{version}")));
-    for file in [
-        "deploy/rbac.yaml",
-        "deploy/aggregated-roles.yaml",
-        "deploy/code-desk-role.yaml",
-    ] {
+    for file in ROLES {
         for document in documents(file) {
             assert_eq!(
                 document["metadata"]["labels"]["app.kubernetes.io/version"],

@@ -51,46 +51,6 @@ fn logs_of(format: LogFormat, rust_log: &str, work: impl FnOnce()) -> String {
 }
 
 #[test]
-fn no_setting_lifts_a_dependency_above_its_cap() {
-    for rust_log in [
-        "trace",
-        "kube_client=trace,hyper=trace,h2=trace,reqwest=trace,rustls=trace,tower=trace",
-        "kube_client::client=trace,hyper_util::client=trace",
-    ] {
-        let filter = filter(rust_log).unwrap();
-        for target in [
-            "hyper",
-            "hyper_util::client::legacy",
-            "h2",
-            "reqwest::connect",
-            "rustls::client",
-            "tower::buffer",
-            "tower_http",
-            "kube_runtime::watcher",
-            "tokio",
-            "unheard_of",
-            "phone_migration_operator_x",
-            "HTTP",
-        ] {
-            assert!(
-                !filter.allows(target, Level::INFO),
-                "{target} with {rust_log}"
-            );
-        }
-        for target in [
-            "kube_client",
-            "kube_client::client",
-            "kube_client::client::tls",
-        ] {
-            assert!(
-                !filter.allows(target, Level::WARN),
-                "{target} with {rust_log}"
-            );
-        }
-    }
-}
-
-#[test]
 fn below_the_cap_the_setting_decides() {
     let table = [
         ("", OWN_TARGET, Level::INFO, true),

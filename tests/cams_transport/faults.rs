@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use phone_migration_operator::cams::{UnknownCause, Verdict};
+use phone_migration_operator::cams::{Answer, Call, UnknownCause, Verdict};
 
 use crate::server::{OK, Script, Server, http};
 use crate::{cams, sign_in, submit};
@@ -11,10 +11,16 @@ fn unknown(cause: UnknownCause) -> Verdict {
     Verdict::Unknown(cause)
 }
 
+/// One call to a server with this script.
+async fn call_of(script: Script) -> (Server, Call<Answer, ()>) {
+    let server = Server::start(vec![script]).await;
+    let call = submit(&cams(&server.url())).await;
+    (server, call)
+}
+
 #[tokio::test]
 async fn read_and_closed_is_one_delivery() {
-    let server = Server::start(vec![Script::Close]).await;
-    let call = submit(&cams(&server.url())).await;
+    let (server, call) = call_of(Script::Close).await;
     assert_eq!(call.answer.verdict, unknown(UnknownCause::ConnectionLost));
     assert!(call.admitted.is_some() && call.timing.replied.is_none());
     assert_eq!(server.ended(1).await.len(), 1);
@@ -36,9 +42,8 @@ async fn a_connection_closed_at_once_is_not_replaced() {
 
 #[tokio::test]
 async fn silence_is_a_time_out_and_one_delivery() {
-    let server = Server::start(vec![Script::Silent]).await;
     let before = Instant::now();
-    let call = submit(&cams(&server.url())).await;
+    let (server, call) = call_of(Script::Silent).await;
     assert_eq!(call.answer.verdict, unknown(UnknownCause::Timeout));
     let took = before.elapsed();
     assert!((10..15).contains(&took.as_secs()), "{took:?}");
@@ -47,15 +52,27 @@ async fn silence_is_a_time_out_and_one_delivery() {
     assert_eq!(server.ended(1).await.len(), 1);
 }
 
+/// A byte every 100 ms: the deadline is that of the whole call.
 #[tokio::test]
-async fn an_endless_body_ends_at_the_deadline() {
-    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n".to_vec();
-    let server = Server::start(vec![Script::Drip(head)]).await;
-    let call = submit(&cams(&server.url())).await;
-    assert_eq!(call.answer.verdict, unknown(UnknownCause::Timeout));
-    // The head proves the arrival, though not the outcome.
-    assert!(call.timing.replied.is_some());
-    assert_eq!(server.ended(1).await.len(), 1);
+async fn an_endless_head_and_an_endless_body_end_at_the_deadline() {
+    let endless = async |reply: &str| {
+        let before = Instant::now();
+        let (server, call) = call_of(Script::Drip(reply.into())).await;
+        assert_eq!(call.answer.verdict, unknown(UnknownCause::Timeout));
+        let took = before.elapsed();
+        assert!((10..15).contains(&took.as_secs()), "{took:?}");
+        assert_eq!(server.ended(1).await.len(), 1);
+        call.timing.replied
+    };
+    let (head, body) = tokio::join!(
+        endless("HTTP/1.1 200 OK\r\nX-Filler: "),
+        endless("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"),
+    );
+    assert!(head.is_none());
+    assert!(
+        body.is_some(),
+        "a head proves the arrival, though not the outcome"
+    );
 }
 
 #[tokio::test]
@@ -64,8 +81,7 @@ async fn broken_replies_are_lost_connections() {
     let half_head = b"HTTP/1.1 200 OK\r\nContent-Le".to_vec();
     let garbage = b"\x15\x03\x01\x00\x02\x02\x50 not http\r\n\r\n".to_vec();
     for reply in [half, half_head, garbage] {
-        let server = Server::start(vec![Script::ReplyAndClose(reply)]).await;
-        let call = submit(&cams(&server.url())).await;
+        let (server, call) = call_of(Script::ReplyAndClose(reply)).await;
         assert_eq!(call.answer.verdict, unknown(UnknownCause::ConnectionLost));
         assert_eq!(server.ended(1).await.len(), 1);
     }
@@ -77,8 +93,7 @@ async fn redirects_are_not_followed() {
     for status in [301, 302, 303, 307, 308] {
         let location = second.url();
         let redirect = http(status, &[("Location", &location)], "");
-        let first = Server::start(vec![Script::Reply(redirect)]).await;
-        let call = submit(&cams(&first.url())).await;
+        let (first, call) = call_of(Script::Reply(redirect)).await;
         assert_eq!(
             call.answer.verdict,
             unknown(UnknownCause::NotTheApi),

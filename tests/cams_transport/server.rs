@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use phone_migration_operator::clock::{self, BootTime};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -23,8 +24,6 @@ pub enum Script {
     Silent,
     /// These bytes, then one byte every 100 ms for as long as the client listens.
     Drip(Vec<u8>),
-    /// These bytes, one a second.
-    Trickle(Vec<u8>),
     /// The request itself as the message of a `SignatureDoesNotMatch`.
     Echo,
     /// Hang up before the request.
@@ -119,6 +118,13 @@ impl Server {
             .unwrap_or_else(|_| panic!("the server never saw: {what}"));
     }
 
+    /// The client connected once, and hung up without a byte: none can follow.
+    pub async fn got_no_byte(&self) {
+        let connections = self.ended(1).await;
+        assert_eq!(connections.len(), 1);
+        assert!(connections[0].bytes.is_empty());
+    }
+
     /// Waits until every connection has ended and returns them.
     pub async fn ended(&self, count: usize) -> Vec<Connection> {
         self.until("the end of all connections", |all| {
@@ -183,17 +189,8 @@ where
     let reply = match &script {
         Script::Reply(bytes) | Script::ReplyAndClose(bytes) | Script::Drip(bytes) => bytes.clone(),
         Script::Echo => echo(&request),
-        Script::Close | Script::Silent | Script::CloseAtOnce | Script::Trickle(_) => Vec::new(),
+        Script::Close | Script::Silent | Script::CloseAtOnce => Vec::new(),
     };
-    if let Script::Trickle(bytes) = &script {
-        for byte in bytes {
-            if socket.write_all(&[*byte]).await.is_err() || socket.flush().await.is_err() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        return;
-    }
     if socket.write_all(&reply).await.is_err() || socket.flush().await.is_err() || close {
         return;
     }
@@ -223,6 +220,11 @@ fn is_whole(bytes: &[u8]) -> bool {
         .find_map(|line| line.strip_prefix("content-length: "))
         .map_or(0, |length| length.parse().unwrap());
     bytes.len() >= end + 4 + length
+}
+
+/// A time as in `Date`.
+pub fn date(at: Timestamp) -> String {
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// An HTTP reply.

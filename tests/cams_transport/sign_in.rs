@@ -16,7 +16,7 @@ use phone_migration_operator::cams::{
 use phone_migration_operator::secret::Secret;
 use rustls::pki_types::CertificateDer;
 
-use crate::server::{Script, Server, http};
+use crate::server::{Script, Server, date, http};
 
 const ROLE: &str = "acs:ram::1:role/phmig";
 const OTHER: &str = "acs:ram::2:role/cams";
@@ -89,10 +89,6 @@ async fn fault(server: &Server, then: Option<&str>) -> Fault {
         assert!(!shown.contains(canary), "{canary} in {shown}");
     }
     fault
-}
-
-fn date(at: Timestamp) -> String {
-    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// A key that lives so long by the clock of STS, which shows `now`.

@@ -99,7 +99,7 @@ fn every_link_leads_to_a_file_and_a_heading() {
     let pages = Page::all();
     let all: usize = pages.iter().map(|page| targets(page).len()).sum();
     assert!(all > 50, "only {all} links found");
-    none(&pages.iter().flat_map(faults).collect::<Vec<_>>());
+    none(pages.iter().flat_map(faults));
 }
 
 /// Pages that no other page links to, by itself or with its folder; the top one needs none.
@@ -129,7 +129,7 @@ fn lost(pages: &[Page]) -> Vec<String> {
 
 #[test]
 fn every_page_is_linked() {
-    none(&lost(&Page::all()));
+    none(lost(&Page::all()));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_page_without_a_link_is_found() {
 fn a_link_to_nowhere_is_found() {
     let text = "# A b, `c`!\n## A\n## A\n[1](#a-b-c) [2](#a-1) [3](threats.md#threats) \
                 [4](../README.md) [5](https://example.com) `[6](no.md)`\n```\n[7](no.md)\n```\n";
-    none(&faults(&Page::new("docs/x.md", text)));
+    none(faults(&Page::new("docs/x.md", text)));
     for bad in [
         "#a-2",
         "no.md",

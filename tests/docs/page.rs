@@ -128,7 +128,8 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
 }
 
 /// Panics with every fault.
-pub fn none(faults: &[String]) {
+pub fn none(faults: impl IntoIterator<Item = String>) {
+    let faults: Vec<String> = faults.into_iter().collect();
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 

@@ -76,12 +76,12 @@ fn every_reason_that_a_page_names_exists() {
     let pages = Page::all();
     let all: usize = pages.iter().map(|page| named(page).len()).sum();
     assert!(all > 20, "only {all} found");
-    none(&pages.iter().flat_map(unknown).collect::<Vec<_>>());
+    none(pages.iter().flat_map(unknown));
 }
 
 #[test]
 fn every_reason_has_its_entry_in_operations() {
-    none(&without_entry(&Page::read(Path::new(OPERATIONS))));
+    none(without_entry(&Page::read(Path::new(OPERATIONS))));
 }
 
 #[test]
@@ -91,11 +91,7 @@ fn every_reason_is_in_the_table_of_clients() {
     let missing = Reason::ALL
         .iter()
         .filter(|r| !shown.iter().any(|s| s == r.as_str()));
-    none(
-        &missing
-            .map(|r| page.fault(&format!("no row for {}", r.as_str())))
-            .collect::<Vec<_>>(),
-    );
+    none(missing.map(|r| page.fault(&format!("no row for {}", r.as_str()))));
 }
 
 /// `Queued` has no Event; every other state has one, and so does everything else that is reported

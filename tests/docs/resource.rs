@@ -197,28 +197,3 @@ fn references_of_the_resources_are_what_the_crds_say() {
         settle(reference.page, &reference.text());
     }
 }
-
-/// Nothing is left out: as many rows as fields, and a description in each.
-#[test]
-fn every_field_is_described() {
-    let wanted = [
-        (RESOURCE, "verifyCodeSecretRef.expiresAtKey"),
-        (RESOURCE, "history[].outcome"),
-        (RESOURCE, "conditions[].message"),
-        (LEDGER, "spec.phoneNumber"),
-        (LEDGER, "entries[].migration.uid"),
-        (LEDGER, "released"),
-    ];
-    for (reference, field) in wanted {
-        let page = reference.text();
-        let rows: Vec<&str> = page
-            .lines()
-            .filter(|line| line.starts_with("| `"))
-            .collect();
-        for row in &rows {
-            assert!(!row.ends_with("|  |"), "{row}");
-        }
-        let start = format!("| `{field}` ");
-        assert!(rows.iter().any(|row| row.starts_with(&start)), "{field}");
-    }
-}

@@ -25,9 +25,7 @@ use phone_migration_operator::domain::reads::{Purpose, ReadResult, Reads};
 use phone_migration_operator::operator::attempt::rules::{self, Adoption};
 
 use crate::page::settle_diagram;
-use crate::world::{
-    VALIDITY, World, ago, code, code_of, entry, foreign, later, ledger, neighbour, now,
-};
+use crate::world::{VALIDITY, World, ago, code, code_of, entry, foreign, later, ledger, neighbour};
 
 const PAGE: &str = "docs/concepts.md";
 
@@ -526,34 +524,4 @@ fn every_reason_and_every_fact_is_carried_out() {
     let kinds: BTreeSet<&str> = rows.iter().map(|row| kind(&row.after.fact)).collect();
     let every = [&["Unchanged"], STATES, RESULTS].concat();
     assert_eq!(kinds, every.into_iter().collect::<BTreeSet<_>>());
-}
-
-/// The one way out of `Verified` in the diagram is for a status without an Id.
-#[test]
-fn nothing_that_a_row_says_takes_verified_back() {
-    let done = every_row().into_iter().find(|row| {
-        let world = &row.after.world;
-        node_of(world) == Node::Verified && world.status().id.is_some()
-    });
-    let done = done.unwrap().after.world;
-    for row in every_row() {
-        assert_eq!(node_of(&done.says(row.after.fact)), Node::Verified);
-    }
-}
-
-#[test]
-fn a_row_that_is_missing_or_changed_changes_the_diagram() {
-    let mut rows = every_row();
-    let whole = diagram(&rows);
-    assert!(
-        whole.contains("Refused[\"CodeRejected<br/>RequestRejected\"]"),
-        "{whole}"
-    );
-    assert!(
-        whole.contains("Queued -->|\"throttled\"| Throttled"),
-        "{whole}"
-    );
-    rows.retain(|row| row.words != "throttled");
-    assert_ne!(diagram(&rows), whole);
-    assert_eq!(now(), rows[0].before.now);
 }

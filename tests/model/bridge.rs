@@ -364,14 +364,7 @@ impl Bridge {
 
     /// The ledger as it would be if the outcome were stored.
     pub fn as_if(&self, signed: &[Signed], book: &Book, id: Id, outcome: Out) -> Book {
-        let entry = world::entry(
-            signed,
-            Entry {
-                id,
-                out: Out::OPEN,
-                imported: false,
-            },
-        );
+        let entry = world::entry(signed, Entry::new(id, Out::OPEN));
         let ledger = world::ledger(signed, Some(book));
         world::book(&as_if_recorded(&ledger, &entry, &ended(outcome), now()))
     }
@@ -390,14 +383,7 @@ impl Bridge {
             .ask(&question, |(signed, own, id, outcome, book)| {
                 let object = own.object(signed);
                 let ledger = world::ledger(signed, Some(book));
-                let own = world::entry(
-                    signed,
-                    Entry {
-                        id: *id,
-                        out: Out::OPEN,
-                        imported: false,
-                    },
-                );
+                let own = world::entry(signed, Entry::new(*id, Out::OPEN));
                 let entry = ledger.entry(&own.attempt_id).unwrap_or(&own);
                 let concluded = concluded(*outcome);
                 let fact = concluded.fact(&object, &ledger, entry, Permit::default(), None);
@@ -434,14 +420,7 @@ impl Bridge {
             }
             let stored = world::ledger(signed, Some(book));
             {
-                let ours = world::entry(
-                    signed,
-                    Entry {
-                        id: *id,
-                        out: Out::OPEN,
-                        imported: false,
-                    },
-                );
+                let ours = world::entry(signed, Entry::new(*id, Out::OPEN));
                 rules::status_knows_more(&own.object(signed), &stored, &ours, VALIDITY, now())
             }
         })
@@ -451,14 +430,7 @@ impl Bridge {
     pub fn recognises(&self, signed: &[Signed], book: Option<&Book>, id: Id) -> bool {
         let question = (signed.to_vec(), book.cloned(), id);
         self.recognised.ask(&question, |(signed, book, id)| {
-            let entry = world::entry(
-                signed,
-                Entry {
-                    id: *id,
-                    out: Out::OPEN,
-                    imported: false,
-                },
-            );
+            let entry = world::entry(signed, Entry::new(*id, Out::OPEN));
             let stored = world::ledger(signed, book.as_ref());
             rules::recognises(&stored, &entry, signed_at(signed, *id), ago(0))
         })
@@ -468,25 +440,11 @@ impl Bridge {
     pub fn opens(&self, signed: &[Signed], id: Id, sent: &[(Id, Out)]) -> bool {
         let question = (signed.to_vec(), id, sent.to_vec());
         self.gates.ask(&question, |(signed, id, sent)| {
-            let entry = world::entry(
-                signed,
-                Entry {
-                    id: *id,
-                    out: Out::OPEN,
-                    imported: false,
-                },
-            );
+            let entry = world::entry(signed, Entry::new(*id, Out::OPEN));
             let memory = SentEntries::default();
             let remembers = !self.is_without(Removed::Sent);
             for (id, out) in sent.iter().rev().filter(|_| remembers) {
-                let entry = world::entry(
-                    signed,
-                    Entry {
-                        id: *id,
-                        out: *out,
-                        imported: false,
-                    },
-                );
+                let entry = world::entry(signed, Entry::new(*id, *out));
                 memory.begin(NUMBER, &entry);
             }
             let at = AtGate {
@@ -585,16 +543,7 @@ fn result(verified: Option<bool>, date: Timestamp) -> ReadResult {
 }
 
 fn sent_entries(signed: &[Signed], sent: &[(Id, Out)]) -> Vec<LedgerEntry> {
-    let entry = |(id, out): &(Id, Out)| {
-        world::entry(
-            signed,
-            Entry {
-                id: *id,
-                out: *out,
-                imported: false,
-            },
-        )
-    };
+    let entry = |(id, out): &(Id, Out)| world::entry(signed, Entry::new(*id, *out));
     sent.iter().map(entry).collect()
 }
 

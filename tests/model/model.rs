@@ -12,7 +12,6 @@
 //! index and cache, retention, and the end of an imported entry by its age alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod allowed;
 mod bridge;
 mod check;
 mod properties;

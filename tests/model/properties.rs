@@ -1,5 +1,5 @@
-//! The invariants (I1 to I7 of the page of the protocol; I8 is `allowed.rs`, I9 is the violation
-//! without the version), and the definition of a settled state (L1 to L4).
+//! The invariants (I1 to I7 of the page of the protocol; I8 is in `tests/pure/decide_properties.rs`,
+//! I9 is the violation without the version), and the definition of a settled state (L1 to L4).
 
 use phone_migration_operator::api::reason::{CodeUse, Outcome, Reason};
 use stateright::Property;

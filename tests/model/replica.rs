@@ -465,11 +465,7 @@ impl Protocol {
     fn ended(&self, s: &mut State, p: usize, id: Id, reply: Reply) {
         let ended = conclusion(reply);
         self.remember(s, p, id, ended);
-        let entry = Entry {
-            id,
-            out: Out::OPEN,
-            imported: false,
-        };
+        let entry = Entry::new(id, Out::OPEN);
         s.replicas[p].task = Task::Record {
             entry,
             ended,
@@ -549,11 +545,7 @@ impl Protocol {
         s.replicas[p].task = match self.bridge.after_refusal(result) {
             Some(adopted) => {
                 let entry = book.get(id);
-                let entry = entry.unwrap_or(Entry {
-                    id,
-                    out: Out::OPEN,
-                    imported: false,
-                });
+                let entry = entry.unwrap_or(Entry::new(id, Out::OPEN));
                 Task::Record {
                     entry,
                     ended: adopted,

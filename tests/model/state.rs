@@ -101,6 +101,16 @@ pub struct Entry {
     pub imported: bool,
 }
 
+impl Entry {
+    pub fn new(id: Id, out: Out) -> Self {
+        Self {
+            id,
+            out,
+            imported: false,
+        }
+    }
+}
+
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let imported = if self.imported { " imported" } else { "" };

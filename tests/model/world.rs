@@ -185,14 +185,7 @@ pub fn book_of(fields: CodeLedgerFields) -> Book {
 
 pub fn status(signed: &[Signed], said: &Said) -> PhoneMigrationStatus {
     let attempt = |(id, out): (Id, Out)| {
-        let entry = entry(
-            signed,
-            Entry {
-                id,
-                out,
-                imported: false,
-            },
-        );
+        let entry = entry(signed, Entry::new(id, out));
         Attempt {
             number: 1,
             id: entry.attempt_id,

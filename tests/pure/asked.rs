@@ -3,7 +3,7 @@
 //! one.
 
 use phone_migration_operator::api::crd::{PhoneMigrationStatus, RESTORED};
-use phone_migration_operator::api::reason::{Outcome, Reason};
+use phone_migration_operator::api::reason::Reason;
 use phone_migration_operator::domain::code::{CodeDigits, CodeReading, InvalidCode};
 use phone_migration_operator::domain::decide::{Next, TurnState};
 use phone_migration_operator::domain::fact::{Because, CamsResult, Exhausted, Fact, NoCode, State};
@@ -16,24 +16,13 @@ use super::world::*;
 
 const READ: Next = Next::ReadStatus(Purpose::Asked);
 
-fn refused() -> World {
-    let known = entry("a", &code("111111"), Some(Outcome::Refused));
-    World::new("CodeRejected", vec![known]).with(|w| w.reads.done = 1)
-}
-
 #[test]
 fn one_read_is_made_in_every_state_in_which_no_code_may_go() {
     let six = CodeDigits::default();
-    let fresh = || World::of(Some(seen("SecretNotFound")), ledger(Vec::new()));
     let exhausted = refused()
         .change_status(|s| s.attempt_limit = Some(1))
         .code(&code("222222"));
-    let expired = {
-        let mut old = code("222222");
-        old.expires_at = Some(ago(1));
-        fresh().code(&old)
-    };
-    let unknown = entry("a", &code("111111"), Some(Outcome::UnknownFinal));
+    let unknown = entry("a", &code("111111"), FINAL);
     let rows = [
         ("no Secret", fresh().reading(CodeReading::SecretNotFound)),
         ("no right", fresh().reading(CodeReading::SecretForbidden)),
@@ -42,7 +31,7 @@ fn one_read_is_made_in_every_state_in_which_no_code_may_go() {
             "no code",
             fresh().reading(CodeReading::Invalid(InvalidCode::NotDigits(six))),
         ),
-        ("expired", expired),
+        ("expired", fresh().code(&code_until("222222", ago(1)))),
         ("refused", refused().code(&code("111111"))),
         (
             "refused, no Secret",
@@ -82,7 +71,7 @@ fn where_a_code_may_go_the_read_before_its_attempt_is_that_read() {
         quietly(&world.clone().turn(turn), next);
     }
     // An open entry is observed now, whichever process made it.
-    let mut open = entry("b", &code("222222"), Some(Outcome::Unknown));
+    let mut open = entry("b", &code("222222"), UNKNOWN);
     for uid in [US, OTHER] {
         open.migration.uid = uid.into();
         let world = World::new("Queued", vec![open.clone()]);
@@ -97,8 +86,7 @@ fn nothing_is_read_for_what_is_verified() {
     assert_eq!(world.asked().decide().next, Next::Rest);
     // By another resource's code, which still exists: the read would find this one verified as
     // well.
-    let mut theirs = entry("a", &code("111111"), Some(Outcome::Accepted));
-    theirs.migration.uid = OTHER.into();
+    let theirs = foreign("tenant-a", entry("a", &code("111111"), ACCEPTED));
     let world = World::new("CodeRejected", vec![theirs])
         .with(|w| w.neighbours = vec![neighbour("tenant-a")])
         .asked();
@@ -115,7 +103,7 @@ fn nothing_is_read_for_what_is_verified() {
 fn nothing_is_acknowledged_before_the_secret_was_read() {
     let late = refused()
         .with(|w| {
-            w.ledger.entries[0].outcome = Some(Outcome::UnknownFinal);
+            w.ledger.entries[0].outcome = FINAL;
             w.reads.last = Some(ago(3601));
         })
         .request("now");
@@ -158,7 +146,7 @@ fn each_value_owes_one_read() {
 #[test]
 fn verified_without_an_id_ends_with_the_first_read_that_says_otherwise() {
     let none = World::new("Verified", Vec::new());
-    let mut accepted = entry("a", &code("111111"), Some(Outcome::Accepted));
+    let mut accepted = entry("a", &code("111111"), ACCEPTED);
     accepted.imported = true;
     let imported = World::new("Verified", vec![accepted.clone()]);
     for world in [none, imported.clone()] {
@@ -167,7 +155,7 @@ fn verified_without_an_id_ends_with_the_first_read_that_says_otherwise() {
             world.decide().fact,
             Some(Fact::Result(CamsResult::Disproved))
         );
-        let denied = world.with(|w| w.reads.denied = true);
+        let denied = world.denied();
         let (decision, after) = denied.step();
         assert_eq!(decision.fact, Some(Fact::Result(CamsResult::Disproved)));
         assert_eq!(after.reason(), Reason::Queued);
@@ -176,14 +164,11 @@ fn verified_without_an_id_ends_with_the_first_read_that_says_otherwise() {
         quietly(&after, Next::Claim);
     }
     // A code that only a status shows as accepted stays spent.
-    let (_, after) = imported
-        .with(|w| w.reads.denied = true)
-        .code(&code("111111"))
-        .step();
+    let (_, after) = imported.denied().code(&code("111111")).step();
     assert_ne!(after.decide().next, Next::Claim);
     // CAMS's answer to the operator outweighs any read.
     accepted.imported = false;
-    let ours = World::new("Verified", vec![accepted]).with(|w| w.reads.denied = true);
+    let ours = World::new("Verified", vec![accepted]).denied();
     assert_ne!(
         ours.decide().fact,
         Some(Fact::Result(CamsResult::Disproved))
@@ -191,7 +176,7 @@ fn verified_without_an_id_ends_with_the_first_read_that_says_otherwise() {
     // So does an Id.
     let with_id = World::new("Verified", Vec::new())
         .change_status(|s| s.id = Some("828".into()))
-        .with(|w| w.reads.denied = true);
+        .denied();
     quietly(&with_id, Next::Rest);
 }
 
@@ -230,24 +215,19 @@ fn a_resource_restored_without_status_and_ledger_waits_for_a_token() {
 fn a_restored_resource_goes_on_with_its_status_or_its_ledger() {
     quietly(&restored(Some(seen("SecretNotFound"))), Next::Claim);
     // The number's ledger shows the spent codes.
-    let mut theirs = entry("a", &code("333333"), Some(Outcome::Refused));
-    theirs.migration.uid = OTHER.into();
+    let mut theirs = foreign("tenant-a", entry("a", &code("333333"), REFUSED));
     quietly(
         &restored(None).with(|w| w.ledger = ledger(vec![theirs.clone()])),
         Next::Claim,
     );
     // A released entry shows nothing.
-    theirs.outcome = Some(Outcome::NotSent);
+    theirs.outcome = NOT_SENT;
     let world = restored(None).with(|w| w.ledger = ledger(vec![theirs]));
-    says(
-        &world,
-        Fact::State(State::CodeUnknown(Because::Restored)),
-        Next::Poll,
-    );
+    says(&world, State::CodeUnknown(Because::Restored), Next::Poll);
     // A status that comes late, as Velero writes it, brings its evidence.
     let (_, told) = restored(None).step();
     let late = refused().status();
-    let mut known = entry("a", &code("111111"), Some(Outcome::Refused));
+    let mut known = entry("a", &code("111111"), REFUSED);
     known.imported = true;
     let world = told.with(|w| {
         w.object.status = Some(late);
@@ -269,16 +249,11 @@ fn a_restored_resource_goes_on_with_its_status_or_its_ledger() {
 fn codes_of_other_namespaces_are_told_and_do_not_count() {
     let others = (0..3).map(|n| {
         let digits = format!("{}", 200_000 + n);
-        foreign(
-            "tenant-b",
-            entry(&format!("b{n}"), &code(&digits), Some(Outcome::Refused)),
-        )
+        foreign("tenant-b", entry(&format!("b{n}"), &code(&digits), REFUSED))
     });
-    let own = entry("a", &code("111111"), Some(Outcome::Refused));
+    let own = entry("a", &code("111111"), REFUSED);
     let entries: Vec<_> = std::iter::once(own).chain(others).collect();
-    let world = World::new("CodeRejected", entries)
-        .with(|w| w.reads.done = 1)
-        .code(&code("222222"));
+    let world = World::rejected(entries).code(&code("222222"));
     quietly(
         &world.clone().change_status(|s| s.attempt_limit = Some(2)),
         Next::Claim,
@@ -299,11 +274,7 @@ fn codes_of_other_namespaces_are_told_and_do_not_count() {
 #[test]
 fn a_secret_that_may_not_be_read_hides_no_new_code_and_handles_no_token() {
     let world = refused().token("go").reading(CodeReading::SecretForbidden);
-    says(
-        &world,
-        Fact::State(State::NoCode(NoCode::SecretForbidden)),
-        Next::Poll,
-    );
+    says(&world, State::NoCode(NoCode::SecretForbidden), Next::Poll);
     let (_, told) = world.step();
     assert_eq!(told.reason(), Reason::SecretForbidden);
     assert_eq!(told.status().last_handled_retry_token.as_deref(), Some(""));

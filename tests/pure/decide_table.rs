@@ -1,6 +1,7 @@
 //! The decision table: the result of an evaluation, in the order of its rows. The first matching
 //! row decides.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use phone_migration_operator::api::reason::{Outcome, Reason};
 use phone_migration_operator::domain::code::{CodeDigits, CodeReading, InvalidCode};
 use phone_migration_operator::domain::decide::{Next, ShownCode, TurnState, needs_nothing};
@@ -13,12 +14,9 @@ use phone_migration_operator::domain::reads::{Purpose, Reads, decisive_read};
 
 use super::world::*;
 
-const REFUSED: Option<Outcome> = Some(Outcome::Refused);
-const ACCEPTED: Option<Outcome> = Some(Outcome::Accepted);
-
-pub fn says(world: &World, fact: Fact, next: Next) {
+pub fn says(world: &World, fact: impl Into<Fact>, next: Next) {
     let decision = world.decide();
-    assert_eq!((decision.fact, decision.next), (Some(fact), next));
+    assert_eq!((decision.fact, decision.next), (Some(fact.into()), next));
 }
 
 pub fn quietly(world: &World, next: Next) {
@@ -156,7 +154,7 @@ fn the_rows_in_their_order() {
                 drop_entry(w, "a");
                 w.ledger
                     .entries
-                    .insert(0, entry("a", &code("111111"), Some(Outcome::UnknownFinal)));
+                    .insert(0, entry("a", &code("111111"), FINAL));
             },
         ),
         (
@@ -211,11 +209,7 @@ fn the_rows_in_their_order() {
             Next::Poll,
             |w| {
                 drop_entry(w, "f0");
-                w.code = Some(CodeReading::Usable({
-                    let mut expired = code("555555");
-                    expired.expires_at = Some(now());
-                    expired
-                }));
+                w.code = Some(CodeReading::Usable(code_until("555555", now())));
             },
         ),
         (
@@ -291,11 +285,9 @@ fn what_the_secret_lacks_is_said_and_does_not_hide_how_a_code_ended() {
         ),
     ];
     for (reading, cause, hidden) in readings {
-        let fresh = World::of(None, ledger(Vec::new())).reading(reading.clone());
-        says(&fresh, Fact::State(State::NoCode(cause)), Next::Poll);
-        let spent = World::new("CodeRejected", vec![entry("a", &code("111111"), REFUSED)])
-            .with(|w| w.reads.done = 1)
-            .reading(reading);
+        let new = World::of(None, ledger(Vec::new())).reading(reading.clone());
+        says(&new, State::NoCode(cause), Next::Poll);
+        let spent = refused().reading(reading);
         let fact = match hidden {
             true => Fact::Result(CamsResult::Spent(conclusion("a", Outcome::Refused))),
             false => Fact::State(State::NoCode(cause)),
@@ -315,7 +307,7 @@ fn an_acceptance_that_only_a_status_knows_hides_none_of_the_ledger() {
         vec![forged.clone(), stored.clone()],
         vec![stored.clone(), forged.clone()],
     ] {
-        let world = World::new("SecretNotFound", entries).with(|w| w.reads.denied = true);
+        let world = World::new("SecretNotFound", entries).denied();
         let decision = world.code(&code("555555")).decide();
         let verified = matches!(
             decision.fact,
@@ -324,7 +316,7 @@ fn an_acceptance_that_only_a_status_knows_hides_none_of_the_ledger() {
         assert!(verified && decision.next != Next::Claim, "{decision:?}");
     }
     // Alone, and denied, it is none.
-    let world = World::new("SecretNotFound", vec![forged]).with(|w| w.reads.denied = true);
+    let world = World::new("SecretNotFound", vec![forged]).denied();
     quietly(&world.code(&code("555555")), Next::Claim);
 }
 
@@ -339,17 +331,13 @@ fn only_a_different_code_goes_after_one_was_spent() {
         Outcome::UnknownFinal,
     ] {
         let entries = vec![entry("b", &last, Some(outcome)), entry("a", &old, REFUSED)];
-        let world = World::new("CodeRejected", entries).with(|w| w.reads.done = 1);
+        let world = World::rejected(entries);
         for changed in [world.clone(), world.clone().token("go")] {
             for (version, id) in [("99", "b"), ("222222", "b"), ("1", "a")] {
                 let digits = if id == "b" { "222222" } else { "111111" };
                 let same = changed.clone().code(&code_of(1, digits, version));
                 let ended = if id == "b" { outcome } else { Outcome::Refused };
-                says(
-                    &same,
-                    Fact::Result(CamsResult::Spent(conclusion(id, ended))),
-                    Next::Poll,
-                );
+                says(&same, CamsResult::Spent(conclusion(id, ended)), Next::Poll);
             }
             quietly(&changed.code(&code("333333")), Next::Claim);
         }
@@ -369,19 +357,15 @@ fn a_code_beside_an_entry_of_another_key_waits_for_a_token_and_an_unmoved_one_is
     for owner in [US, OTHER] {
         let mut known = entry("a", &code_of(1, "111111", "7"), REFUSED);
         known.migration.uid = owner.into();
-        let world = World::new("CodeRejected", vec![known]).with(|w| w.reads.done = 1);
+        let world = World::rejected(vec![known]);
         let (own, other) = (conclusion("a", Outcome::Refused), by_other("a"));
         let told = if owner == US { own.clone() } else { other };
         let same = world.clone().code(&unmoved);
-        says(
-            &same,
-            Fact::Result(CamsResult::Spent(told.clone())),
-            Next::Poll,
-        );
+        says(&same, CamsResult::Spent(told.clone()), Next::Poll);
         // Behind a newer entry that cannot be compared either, and for any token.
         let newer = foreign("tenant-b", entry("b", &code_of(1, "222222", "6"), REFUSED));
         let behind = same.with(|w| w.ledger.entries.insert(0, newer)).token("go");
-        says(&behind, Fact::Result(CamsResult::Spent(told)), Next::Poll);
+        says(&behind, CamsResult::Spent(told), Next::Poll);
         let unknown = match owner == US {
             true => Fact::Result(CamsResult::Spent(Conclusion {
                 ambiguous: true,
@@ -407,11 +391,7 @@ fn a_duplicate_is_named_within_its_namespace_and_waits_only_for_a_resource_that_
         let world = World::new("Queued", entries(namespace)).code(&code("222222"));
         quietly(&world, Next::Claim);
         let watched = world.with(|w| w.neighbours = vec![neighbour(namespace)]);
-        says(
-            &watched,
-            Fact::State(State::Duplicate { other }),
-            Next::Poll,
-        );
+        says(&watched, State::Duplicate { other }, Next::Poll);
         // An entry that only a status shows blocks no resource in another namespace.
         let imported = watched.with(|w| w.ledger.entries[0].imported = true);
         let excludes = imported.decide().next == Next::Poll;
@@ -442,7 +422,7 @@ fn only_unreleased_entries_of_this_namespace_count_for_its_limit() {
     }));
     says(&world(five.clone()), exhausted, Next::Poll);
     let mut released = five.clone();
-    released[0].outcome = Some(Outcome::NotSent);
+    released[0].outcome = NOT_SENT;
     quietly(&world(released), Next::Claim);
     let mut elsewhere = five;
     elsewhere[0] = foreign("tenant-b", elsewhere[0].clone());
@@ -453,7 +433,7 @@ fn only_unreleased_entries_of_this_namespace_count_for_its_limit() {
         .collect();
     says(
         &world(forty.clone()),
-        Fact::State(State::Exhausted(number_full())),
+        State::Exhausted(number_full()),
         Next::Poll,
     );
     forty[0].imported = true;
@@ -472,16 +452,13 @@ fn what_a_status_shows_of_another_resource_forbids_its_code_unless_it_was_releas
     let world = World::new("Queued", Vec::new()).with(shown);
     says(
         &world.clone().code(&code("111111")),
-        Fact::State(State::UsedElsewhere),
+        State::UsedElsewhere,
         Next::Poll,
     );
     quietly(&world.clone().code(&code("222222")), Next::Claim);
     let released = world.clone().with(|w| w.ledger.released.push("x".into()));
     quietly(&released.code(&code("111111")), Next::Claim);
-    let entry = foreign(
-        "tenant-b",
-        entry("x", &code("111111"), Some(Outcome::Throttled)),
-    );
+    let entry = foreign("tenant-b", entry("x", &code("111111"), THROTTLED));
     let released = world.with(|w| w.ledger.entries.push(entry));
     quietly(&released.code(&code("111111")), Next::Claim);
 }
@@ -547,17 +524,14 @@ fn verified_rests_whatever_changes_and_no_entry_of_a_status_alone_is_a_success()
 
 #[test]
 fn an_open_entry_is_read_at_once_when_a_person_asks_and_says_when_it_cannot_be_read() {
-    let open = World::new(
-        "OutcomeUnknown",
-        vec![entry("o", &code("111111"), Some(Outcome::Unknown))],
-    );
+    let open = World::new("OutcomeUnknown", vec![entry("o", &code("111111"), UNKNOWN)]);
     let asked = open.clone().asked().decide();
     assert_eq!(asked.next, Next::Observe { now: true });
     let read_error = "Timeout".to_owned();
     let overdue = open.with(|w| w.overdue = Some(read_error.clone()));
     says(
         &overdue,
-        Fact::Result(CamsResult::UnknownOverdue { read_error }),
+        CamsResult::UnknownOverdue { read_error },
         Next::Observe { now: false },
     );
 }
@@ -583,8 +557,7 @@ fn a_resource_that_is_being_deleted_is_left_alone() {
         let world = World::new("Queued", entries)
             .code(&code("222222"))
             .with(|w| {
-                let at = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now());
-                w.object.metadata.deletion_timestamp = Some(at);
+                w.object.metadata.deletion_timestamp = Some(Time(now()));
             });
         quietly(&world, Next::Rest);
     }

@@ -30,7 +30,7 @@ fn waiting_is_shown_after_a_second_with_its_cause() {
     quietly(&waiting("SecretNotFound", 400), Next::Stay(Some(soon)));
     says(
         &waiting("CodeUnknown", 1000),
-        Fact::State(State::Queued(QueuedFor::Turn)),
+        State::Queued(QueuedFor::Turn),
         Next::Stay(None),
     );
     for cause in HoldCause::ALL {
@@ -52,7 +52,7 @@ fn waiting_is_shown_after_a_second_with_its_cause() {
             }
             says(
                 &waiting(reason, 1000),
-                Fact::State(State::Queued(QueuedFor::Turn)),
+                State::Queued(QueuedFor::Turn),
                 Next::Stay(None),
             );
         }
@@ -67,12 +67,10 @@ fn waiting_is_shown_after_a_second_with_its_cause() {
         waiting("Throttled", 1000).change_status(|s| s.next_attempt_at = Some(Time(later(9))));
     quietly(&pausing, Next::Stay(None));
     // The wait ends when the code expires.
-    let mut expiring = code("111111");
-    expiring.expires_at = Some(later(30));
-    let world = waiting("Queued", 5000).code(&expiring);
+    let world = waiting("Queued", 5000).code(&code_until("111111", later(30)));
     says(
         &world,
-        Fact::State(State::Queued(QueuedFor::Turn)),
+        State::Queued(QueuedFor::Turn),
         Next::Stay(Some(later(30))),
     );
     quietly(
@@ -80,11 +78,7 @@ fn waiting_is_shown_after_a_second_with_its_cause() {
         Next::Enqueue(Some(later(30))),
     );
     let world = world.with(|w| w.now = later(30));
-    says(
-        &world,
-        Fact::State(State::NoCode(NoCode::Expired)),
-        Next::Poll,
-    );
+    says(&world, State::NoCode(NoCode::Expired), Next::Poll);
 }
 
 #[test]
@@ -110,7 +104,7 @@ fn a_refused_account_backs_off_alone_and_never_for_longer_than_five_minutes() {
 
 #[test]
 fn suspend_keeps_finished_states_and_stops_the_others() {
-    let entries = || vec![entry("a", &code("111111"), Some(Outcome::Refused))];
+    let entries = || vec![entry("a", &code("111111"), REFUSED)];
     for reason in Reason::ALL.iter().filter(|r| **r != Reason::Verified) {
         let world = World::new(reason.as_str(), entries())
             .with(|w| w.reads.done = 1)
@@ -130,10 +124,10 @@ fn suspend_keeps_finished_states_and_stops_the_others() {
 
 #[test]
 fn a_final_unknown_is_read_hourly_for_a_day_and_when_a_person_asks() {
-    let mut last = entry("a", &code("111111"), Some(Outcome::UnknownFinal));
+    let mut last = entry("a", &code("111111"), FINAL);
     last.finished_at = Some(Time(now()));
     // A later attempt that was released does not end it.
-    let released = entry("b", &code("222222"), Some(Outcome::NotSent));
+    let released = entry("b", &code("222222"), NOT_SENT);
     for entries in [vec![last.clone()], vec![released, last]] {
         for suspended in [false, true] {
             let world = World::new("OutcomeUnknown", entries.clone())
@@ -156,11 +150,8 @@ fn a_final_unknown_is_read_hourly_for_a_day_and_when_a_person_asks() {
 /// A refusal may hide a success: its process died before the read, or the read had no answer.
 #[test]
 fn a_refusal_that_status_does_not_show_is_read_for_first_once() {
-    let refused = World::new(
-        "Queued",
-        vec![entry("a", &code("111111"), Some(Outcome::Refused))],
-    )
-    .code(&code("222222"));
+    let refused =
+        World::new("Queued", vec![entry("a", &code("111111"), REFUSED)]).code(&code("222222"));
     quietly(&refused, Next::ReadStatus(Purpose::MakeUp));
     // A status with a generation and no condition would count as success.
     let new = refused.clone().with(|w| w.object.status = None);
@@ -173,10 +164,7 @@ fn a_refusal_that_status_does_not_show_is_read_for_first_once() {
         .with(|w| w.reads = w.reads.made(false, now()));
     quietly(&read, Next::Claim);
     let conclusion = conclusion("a", Outcome::Refused);
-    quietly(
-        &refused.says(Fact::Result(CamsResult::Spent(conclusion))),
-        Next::Claim,
-    );
+    quietly(&refused.says(CamsResult::Spent(conclusion)), Next::Claim);
     let again = refused.with(|w| {
         w.reads = Reads {
             make_up: true,
@@ -191,7 +179,7 @@ fn a_refusal_that_status_does_not_show_is_read_for_first_once() {
 fn exhausted(spent: usize, limit: i32) -> World {
     let refused = |n: usize| {
         let digits = format!("{}", 100_000 + n);
-        entry(&format!("a{n}"), &code(&digits), Some(Outcome::Refused))
+        entry(&format!("a{n}"), &code(&digits), REFUSED)
     };
     World::new("AttemptsExhausted", (0..spent).map(refused).collect())
         .with(|w| w.reads.done = 1)
@@ -215,13 +203,11 @@ fn exhausted_attempts_need_a_changed_token_found_in_that_state() {
     }));
     let world = exhausted(5, 5).code(&new);
     says(&world, limit.clone(), Next::Poll);
-    let mut expired = new.clone();
-    expired.expires_at = Some(ago(1));
     let raised = world.clone().token("go");
     for secret in [
         CodeReading::Usable(new.clone()),
         CodeReading::Usable(code("100000")),
-        CodeReading::Usable(expired),
+        CodeReading::Usable(code_until("222222", ago(1))),
         CodeReading::SecretNotFound,
         CodeReading::Invalid(InvalidCode::NotDigits(CodeDigits::default())),
     ] {
@@ -264,9 +250,9 @@ fn exhausted_attempts_need_a_changed_token_found_in_that_state() {
 
 /// A code that may or may not have been spent: the entry is of another key.
 fn ambiguous() -> (World, Code, Fact) {
-    let old = entry("a", &code_of(1, "111111", "1"), Some(Outcome::Refused));
+    let old = entry("a", &code_of(1, "111111", "1"), REFUSED);
     let maybe = code_of(2, "222222", "2");
-    let world = World::new("CodeRejected", vec![old]).with(|w| w.reads.done = 1);
+    let world = World::rejected(vec![old]);
     let fact = Fact::Result(CamsResult::Spent(Conclusion {
         ambiguous: true,
         ..conclusion("a", Outcome::Refused)
@@ -290,11 +276,11 @@ fn a_token_lets_an_unknown_code_through_and_outlasts_the_queue() {
     quietly(&granted, Next::Claim);
     assert!(granted.decide().permit.unknown_passes);
     // Held back by the account, and suspended and resumed: the permission stays.
-    let held = granted.says(Fact::State(State::HeldBack {
+    let held = granted.says(State::HeldBack {
         release_cause: ReleaseCause::Credentials,
         reply: ReplyDetails::default(),
         next: None,
-    }));
+    });
     quietly(&held, Next::Claim);
     let (_, suspended) = held.suspend(true).step();
     assert_eq!(suspended.reason(), Reason::Suspended);
@@ -350,9 +336,7 @@ fn a_token_is_used_up_by_the_attempt_it_lets_go_and_lets_nothing_through_again()
 fn a_token_that_changes_during_an_attempt_is_handled_after_it() {
     let (world, maybe, _) = ambiguous();
     let open = world.clone().token("go").with(|w| {
-        w.ledger
-            .entries
-            .insert(0, entry("b", &maybe, Some(Outcome::Unknown)));
+        w.ledger.entries.insert(0, entry("b", &maybe, UNKNOWN));
     });
     let (_, seen) = open.step();
     assert_eq!(seen.status().last_handled_retry_token.as_deref(), Some(""));
@@ -364,7 +348,7 @@ fn a_token_that_changes_during_an_attempt_is_handled_after_it() {
     assert_eq!(first.decide().permit, Permit::default());
     // A read does not use it up.
     let mut late = world.token("go").request("one");
-    late.ledger.entries[0].outcome = Some(Outcome::UnknownFinal);
+    late.ledger.entries[0].outcome = FINAL;
     late.reads.last = Some(ago(3600));
     let (decision, after) = late.step();
     late.reads.last = None;
@@ -394,11 +378,11 @@ fn held_back(release_cause: ReleaseCause) -> World {
     World::new("Queued", Vec::new())
         .code(&code("111111"))
         .turn(TurnState::Waiting(Duration::from_secs(2)))
-        .says(Fact::State(State::HeldBack {
+        .says(State::HeldBack {
             release_cause,
             reply: ReplyDetails::default(),
             next: Some(later(20)),
-        }))
+        })
         .with(|w| w.held_since = Some(now()))
 }
 
@@ -425,21 +409,21 @@ fn a_hold_is_progress_for_a_minute_and_stalls_then() {
         assert_eq!(stalled.reason(), release_cause.reason());
         quietly(&stalled, Next::Stay(None));
         // The next failed probe does not make it progress again.
-        let again = stalled.says(Fact::Result(CamsResult::Released {
+        let again = stalled.says(CamsResult::Released {
             release_cause,
             reply: ReplyDetails::default(),
             next: Some(later(100)),
-        }));
+        });
         assert!(is_true(&again, "Stalled"), "{release_cause:?}");
         // Another cause counts as a new one.
-        let other = again.says(Fact::State(State::HeldBack {
+        let other = again.says(State::HeldBack {
             release_cause: match release_cause {
                 ReleaseCause::Clock => ReleaseCause::Credentials,
                 _ => ReleaseCause::Clock,
             },
             reply: ReplyDetails::default(),
             next: Some(later(100)),
-        }));
+        });
         assert!(is_true(&other, "Reconciling"), "{release_cause:?}");
     }
 }

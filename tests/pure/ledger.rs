@@ -17,9 +17,6 @@ use serde_json::json;
 
 use super::world::*;
 
-const REFUSED: Option<Outcome> = Some(Outcome::Refused);
-const UNKNOWN: Option<Outcome> = Some(Outcome::Unknown);
-
 fn digits(n: usize) -> String {
     format!("{}", 100_000 + n)
 }
@@ -130,7 +127,7 @@ fn what_only_a_status_knows_is_imported_with_what_it_lacks_made_up() {
 #[test]
 fn an_imported_attempt_keeps_its_error_and_its_request() {
     let refused = entry("a", &code("111111"), REFUSED);
-    let world = World::new("Queued", vec![refused]).says(State::Suspended.into());
+    let world = World::new("Queued", vec![refused]).says(State::Suspended);
     let known = world.with(|w| w.ledger = Ledger::default()).known();
     let a = &known.entries[0];
     let details = (a.error_code.as_deref(), a.request_id.as_deref());
@@ -168,7 +165,7 @@ fn an_attempt_is_imported_once_and_a_released_one_never() {
         (other(REFUSED), false),
         (other(None), false),
         // Its release leaves the code unspent.
-        (other(Some(Outcome::NotSent)), true),
+        (other(NOT_SENT), true),
         (Ledger::unusable(Unusable::BeingDeleted), false),
     ] {
         assert_eq!(
@@ -201,12 +198,9 @@ fn an_attempt_is_imported_once_and_a_released_one_never() {
 fn a_claim_keeps_all_but_what_was_released_and_the_ids_of_that() {
     let known = Ledger {
         entries: vec![
-            entry("c", &code("333333"), Some(Outcome::Throttled)),
+            entry("c", &code("333333"), THROTTLED),
             entry("b", &code("222222"), REFUSED),
-            foreign(
-                "tenant-b",
-                entry("a", &code("111111"), Some(Outcome::UnknownFinal)),
-            ),
+            foreign("tenant-b", entry("a", &code("111111"), FINAL)),
         ],
         released: (0..MAX_RELEASED).map(|n| format!("r{n}")).collect(),
         ..Ledger::default()
@@ -285,7 +279,7 @@ fn what_is_put_back_is_written_once_and_holds_one_open_entry() {
     // An entry that this process knows it never sent is not open.
     let new = put_back(&known, NUMBER, &|id| id == "c", now()).unwrap();
     let outcomes: Vec<_> = new.entries.iter().map(|e| e.outcome).collect();
-    assert_eq!(outcomes, [Some(Outcome::NotSent), UNKNOWN, REFUSED]);
+    assert_eq!(outcomes, [NOT_SENT, UNKNOWN, REFUSED]);
     known.unusable = Some(Unusable::EndsTooLate);
     assert_eq!(put(&known), None);
 }
@@ -300,15 +294,16 @@ fn record_in(stored: &Ledger, outcome: Outcome) -> Recording {
     recording(stored, NUMBER, &ours, &Ended::of(outcome), now())
 }
 
-fn written(recording: Recording) -> Vec<(String, Option<Outcome>)> {
+fn new_entries(recording: Recording) -> Vec<LedgerEntry> {
     match recording {
-        Recording::Write(fields) => fields
-            .entries
-            .iter()
-            .map(|e| (e.attempt_id.clone(), e.outcome))
-            .collect(),
+        Recording::Write(fields) => fields.entries,
         other => panic!("{other:?}"),
     }
+}
+
+fn written(recording: Recording) -> Vec<(String, Option<Outcome>)> {
+    let entries = new_entries(recording).into_iter();
+    entries.map(|e| (e.attempt_id, e.outcome)).collect()
 }
 
 #[test]
@@ -325,18 +320,15 @@ fn an_outcome_is_recorded_where_it_may_replace_what_stands() {
         }
     }
     // An Id that comes later is a change.
-    let accepted = known(Some(Outcome::Accepted));
+    let accepted = known(ACCEPTED);
     let id = Ended {
         id: Some("828".into()),
         ..Ended::of(Outcome::Accepted)
     };
-    let Recording::Write(new) =
-        recording(&ledger(accepted.clone()), NUMBER, &accepted[0], &id, now())
-    else {
-        panic!("not written");
-    };
-    assert_eq!(new.entries[0].id.as_deref(), Some("828"));
-    assert_eq!(new.entries[0].finished_at, accepted[0].finished_at);
+    let stored = ledger(accepted.clone());
+    let new = new_entries(recording(&stored, NUMBER, &accepted[0], &id, now()));
+    assert_eq!(new[0].id.as_deref(), Some("828"));
+    assert_eq!(new[0].finished_at, accepted[0].finished_at);
 }
 
 #[test]
@@ -344,11 +336,11 @@ fn nothing_is_adopted_beside_an_entry_that_is_open_or_verified() {
     for (rival, adopted) in [
         (None, false),
         (UNKNOWN, false),
-        (Some(Outcome::Accepted), false),
+        (ACCEPTED, false),
         (Some(Outcome::Adopted), false),
         (REFUSED, true),
-        (Some(Outcome::UnknownFinal), true),
-        (Some(Outcome::NotSent), true),
+        (FINAL, true),
+        (NOT_SENT, true),
     ] {
         let entries = vec![
             foreign("tenant-b", entry("b", &code("222222"), rival)),
@@ -409,7 +401,7 @@ fn a_ledger_is_kept_for_thirty_days_after_its_last_code_and_while_one_is_open() 
         (vec![aged(31, REFUSED), aged(29, REFUSED)], false),
         (vec![aged(40, None), aged(50, REFUSED)], false),
         (vec![aged(40, UNKNOWN)], false),
-        (vec![aged(40, Some(Outcome::NotSent))], true),
+        (vec![aged(40, NOT_SENT)], true),
         (Vec::new(), false),
     ] {
         assert_eq!(is_past_retention(&ledger(entries), now()), past);
@@ -433,12 +425,9 @@ fn what_cams_answered_is_cut_to_what_a_ledger_holds() {
         id: long(),
     };
     let ours = entry("a", &code("111111"), None);
-    let Recording::Write(new) =
-        recording(&ledger(vec![ours.clone()]), NUMBER, &ours, &ended, now())
-    else {
-        panic!("not written");
-    };
-    let entry = &new.entries[0];
+    let stored = ledger(vec![ours.clone()]);
+    let new = new_entries(recording(&stored, NUMBER, &ours, &ended, now()));
+    let entry = &new[0];
     let length = |text: &Option<String>| text.as_ref().unwrap().chars().count();
     assert_eq!(
         [

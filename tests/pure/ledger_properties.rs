@@ -30,7 +30,7 @@ fn follows(old: &[LedgerEntry], new: &[LedgerEntry]) -> Result<(), TestCaseError
         }
         let forwards = match before.code_use() {
             CodeUse::Open => true,
-            CodeUse::Spent if before.outcome == Some(Outcome::UnknownFinal) => !after.is_released(),
+            CodeUse::Spent if before.outcome == FINAL => !after.is_released(),
             CodeUse::Spent => after.outcome == Some(Outcome::Adopted),
             CodeUse::Released | CodeUse::Verified => false,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use phone_migration_operator::api::code_ledger::{LedgerEntry, MAX_CLAIMS};
 use phone_migration_operator::api::crd::PhoneMigration;
 use phone_migration_operator::api::reason::{Outcome, Reason};
-use phone_migration_operator::domain::fact::{Fact, State};
+use phone_migration_operator::domain::fact::State;
 use phone_migration_operator::domain::ledger::{Ended, Ledger, Unusable};
 use phone_migration_operator::operator::state::context::enqueue;
 use phone_migration_operator::operator::state::ledger_index::{
@@ -122,7 +122,7 @@ fn a_sweep_forgets_what_it_did_not_find_and_nothing_that_was_noted_since() {
     index.note("2", Ledger::default(), ABSENT, s(1), s(1));
     // Requested before the sweep began, stored after its page was read.
     index.note("3", one("c", None), 3, s(9), s(11));
-    index.note("4", one("d", Some(Outcome::Refused)), 4, s(12), s(13));
+    index.note("4", one("d", REFUSED), 4, s(12), s(13));
     let open = |index: &LedgerIndex| {
         let mut numbers: Vec<_> = index.open().into_iter().map(|(number, _)| number).collect();
         numbers.sort();
@@ -271,9 +271,7 @@ fn a_dry_run_is_remembered() {
 
 /// A resource of the number in this state, which shows these entries.
 fn resource(uid: &str, namespace: &str, reason: &str, entries: Vec<LedgerEntry>) -> PhoneMigration {
-    let mut object = World::new("Queued", entries)
-        .says(Fact::State(State::Suspended))
-        .object;
+    let mut object = World::new("Queued", entries).says(State::Suspended).object;
     object.metadata.uid = Some(uid.into());
     object.metadata.namespace = Some(namespace.into());
     object.metadata.name = Some(uid.into());
@@ -380,9 +378,9 @@ fn whatever_forgets_a_resource_forgets_its_ticket() {
 fn a_neighbour_shows_the_codes_that_may_have_been_used() {
     let numbers = Numbers::default();
     let entries = vec![
-        entry("d", &code("444444"), Some(Outcome::Throttled)),
-        entry("c", &code("333333"), Some(Outcome::UnknownFinal)),
-        entry("a", &code("111111"), Some(Outcome::Refused)),
+        entry("d", &code("444444"), THROTTLED),
+        entry("c", &code("333333"), FINAL),
+        entry("a", &code("111111"), REFUSED),
     ];
     let mut shows = resource("other", "tenant-b", "Queued", entries);
     // Released, in a history that another client wrote.

@@ -10,13 +10,13 @@ use phone_migration_operator::cams::{
     Answer, BlockCause, NotSentCause, Refusal, RefusalKind, UnknownCause, Verdict, VerifiedNumber,
 };
 use phone_migration_operator::clock::Now;
-use phone_migration_operator::domain::fact::{Fact, ReleaseCause, State};
+use phone_migration_operator::domain::fact::{ReleaseCause, State};
 use phone_migration_operator::domain::ledger::{Ended, Ledger, Unusable};
 use phone_migration_operator::domain::reads::{ReadResult, final_at};
 use phone_migration_operator::operator::attempt::rules::{
-    Adoption, AtGate, Concluded, about_entry, adoption, after_observation, after_refusal,
-    conclusion, entry as signed_entry, holds, is_fresh, is_same_subject, open_gate, overdue,
-    reads_first, recognises, status_knows_more,
+    Adoption, AtGate, about_entry, adoption, after_observation, after_refusal, conclusion,
+    entry as signed_entry, holds, is_fresh, is_same_subject, open_gate, overdue, reads_first,
+    recognises, status_knows_more,
 };
 use phone_migration_operator::operator::state::sent::SentEntries;
 
@@ -67,7 +67,7 @@ fn a_claim_is_ours_only_if_the_ledger_holds_it_as_it_was_written_and_it_is_young
     let ours = entry("a", &code("111111"), None);
     let with = |entry: LedgerEntry| vec![super::world::entry("b", &code("222222"), None), entry];
     let changed: [fn(&mut LedgerEntry); 4] = [
-        |e| e.outcome = Some(Outcome::NotSent),
+        |e| e.outcome = NOT_SENT,
         |e| e.final_at = Time(now()),
         |e| e.secret = None,
         |e| e.attempt_id = "another".into(),
@@ -103,21 +103,13 @@ fn an_attempt_that_a_new_ledger_lacks_is_seen_in_status() {
     let claim = entry("a", &code("111111"), None);
     let ours = ledger(vec![claim.clone()]);
     let knows = |entries| {
-        let world = World::new("Queued", entries).says(Fact::State(State::Suspended));
+        let world = World::new("Queued", entries).says(State::Suspended);
         status_knows_more(&world.object, &ours, &claim, VALIDITY, now())
     };
     assert!(!knows(Vec::new()));
     assert!(!knows(vec![entry("a", &code("111111"), None)]));
-    assert!(!knows(vec![entry(
-        "b",
-        &code("222222"),
-        Some(Outcome::NotSent)
-    )]));
-    assert!(knows(vec![entry(
-        "b",
-        &code("222222"),
-        Some(Outcome::Refused)
-    )]));
+    assert!(!knows(vec![entry("b", &code("222222"), NOT_SENT)]));
+    assert!(knows(vec![entry("b", &code("222222"), REFUSED)]));
     assert!(knows(vec![entry("b", &code("222222"), None)]));
     // An attempt with this very code: the new claim must not be mistaken for it.
     assert!(knows(vec![entry("b", &code("111111"), None)]));
@@ -126,7 +118,7 @@ fn an_attempt_that_a_new_ledger_lacks_is_seen_in_status() {
 #[test]
 fn a_number_found_verified_is_adopted_unless_an_attempt_of_it_is_open() {
     let adopt = |entries| adoption(&object(None), &ledger(entries), &[]);
-    let spent = entry("a", &code("111111"), Some(Outcome::Refused));
+    let spent = entry("a", &code("111111"), REFUSED);
     assert_eq!(adopt(Vec::new()), Adoption::Adopt(None));
     let with_it = Adoption::Adopt(Some(Box::new(spent.clone())));
     assert_eq!(adopt(vec![spent.clone()]), with_it);
@@ -137,7 +129,7 @@ fn a_number_found_verified_is_adopted_unless_an_attempt_of_it_is_open() {
     }
     // Its own call did it, which no status shows yet: not "already verified", but as in the ledger.
     // An entry that only a status shows proves nothing.
-    let mut own = entry("c", &code("333333"), Some(Outcome::Accepted));
+    let mut own = entry("c", &code("333333"), ACCEPTED);
     assert_eq!(adopt(vec![own.clone()]), Adoption::Wait);
     own.imported = true;
     assert_eq!(adopt(vec![own]), Adoption::Adopt(None));
@@ -166,13 +158,10 @@ fn the_live_resource_is_the_one_that_was_read_for_or_the_turn_goes_back() {
     }
     // No other difference makes it another one; and it is read for first while it has spent no
     // code.
-    let (_, spent) = World::new(
-        "Queued",
-        vec![entry("a", &code("111111"), Some(Outcome::Refused))],
-    )
-    .with(|w| w.reads.done = 1)
-    .suspend(true)
-    .step();
+    let (_, spent) = World::new("Queued", vec![entry("a", &code("111111"), REFUSED)])
+        .with(|w| w.reads.done = 1)
+        .suspend(true)
+        .step();
     assert!(is_same_subject(&cached, &spent.object));
     assert_eq!(
         [reads_first(&cached), reads_first(&spent.object)],
@@ -237,51 +226,30 @@ fn refused(kind: RefusalKind) -> Verdict {
 fn what_each_answer_makes_of_the_attempt() {
     use BlockCause as B;
     use NotSentCause as N;
+    use Outcome as O;
+    use ReleaseCause as R;
     use UnknownCause as U;
-    let unknown = |cause, word| (Verdict::Unknown(cause), Outcome::Unknown, None, Some(word));
-    let not_sent = |cause, word| {
-        (
-            Verdict::NotSent(cause),
-            Outcome::NotSent,
-            Some(ReleaseCause::NotSent),
-            Some(word),
-        )
-    };
-    let blocked = |cause, release_cause| {
-        (
-            Verdict::Blocked(cause),
-            Outcome::Blocked,
-            Some(release_cause),
-            None,
-        )
-    };
-    let throttled = Verdict::Throttled { after: None };
+    let (not_sent, throttled) = (Some(R::NotSent), Some(R::Throttled));
+    let unknown = |cause, word| (Verdict::Unknown(cause), O::Unknown, None, Some(word));
+    let not_sent = |cause, word| (Verdict::NotSent(cause), O::NotSent, not_sent, Some(word));
+    let blocked = |cause, release| (Verdict::Blocked(cause), O::Blocked, Some(release), None);
+    let slow = Verdict::Throttled { after: None };
     let accepted = Verdict::Accepted(VerifiedNumber {
         id: Some("828".into()),
         phone_number: Some(shown()),
     });
     for (verdict, outcome, release_cause, word) in [
-        (accepted.clone(), Outcome::Accepted, None, None),
-        (refused(RefusalKind::Code), Outcome::Refused, None, None),
-        (
-            refused(RefusalKind::Request),
-            Outcome::RequestRefused,
-            None,
-            None,
-        ),
-        (
-            throttled,
-            Outcome::Throttled,
-            Some(ReleaseCause::Throttled),
-            Some("Throttled"),
-        ),
+        (accepted.clone(), O::Accepted, None, None),
+        (refused(RefusalKind::Code), O::Refused, None, None),
+        (refused(RefusalKind::Request), O::RequestRefused, None, None),
+        (slow, O::Throttled, throttled, Some("Throttled")),
         not_sent(N::Dns, "NotSent.Dns"),
         not_sent(N::Connect, "NotSent.Connect"),
         not_sent(N::Tls, "NotSent.Tls"),
         not_sent(N::Gate, "NotSent"),
-        blocked(B::Credentials, ReleaseCause::Credentials),
-        blocked(B::Account, ReleaseCause::Account),
-        blocked(B::Clock, ReleaseCause::Clock),
+        blocked(B::Credentials, R::Credentials),
+        blocked(B::Account, R::Account),
+        blocked(B::Clock, R::Clock),
         unknown(U::Timeout, "Timeout"),
         unknown(U::ConnectionLost, "ConnectionLost"),
         unknown(U::ReplyTooLarge, "ReplyTooLarge"),
@@ -290,31 +258,24 @@ fn what_each_answer_makes_of_the_attempt() {
         unknown(U::ServerFailure, "ServerFailure"),
         unknown(U::UnclearSuccess, "UnclearSuccess"),
     ] {
-        let Concluded {
-            ended,
-            release_cause: found,
-            ..
-        } = conclusion(answer(verdict.clone()));
-        assert_eq!(
-            (ended.outcome, found),
-            (outcome, release_cause),
-            "{verdict:?}"
-        );
-        assert_eq!(
-            release_cause.map(ReleaseCause::outcome),
-            release_cause.map(|_| outcome),
+        let found = conclusion(answer(verdict.clone()));
+        let ended = (found.ended.outcome, found.release_cause);
+        assert_eq!(ended, (outcome, release_cause), "{verdict:?}");
+        let of_cause = release_cause.map(ReleaseCause::outcome);
+        assert!(
+            of_cause.is_none_or(|of_cause| of_cause == outcome),
             "{verdict:?}"
         );
         // The API's own code outweighs the operator's; a success has none.
-        assert_eq!(ended.error_code.as_deref(), word, "{verdict:?}");
+        assert_eq!(found.ended.error_code.as_deref(), word, "{verdict:?}");
         let coded = Answer {
             code: Some("Api.Code".into()),
             ..answer(verdict)
         };
-        let is_success = outcome == Outcome::Accepted;
+        let is_failure = outcome != Outcome::Accepted;
         let told = conclusion(coded).ended;
-        assert_eq!(told.error_code.is_some(), !is_success);
-        assert_eq!(told.error_message.is_some(), !is_success);
+        assert_eq!(told.error_code.as_deref(), is_failure.then_some("Api.Code"));
+        assert_eq!(told.error_message.is_some(), is_failure);
         assert_eq!(told.request_id.as_deref(), Some("REQ"));
     }
     let success = conclusion(answer(accepted));

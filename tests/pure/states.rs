@@ -29,16 +29,19 @@ fn told() -> ReplyDetails {
     }
 }
 
-fn verified(by: VerifiedBy) -> Fact {
-    Fact::Result(CamsResult::Verified {
+fn verified_as(by: VerifiedBy, masked: &str, is_other: bool) -> Fact {
+    let masked = masked.to_owned();
+    let verified = CamsResult::Verified {
         by,
         id: Some("828".into()),
-        phone_number: Some(ShownNumber {
-            masked: "861380000****".into(),
-            is_other: false,
-        }),
+        phone_number: Some(ShownNumber { masked, is_other }),
         request_id: Some("REQ-9".into()),
-    })
+    };
+    verified.into()
+}
+
+fn verified(by: VerifiedBy) -> Fact {
+    verified_as(by, "861380000****", false)
 }
 
 fn spent(outcome: Outcome) -> Conclusion {
@@ -51,66 +54,26 @@ fn spent(outcome: Outcome) -> Conclusion {
     }
 }
 
-/// A fact, its state, the verdict of kstatus, whether it is finished, its Event, and words of its
-/// message.
-struct Row(
-    Fact,
-    Reason,
-    Kstatus,
-    bool,
-    Option<&'static str>,
-    &'static str,
-);
-
-const NONE: &str = "";
+/// A fact, its state, the verdict of kstatus, whether it is finished, and words of its message.
+struct Row(Fact, Reason, Kstatus, bool, &'static str);
 
 /// The operator acts by itself.
-fn goes_on(fact: Fact, reason: Reason, event: &'static str, words: &'static str) -> Row {
-    let event = Some(event).filter(|event| *event != NONE);
-    Row(fact, reason, Kstatus::InProgress, false, event, words)
+fn goes_on(fact: impl Into<Fact>, reason: Reason, words: &'static str) -> Row {
+    Row(fact.into(), reason, Kstatus::InProgress, false, words)
 }
 
 /// The user must act.
-fn stalled(fact: Fact, reason: Reason, event: &'static str, words: &'static str) -> Row {
-    Row(fact, reason, Kstatus::Failed, false, Some(event), words)
+fn stalled(fact: impl Into<Fact>, reason: Reason, words: &'static str) -> Row {
+    Row(fact.into(), reason, Kstatus::Failed, false, words)
 }
 
 /// Nothing more happens by itself.
-fn ended(fact: Fact, reason: Reason, event: &'static str, words: &'static str) -> Row {
-    Row(fact, reason, Kstatus::Failed, true, Some(event), words)
+fn ended(fact: impl Into<Fact>, reason: Reason, words: &'static str) -> Row {
+    Row(fact.into(), reason, Kstatus::Failed, true, words)
 }
 
-fn verifies(by: VerifiedBy, words: &'static str) -> Row {
-    let event = Some("Verified");
-    Row(
-        verified(by),
-        Reason::Verified,
-        Kstatus::Current,
-        true,
-        event,
-        words,
-    )
-}
-
-fn otherwise_spelt() -> Row {
-    let fact = Fact::Result(CamsResult::Verified {
-        by: VerifiedBy::Call,
-        id: Some("828".into()),
-        phone_number: Some(ShownNumber {
-            masked: "521551234****".into(),
-            is_other: true,
-        }),
-        request_id: None,
-    });
-    let words = "shows the number otherwise";
-    Row(
-        fact,
-        Reason::Verified,
-        Kstatus::Current,
-        true,
-        Some("Verified"),
-        words,
-    )
+fn verifies(fact: Fact, words: &'static str) -> Row {
+    Row(fact, Reason::Verified, Kstatus::Current, true, words)
 }
 
 fn every_state() -> Vec<Row> {
@@ -126,58 +89,39 @@ fn waiting_states() -> Vec<Row> {
     use ReleaseCause as S;
     use Unusable as U;
     let next = Some(later(5));
-    let held = |release_cause| {
-        Fact::State(State::HeldBack {
-            release_cause,
-            reply: told(),
-            next,
-        })
+    let held = |release_cause| State::HeldBack {
+        release_cause,
+        reply: told(),
+        next,
     };
-    let released = |release_cause| {
-        Fact::Result(CamsResult::Released {
-            release_cause,
-            reply: told(),
-            next,
-        })
+    let released = |release_cause| CamsResult::Released {
+        release_cause,
+        reply: told(),
+        next,
     };
-    let queued = |why, words| goes_on(Fact::State(State::Queued(why)), R::Queued, NONE, words);
-    let missing = |why, reason: R, words| {
-        goes_on(
-            Fact::State(State::NoCode(why)),
-            reason,
-            reason.as_str(),
-            words,
-        )
-    };
-    let useless = |why, reason: R, words| {
-        stalled(
-            Fact::State(State::NoCode(why)),
-            reason,
-            reason.as_str(),
-            words,
-        )
-    };
+    let queued = |why, words| goes_on(State::Queued(why), R::Queued, words);
+    let missing = |why, reason, words| goes_on(State::NoCode(why), reason, words);
+    let useless = |why, reason, words| stalled(State::NoCode(why), reason, words);
     let duplicate = |other: Option<&str>, words| {
         let other = other.map(str::to_owned);
-        let reason = R::DuplicatePhoneNumber;
-        stalled(
-            Fact::State(State::Duplicate { other }),
-            reason,
-            reason.as_str(),
-            words,
-        )
+        stalled(State::Duplicate { other }, R::DuplicatePhoneNumber, words)
     };
     let unusable = |why, words| {
         let ledger = "b4fe".to_owned();
-        let reason = R::LedgerUnreadable;
         stalled(
-            Fact::State(State::LedgerUnreadable { why, ledger }),
-            reason,
-            reason.as_str(),
+            State::LedgerUnreadable { why, ledger },
+            R::LedgerUnreadable,
             words,
         )
     };
-    let (suspended, by) = (Kstatus::Paused, Some("Suspended"));
+    let unknown = |why, words| stalled(State::CodeUnknown(why), R::CodeUnknown, words);
+    let within = Q::TurnWithin {
+        minutes: 90,
+        before: 500,
+    };
+    let open = Q::OpenAttempt { until: later(60) };
+    let (six, by) = (CodeDigits::default(), "spec.suspend");
+    let disproved = "CAMS says that the number is not verified";
     vec![
         missing(N::SecretNotFound, R::SecretNotFound, "create it"),
         missing(N::KeyNotFound, R::KeyNotFound, "add it"),
@@ -186,21 +130,11 @@ fn waiting_states() -> Vec<Row> {
             R::SecretForbidden,
             "right to get secrets",
         ),
-        useless(
-            N::NotDigits(CodeDigits::default()),
-            R::InvalidCode,
-            "of 6 digits",
-        ),
+        useless(N::NotDigits(six), R::InvalidCode, "of 6 digits"),
         useless(N::ExpiryNotATime, R::InvalidCode, "RFC 3339"),
         useless(N::Expired, R::CodeExpired, "expired"),
         queued(Q::Turn, "its turn"),
-        queued(
-            Q::TurnWithin {
-                minutes: 90,
-                before: 500,
-            },
-            "fewer than 500",
-        ),
+        queued(within, "fewer than 500"),
         queued(Q::Hold(HoldCause::Credentials), "credentials"),
         queued(Q::Hold(HoldCause::Clock), "clock of CAMS"),
         queued(Q::Hold(HoldCause::Account), "the account"),
@@ -208,19 +142,15 @@ fn waiting_states() -> Vec<Row> {
         queued(Q::Hold(HoldCause::Ledger), "cannot write CodeLedgers"),
         queued(Q::Hold(HoldCause::Brake), "tries one at a time"),
         queued(Q::BrakedPair, "check custSpaceId"),
-        queued(
-            Q::OpenAttempt { until: later(60) },
-            "open until 2026-11-23T12:01:00Z",
-        ),
+        queued(open, "open until 2026-11-23T12:01:00Z"),
         duplicate(Some("store-1"), "PhoneMigration store-1"),
         duplicate(None, "another namespace"),
         Row(
-            Fact::State(State::Suspended),
+            State::Suspended.into(),
             R::Suspended,
-            suspended,
+            Kstatus::Paused,
             false,
             by,
-            "spec.suspend",
         ),
         unusable(U::Unparsable, "does not know"),
         unusable(U::OtherNumber, "another phone number"),
@@ -229,44 +159,14 @@ fn waiting_states() -> Vec<Row> {
         unusable(U::TwoOpen, "are open"),
         unusable(U::BeingDeleted, "being deleted"),
         unusable(U::WriteRefused, "refuses what the operator writes"),
-        stalled(
-            Fact::State(State::CodeUnknown(Because::OtherKey)),
-            R::CodeUnknown,
-            "CodeUnknown",
-            "change spec.retryToken",
-        ),
-        stalled(
-            Fact::State(State::CodeUnknown(Because::Restored)),
-            R::CodeUnknown,
-            "CodeUnknown",
-            "restored without its status",
-        ),
-        goes_on(
-            Fact::Result(CamsResult::Disproved),
-            R::Queued,
-            NONE,
-            "CAMS says that the number is not verified",
-        ),
-        goes_on(
-            held(S::Throttled),
-            R::Throttled,
-            "Throttled",
-            "account (Some.Code)",
-        ),
-        goes_on(
-            held(S::Credentials),
-            R::CredentialsInvalid,
-            "CredentialsInvalid",
-            "AccessKey",
-        ),
-        goes_on(held(S::Clock), R::ClockSkew, "ClockSkew", "node's clock"),
-        goes_on(
-            released(S::Account),
-            R::AccountError,
-            "AccountError",
-            "RAM policy",
-        ),
-        goes_on(released(S::NotSent), R::Queued, NONE, "could not be sent"),
+        unknown(Because::OtherKey, "change spec.retryToken"),
+        unknown(Because::Restored, "restored without its status"),
+        goes_on(CamsResult::Disproved, R::Queued, disproved),
+        goes_on(held(S::Throttled), R::Throttled, "account (Some.Code)"),
+        goes_on(held(S::Credentials), R::CredentialsInvalid, "AccessKey"),
+        goes_on(held(S::Clock), R::ClockSkew, "node's clock"),
+        goes_on(released(S::Account), R::AccountError, "RAM policy"),
+        goes_on(released(S::NotSent), R::Queued, "could not be sent"),
     ]
 }
 
@@ -280,15 +180,7 @@ fn ended_states() -> Vec<Row> {
     let number = Exhausted::Number {
         ledger: "b4fe".into(),
     };
-    let exhausted = |why, words| {
-        let reason = R::AttemptsExhausted;
-        ended(
-            Fact::State(State::Exhausted(why)),
-            reason,
-            reason.as_str(),
-            words,
-        )
-    };
+    let exhausted = |why, words| ended(State::Exhausted(why), R::AttemptsExhausted, words);
     let refused = spent(Outcome::Refused);
     let other = Conclusion {
         by: SpentBy::Other(ago(60)),
@@ -302,67 +194,32 @@ fn ended_states() -> Vec<Row> {
         exhausted: Some(limit(5)),
         ..refused.clone()
     };
-    let concludes =
-        |of, reason, event, words| ended(Fact::Result(CamsResult::Spent(of)), reason, event, words);
+    let concludes = |of, reason, words| ended(CamsResult::Spent(of), reason, words);
     let (request, unknown) = (spent(Outcome::RequestRefused), spent(Outcome::UnknownFinal));
-    let open = Fact::Result(CamsResult::Unknown {
+    let open = CamsResult::Unknown {
         reply: told(),
         until: later(60),
-    });
-    let overdue = Fact::Result(CamsResult::UnknownOverdue {
+    };
+    let overdue = CamsResult::UnknownOverdue {
         read_error: "Timeout".into(),
-    });
-    let (rejected, again) = ("CodeRejected", "change spec.retryToken");
+    };
+    let otherwise = verified_as(VerifiedBy::Call, "521551234****", true);
     let by = "submitted at 2026-11-23T11:59:00Z by another";
+    let again = "change spec.retryToken";
     vec![
-        verifies(VerifiedBy::Call, "accepted the code"),
-        verifies(VerifiedBy::ReadBefore, "already verified"),
-        verifies(VerifiedBy::ReadAfter, "adopted"),
-        otherwise_spelt(),
-        goes_on(
-            open,
-            R::OutcomeUnknown,
-            "OutcomeUnknown",
-            "until 2026-11-23T12:01:00Z",
-        ),
-        stalled(
-            overdue,
-            R::OutcomeUnknown,
-            "OutcomeUnknown",
-            "be read (Timeout)",
-        ),
-        concludes(
-            refused,
-            R::CodeRejected,
-            rejected,
-            "refused the code (Some.Code)",
-        ),
-        concludes(
-            request,
-            R::RequestRejected,
-            "RequestRejected",
-            "custSpaceId",
-        ),
-        concludes(
-            unknown,
-            R::OutcomeUnknown,
-            "OutcomeUnknown",
-            "regarded as spent",
-        ),
-        concludes(other, R::CodeRejected, "CodeRejected", by),
-        concludes(ambiguous, R::CodeRejected, rejected, again),
-        concludes(
-            last,
-            R::AttemptsExhausted,
-            "AttemptsExhausted",
-            "5 codes were spent",
-        ),
-        ended(
-            Fact::State(State::UsedElsewhere),
-            R::CodeRejected,
-            "CodeRejected",
-            "by chance",
-        ),
+        verifies(verified(VerifiedBy::Call), "accepted the code"),
+        verifies(verified(VerifiedBy::ReadBefore), "already verified"),
+        verifies(verified(VerifiedBy::ReadAfter), "adopted"),
+        verifies(otherwise, "shows the number otherwise"),
+        goes_on(open, R::OutcomeUnknown, "until 2026-11-23T12:01:00Z"),
+        stalled(overdue, R::OutcomeUnknown, "be read (Timeout)"),
+        concludes(refused, R::CodeRejected, "refused the code (Some.Code)"),
+        concludes(request, R::RequestRejected, "custSpaceId"),
+        concludes(unknown, R::OutcomeUnknown, "regarded as spent"),
+        concludes(other, R::CodeRejected, by),
+        concludes(ambiguous, R::CodeRejected, again),
+        concludes(last, R::AttemptsExhausted, "5 codes were spent"),
+        ended(State::UsedElsewhere, R::CodeRejected, "by chance"),
         exhausted(limit(5), again),
         exhausted(limit(20), "no more are allowed"),
         exhausted(number, "delete CodeLedger b4fe"),
@@ -410,7 +267,7 @@ fn said(
 
 #[test]
 fn every_state_has_its_reason_conditions_message_and_event() {
-    for Row(fact, reason, kind, finished, expected, words) in every_state() {
+    for Row(fact, reason, kind, finished, words) in every_state() {
         let (mut object, ledger) = match &fact {
             Fact::Result(CamsResult::Spent(conclusion)) => just(Some(conclusion.outcome)),
             _ => just(None),
@@ -452,6 +309,7 @@ fn every_state_has_its_reason_conditions_message_and_event() {
         );
         let old = PhoneMigrationStatus::default();
         let published = event(&old, &new, &fact).map(|e| e.reason);
+        let expected = (reason != Reason::Queued).then_some(reason.as_str());
         assert_eq!(published.as_deref(), expected, "{fact:?}");
         // An hour later nothing has changed: nothing is written, and nothing published.
         object.status = Some(new.clone());
@@ -470,7 +328,7 @@ fn a_transition_time_stays_while_the_condition_does() {
     object.status = Some(said(&object, &Fact::State(State::Suspended), &ledger, 0));
     let queued = said(
         &object,
-        &Fact::State(State::Queued(QueuedFor::Turn)),
+        &State::Queued(QueuedFor::Turn).into(),
         &ledger,
         3600,
     );
@@ -484,7 +342,7 @@ fn a_transition_time_stays_while_the_condition_does() {
 
 #[test]
 fn an_error_told_since_does_not_pass_for_why_the_code_was_refused() {
-    let (mut object, ledger) = just(Some(Outcome::Refused));
+    let (mut object, ledger) = just(REFUSED);
     let held = Fact::State(State::HeldBack {
         release_cause: ReleaseCause::Account,
         reply: told(),
@@ -501,22 +359,14 @@ fn an_error_told_since_does_not_pass_for_why_the_code_was_refused() {
         ..spent(Outcome::Refused)
     }));
     let back = said(&object, &refused, &ledger, 0);
-    let said_of = |s: &PhoneMigrationStatus| {
-        (
-            s.error_code.clone(),
-            s.error_message.clone(),
-            s.request_id.clone(),
-        )
-    };
-    assert_eq!(
-        said_of(&back),
-        (Some("Error-a".into()), None, Some("REQ-a".into()))
-    );
+    assert_eq!(back.error_code.as_deref(), Some("Error-a"));
+    assert_eq!(back.error_message, None);
+    assert_eq!(back.request_id.as_deref(), Some("REQ-a"));
 }
 
 #[test]
 fn a_verified_number_stays_verified_whatever_is_said() {
-    for outcome in [None, Some(Outcome::Accepted)] {
+    for outcome in [None, ACCEPTED] {
         let (mut object, ledger) = just(outcome);
         object.status = Some(PhoneMigrationStatus {
             id: Some("828".into()),
@@ -548,7 +398,7 @@ fn an_unknown_outcome_is_followed_to_its_end() {
         (overdue("NotSent.Dns"), None, None),
         (
             Fact::Result(CamsResult::Spent(spent(Outcome::UnknownFinal))),
-            Some(Outcome::UnknownFinal),
+            FINAL,
             Some("OutcomeUnknown"),
         ),
         (

@@ -9,8 +9,6 @@ use phone_migration_operator::domain::ledger::{Ledger, Shown, is_outdated, shown
 
 use super::world::*;
 
-const REFUSED: Option<Outcome> = Some(Outcome::Refused);
-
 fn aged(id: &str, digits: &str, outcome: Option<Outcome>, seconds: u64) -> LedgerEntry {
     LedgerEntry {
         signed_at: Time(ago(seconds)),
@@ -55,10 +53,10 @@ fn a_ledger_with_an_open_entry_is_outdated_where_status_shows_its_end_or_another
     let open = ledger(vec![aged("a", "111111", None, 9)]);
     let ended = |outcome| status_of(vec![aged("a", "111111", outcome, 9)]);
     let outdated = |known: &Ledger, status| is_outdated(known, &object(Some(status)));
-    for outcome in [REFUSED, Some(Outcome::Throttled), Some(Outcome::Adopted)] {
+    for outcome in [REFUSED, THROTTLED, Some(Outcome::Adopted)] {
         assert!(outdated(&open, ended(outcome)), "{outcome:?}");
     }
-    for outcome in [None, Some(Outcome::Unknown)] {
+    for outcome in [None, UNKNOWN] {
         assert!(!outdated(&open, ended(outcome)), "{outcome:?}");
     }
     // Another resource's end: status reported one, or it had its own.
@@ -77,15 +75,15 @@ fn a_ledger_with_an_open_entry_is_outdated_where_status_shows_its_end_or_another
 #[test]
 fn the_entries_of_this_resource_are_shown_and_only_spent_codes_have_a_number_of_their_own() {
     let known = ledger(vec![
-        aged("e", "555555", Some(Outcome::NotSent), 10),
-        aged("d", "444444", Some(Outcome::UnknownFinal), 20),
+        aged("e", "555555", NOT_SENT, 10),
+        aged("d", "444444", FINAL, 20),
         foreign("tenant-a", aged("x", "999999", REFUSED, 25)),
-        aged("c", "333333", Some(Outcome::Throttled), 30),
+        aged("c", "333333", THROTTLED, 30),
         aged("b", "222222", REFUSED, 40),
     ]);
     let view_of = of(None, &known);
     let (attempt, history) = view(&view_of);
-    assert_eq!(attempt, Some(("e", 3, Some(Outcome::NotSent))));
+    assert_eq!(attempt, Some(("e", 3, NOT_SENT)));
     assert_eq!(
         history,
         [("d", 2, Outcome::UnknownFinal), ("b", 1, Outcome::Refused)]
@@ -104,7 +102,7 @@ fn the_entries_of_this_resource_are_shown_and_only_spent_codes_have_a_number_of_
 /// It is in no history, and is the only evidence if the ledger is lost.
 #[test]
 fn what_is_open_or_verified_is_the_attempt_whatever_came_after_it() {
-    for outcome in [None, Some(Outcome::Unknown), Some(Outcome::Accepted)] {
+    for outcome in [None, UNKNOWN, ACCEPTED] {
         let known = ledger(vec![
             aged("b", "222222", REFUSED, 10),
             aged("a", "111111", outcome, 20),
@@ -155,7 +153,7 @@ fn an_attempt_that_the_ledger_does_not_know_stays() {
 /// Another resource of the number reads history as codes that were spent.
 #[test]
 fn a_released_attempt_that_the_ledger_does_not_know_is_no_spent_code() {
-    let released = aged("b", "222222", Some(Outcome::Throttled), 10);
+    let released = aged("b", "222222", THROTTLED, 10);
     let status = status_of(vec![released, aged("a", "111111", REFUSED, 20)]);
     let older = ledger(vec![aged("a", "111111", REFUSED, 20)]);
     let view_of = of(Some(status.clone()), &older);
@@ -187,12 +185,12 @@ fn an_open_attempt_goes_once_its_code_is_spent_and_no_other_does() {
         ..seen("Queued")
     };
     let with = |outcome| ledger(vec![foreign("tenant-b", aged("x", "111111", outcome, 5))]);
-    for outcome in [None, Some(Outcome::Unknown)] {
+    for outcome in [None, UNKNOWN] {
         let gone = of(Some(status(outcome)), &with(REFUSED));
         assert_eq!(gone, Shown::default());
-        let gone = of(Some(status(outcome)), &with(Some(Outcome::Accepted)));
+        let gone = of(Some(status(outcome)), &with(ACCEPTED));
         assert_eq!(gone, Shown::default());
-        for still in [None, Some(Outcome::NotSent)] {
+        for still in [None, NOT_SENT] {
             let kept = of(Some(status(outcome)), &with(still));
             assert_eq!(kept.attempt, Some(open(outcome)), "{still:?}");
         }

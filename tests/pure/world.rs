@@ -28,6 +28,13 @@ pub const VALIDITY: Duration = Duration::from_secs(31 * 60);
 pub const US: &str = "us";
 pub const OTHER: &str = "other";
 
+pub const ACCEPTED: Option<Outcome> = Some(Outcome::Accepted);
+pub const FINAL: Option<Outcome> = Some(Outcome::UnknownFinal);
+pub const NOT_SENT: Option<Outcome> = Some(Outcome::NotSent);
+pub const REFUSED: Option<Outcome> = Some(Outcome::Refused);
+pub const THROTTLED: Option<Outcome> = Some(Outcome::Throttled);
+pub const UNKNOWN: Option<Outcome> = Some(Outcome::Unknown);
+
 pub fn now() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
 }
@@ -64,6 +71,14 @@ pub fn code_of(key: u8, digits: &str, version: &str) -> Code {
 
 pub fn code(digits: &str) -> Code {
     code_of(1, digits, digits)
+}
+
+/// A code that expires at this time.
+pub fn code_until(digits: &str, at: Timestamp) -> Code {
+    Code {
+        expires_at: Some(at),
+        ..code(digits)
+    }
 }
 
 pub fn object(status: Option<PhoneMigrationStatus>) -> PhoneMigration {
@@ -210,6 +225,16 @@ impl std::fmt::Debug for World {
     }
 }
 
+/// The code 111111 was refused.
+pub fn refused() -> World {
+    World::rejected(vec![entry("a", &code("111111"), REFUSED)])
+}
+
+/// Nothing is known but that there was no Secret.
+pub fn fresh() -> World {
+    World::new("SecretNotFound", Vec::new())
+}
+
 impl World {
     /// A resource that was seen in this state, whose number has this ledger.
     pub fn new(reason: &str, entries: Vec<LedgerEntry>) -> Self {
@@ -236,6 +261,11 @@ impl World {
         }
     }
 
+    /// Codes of this resource were refused, which its status shows.
+    pub fn rejected(entries: Vec<LedgerEntry>) -> Self {
+        Self::new("CodeRejected", entries).with(|w| w.reads.done = 1)
+    }
+
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
@@ -251,6 +281,11 @@ impl World {
 
     pub fn turn(self, turn: TurnState) -> Self {
         self.with(|w| w.turn = turn)
+    }
+
+    /// A read said that the number is not verified.
+    pub fn denied(self) -> Self {
+        self.with(|w| w.reads.denied = true)
     }
 
     /// The user changes spec.retryToken.
@@ -326,10 +361,10 @@ impl World {
     }
 
     /// The world after this fact is written.
-    pub fn says(&self, fact: Fact) -> Self {
+    pub fn says(&self, fact: impl Into<Fact>) -> Self {
         let decision = self.decide();
         self.after(&Decision {
-            fact: Some(fact),
+            fact: Some(fact.into()),
             permit: Default::default(),
             ..decision
         })

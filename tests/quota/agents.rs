@@ -10,7 +10,7 @@ use phone_migration_operator::quota::pacer::{DEADLINE, SendId};
 use phone_migration_operator::quota::{Action, Priority, QueueEntry, Report, Settings};
 
 use super::sim::worst_second;
-use super::{ms, s};
+use super::{READ, SUBMIT, THROTTLED, ms, s, uid_of};
 
 /// From the slot to the socket.
 const HANDING: Duration = Duration::from_micros(200);
@@ -198,7 +198,7 @@ impl World {
         let step = self.account.step(self.now);
         for effect in step.effects {
             match effect {
-                Effect::Wake(key) => self.woken(key.name.trim_start_matches("name-").to_owned()),
+                Effect::Wake(key) => self.woken(uid_of(&key)),
                 Effect::Slot { waiter, send, at } => self.slot(waiter, send, at),
                 Effect::Late(waiter) => {
                     let (_, uid, _) = self.waiters.remove(&waiter).unwrap();
@@ -219,7 +219,7 @@ impl World {
         match self.account.take_turn(&uid, self.now) {
             Some(turn) => {
                 self.turns.insert(uid.clone(), turn);
-                self.wait(Action::GetPhoneNumberVerificationStatus, uid);
+                self.wait(READ, uid);
             }
             None => self.at(self.now + ms(1), Event::Enqueue(uid)),
         }
@@ -238,10 +238,8 @@ impl World {
         let (action, uid, requested_at) = self.waiters.remove(&waiter).unwrap();
         let id = self.turns[&uid].id;
         let stands = match action {
-            Action::GetPhoneNumberVerificationStatus => {
-                self.account.use_for_pre_read(&uid, id, requested_at, at)
-            }
-            Action::ChatappMigrationVerified => self.account.use_turn(&uid, id, requested_at, send),
+            READ => self.account.use_for_pre_read(&uid, id, requested_at, at),
+            SUBMIT => self.account.use_turn(&uid, id, requested_at, send),
         };
         if !stands {
             self.account.unsent(action, send, at);
@@ -255,25 +253,25 @@ impl World {
 
     /// The evaluation is done, the claim is written.
     fn prepared(&mut self, uid: String) {
-        self.wait(Action::ChatappMigrationVerified, uid);
+        self.wait(SUBMIT, uid);
     }
 
     fn arrive(&mut self, action: Action, uid: String, send: SendId) {
         let now = self.now;
         let phase = now < self.throttled_until;
         let ledger = match action {
-            Action::ChatappMigrationVerified => &mut self.verify,
-            Action::GetPhoneNumberVerificationStatus => &mut self.reads,
+            SUBMIT => &mut self.verify,
+            READ => &mut self.reads,
         };
         let over = ledger.count(now, self.limit);
         let report = if over || phase {
             ledger.throttles += 1;
-            Report::Throttled { retry_after: None }
+            THROTTLED
         } else {
             (self.verdict)(now, action, &uid)
         };
         ledger.calls.push((now, uid.clone(), report));
-        if (action, report) == (Action::ChatappMigrationVerified, Report::Answered)
+        if (action, report) == (SUBMIT, Report::Answered)
             && let Some(code) = (self.refuse)(now, &self.queue_entries[&uid])
         {
             self.refusals.insert(send, (now, code));
@@ -298,18 +296,18 @@ impl World {
             (false, _) => self.account.given_up(action, send, now),
         }
         match action {
-            Action::GetPhoneNumberVerificationStatus => self.account.report(action, report, now),
-            Action::ChatappMigrationVerified => self.submitted(&uid, send, report),
+            READ => self.account.report(action, report, now),
+            SUBMIT => self.submitted(&uid, send, report),
         }
         match (action, report) {
-            (Action::ChatappMigrationVerified, Report::Answered) => {
+            (SUBMIT, Report::Answered) => {
                 self.done.insert(uid, now);
             }
-            (Action::ChatappMigrationVerified, Report::Unknown) => {
+            (SUBMIT, Report::Unknown) => {
                 self.unknown.insert(uid, now);
             }
-            (Action::ChatappMigrationVerified, _) => self.at(now + s(1), Event::Enqueue(uid)),
-            (Action::GetPhoneNumberVerificationStatus, _) => self.looked(uid, report),
+            (SUBMIT, _) => self.at(now + s(1), Event::Enqueue(uid)),
+            (READ, _) => self.looked(uid, report),
         }
     }
 

@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use phone_migration_operator::quota::account::{Account, Effect, Taken};
-use phone_migration_operator::quota::{
-    Action, BlockCause, Cause, Priority, Report, Settings, TurnKind,
-};
+use phone_migration_operator::quota::{Action, Cause, Priority, Report, Settings, TurnKind};
 use proptest::prelude::*;
 
-use super::{ms, queue_entry, s};
+use super::{ACCOUNT, CLOCK, CREDENTIALS, READ, SUBMIT, ms, queue_entry, s, slot_of, uid_of};
 
 const START: Duration = s(1_000);
 const UIDS: u8 = 12;
@@ -35,9 +33,9 @@ fn report() -> impl Strategy<Value = Report> {
     prop_oneof![
         4 => Just(Report::Answered),
         1 => prop::option::of(0u64..200).prop_map(|after| Report::Throttled { retry_after: after.map(s) }),
-        1 => Just(Report::Blocked(BlockCause::Credentials)),
-        1 => Just(Report::Blocked(BlockCause::Account)),
-        1 => Just(Report::Blocked(BlockCause::Clock)),
+        1 => Just(CREDENTIALS),
+        1 => Just(ACCOUNT),
+        1 => Just(CLOCK),
         1 => Just(Report::NotSent),
         1 => Just(Report::Unknown),
     ]
@@ -45,10 +43,7 @@ fn report() -> impl Strategy<Value = Report> {
 
 fn op() -> impl Strategy<Value = Op> {
     let uid = 0..UIDS;
-    let action = prop::sample::select(vec![
-        Action::ChatappMigrationVerified,
-        Action::GetPhoneNumberVerificationStatus,
-    ]);
+    let action = prop::sample::select(vec![SUBMIT, READ]);
     let cause = prop::sample::select(vec![Cause::Account, Cause::Credentials, Cause::Transport]);
     prop_oneof![
         6 => uid.clone().prop_map(Op::Enqueue),
@@ -143,19 +138,10 @@ impl Case {
             return false;
         };
         let now = self.now;
-        let waiter =
-            self.account
-                .wait_for_slot(Action::ChatappMigrationVerified, Priority::Attempt, now);
+        let waiter = self.account.wait_for_slot(SUBMIT, Priority::Attempt, now);
         let effects = self.step();
-        let send = effects.iter().find_map(|effect| match effect {
-            Effect::Slot {
-                waiter: w, send, ..
-            } if *w == waiter => Some(*send),
-            Effect::Slot { .. } | Effect::Wake(_) | Effect::Late(_) => None,
-        });
-        let Some(send) = send else {
-            self.account
-                .cancel_wait(Action::ChatappMigrationVerified, waiter);
+        let Some(send) = slot_of(&effects, waiter) else {
+            self.account.cancel_wait(SUBMIT, waiter);
             self.account.drop_turn(&name(uid), turn.id, now);
             return false;
         };
@@ -168,13 +154,10 @@ impl Case {
             "a submission during a hold that reads probe"
         );
         if used {
-            self.account
-                .replied(Action::ChatappMigrationVerified, send, now);
-            self.account
-                .report(Action::ChatappMigrationVerified, report, now);
+            self.account.replied(SUBMIT, send, now);
+            self.account.report(SUBMIT, report, now);
         } else {
-            self.account
-                .unsent(Action::ChatappMigrationVerified, send, now);
+            self.account.unsent(SUBMIT, send, now);
             self.account.drop_turn(&name(uid), turn.id, now);
         }
         used
@@ -189,7 +172,7 @@ impl Case {
         assert!(step.next.is_none_or(|next| next > now), "a hot loop");
         for effect in &step.effects {
             if let Effect::Wake(key) = effect {
-                let uid: u8 = key.name.trim_start_matches("name-").parse().unwrap();
+                let uid: u8 = uid_of(key).parse().unwrap();
                 if !self.account.is_waiting(&name(uid)) {
                     // Its turn ran out: it was woken, and may ask again.
                     assert!(self.waiting.remove(&uid), "woken for nothing");
@@ -241,11 +224,7 @@ impl Case {
                     continue;
                 };
                 if turn.kind == TurnKind::ProbeRead {
-                    self.account.report(
-                        Action::GetPhoneNumberVerificationStatus,
-                        Report::Answered,
-                        self.now,
-                    );
+                    self.account.report(READ, Report::Answered, self.now);
                 }
                 if self.use_turn(uid, Report::Answered) {
                     left.remove(&uid);

@@ -11,6 +11,10 @@ use super::{ms, queue_entry, s};
 const NOW: Duration = s(1_000);
 const X: Said<'_> = Said::Refused("Any.Code");
 const Y: Said<'_> = Said::Refused("Other.Code");
+const OK: Said<'_> = Said::Accepted;
+/// The result is unknown.
+const NOTHING: Said<'_> = Said::Nothing;
+const NOT_RUN: Said<'_> = Said::NotExecuted;
 
 /// A brake, and the submissions of resources `pair`-`n` of one pair each.
 struct Bench {
@@ -93,12 +97,7 @@ fn it_opens_at_the_third_refusal_in_a_row_with_one_code_of_three_numbers() {
         // Another Code, or an acceptance, between.
         (&[("a", 1, X), ("b", 1, X), ("c", 1, Y), ("d", 1, X)], false),
         (
-            &[
-                ("a", 1, X),
-                ("b", 1, X),
-                ("c", 1, Said::Accepted),
-                ("d", 1, X),
-            ],
+            &[("a", 1, X), ("b", 1, X), ("c", 1, OK), ("d", 1, X)],
             false,
         ),
         (
@@ -113,21 +112,11 @@ fn it_opens_at_the_third_refusal_in_a_row_with_one_code_of_three_numbers() {
         ),
         // A call that was not executed, or whose result is unknown, says nothing.
         (
-            &[
-                ("a", 1, X),
-                ("b", 1, Said::Nothing),
-                ("b", 2, X),
-                ("c", 1, X),
-            ],
+            &[("a", 1, X), ("b", 1, NOTHING), ("b", 2, X), ("c", 1, X)],
             true,
         ),
         (
-            &[
-                ("a", 1, X),
-                ("b", 1, Said::NotExecuted),
-                ("b", 1, X),
-                ("c", 1, X),
-            ],
+            &[("a", 1, X), ("b", 1, NOT_RUN), ("b", 1, X), ("c", 1, X)],
             true,
         ),
     ];
@@ -152,7 +141,7 @@ fn an_acceptance_says_nothing_about_what_was_sent_after_it() {
         bench.call(&of(name, 1), X);
     }
     assert!(bench.brake.is_open());
-    assert_eq!(bench.answer(&slow, Said::Accepted), BrakeChange::None);
+    assert_eq!(bench.answer(&slow, OK), BrakeChange::None);
     assert!(bench.brake.is_open());
     // The same for a refusal with another Code.
     let mut bench = Bench::new();
@@ -167,7 +156,7 @@ fn an_acceptance_says_nothing_about_what_was_sent_after_it() {
     bench.send(&slow);
     bench.call(&of("b", 1), X);
     bench.call(&of("c", 1), X);
-    assert_eq!(bench.answer(&slow, Said::Accepted), BrakeChange::Closed);
+    assert_eq!(bench.answer(&slow, OK), BrakeChange::Closed);
     assert_eq!(bench.call(&of("d", 1), X), BrakeChange::Opened);
 }
 
@@ -228,7 +217,7 @@ fn the_first_probe_of_another_pair_waits_for_no_back_off() {
 
 #[test]
 fn what_closes_it_lets_all_go_on_but_the_refused_pairs() {
-    for (said, n) in [(Said::Accepted, 1), (Y, 2)] {
+    for (said, n) in [(OK, 1), (Y, 2)] {
         let mut bench = Bench::opened(["a", "b", "c"]);
         bench.now += s(5);
         assert_eq!(bench.call(&of("d", n), said), BrakeChange::Closed);
@@ -245,9 +234,9 @@ fn what_closes_it_lets_all_go_on_but_the_refused_pairs() {
         bench.now += s(10);
         assert!(bench.admits("a"));
         // Only its own acceptance frees it.
-        bench.call(&of("e", 8), Said::Accepted);
+        bench.call(&of("e", 8), OK);
         assert!(bench.is_braked("a"));
-        bench.call(&of("a", 9), Said::Accepted);
+        bench.call(&of("a", 9), OK);
         assert!(bench.admits("a") && !bench.is_braked("a") && bench.is_braked("b"));
     }
 }
@@ -256,7 +245,7 @@ fn what_closes_it_lets_all_go_on_but_the_refused_pairs() {
 fn a_braked_pair_backs_off_from_5_s_to_5_min_until_it_is_accepted() {
     let mut bench = Bench::opened(["a", "a", "a"]);
     bench.now += s(5);
-    bench.call(&of("b", 1), Said::Accepted);
+    bench.call(&of("b", 1), OK);
     for (n, seconds) in (20..).zip([10, 20, 40, 80, 160, 300, 300]) {
         assert!(bench.admits("a"));
         assert_eq!(bench.call(&of("a", n), X), BrakeChange::None);
@@ -265,7 +254,7 @@ fn a_braked_pair_backs_off_from_5_s_to_5_min_until_it_is_accepted() {
         assert!(!bench.admits("a"), "{seconds}");
         bench.now += ms(1);
     }
-    bench.call(&of("a", 99), Said::Accepted);
+    bench.call(&of("a", 99), OK);
     assert!(!bench.is_braked("a"));
 }
 
@@ -275,7 +264,7 @@ fn a_pair_is_braked_by_its_own_refusals_although_others_are_accepted() {
     let mut bench = Bench::new();
     for n in 0..2 {
         assert_eq!(bench.call(&of("a", n), X), BrakeChange::None);
-        assert_eq!(bench.call(&of("b", n), Said::Accepted), BrakeChange::None);
+        assert_eq!(bench.call(&of("b", n), OK), BrakeChange::None);
     }
     let braked = BrakeChange::PairBraked(pair("a"));
     assert_eq!(bench.call(&of("a", 2), X), braked);
@@ -283,9 +272,9 @@ fn a_pair_is_braked_by_its_own_refusals_although_others_are_accepted() {
     assert!(!bench.admits("a") && bench.admits("b"));
     // With a different Code for each, or an acceptance of its own between, it is not braked.
     let mut bench = Bench::new();
-    for (n, said) in (0..).zip([X, Y, X, X, Said::Accepted, X, X]) {
+    for (n, said) in (0..).zip([X, Y, X, X, OK, X, X]) {
         assert_eq!(bench.call(&of("a", n), said), BrakeChange::None);
-        bench.call(&of("b", n), Said::Accepted);
+        bench.call(&of("b", n), OK);
     }
 }
 
@@ -305,11 +294,11 @@ fn a_probe_that_comes_back_unused_or_says_nothing_is_made_again() {
     bench.brake.unsent(send, bench.now);
     bench.now += s(1);
     // Throttled: not executed.
-    bench.call(&probe, Said::NotExecuted);
+    bench.call(&probe, NOT_RUN);
     bench.now += s(1);
     assert_eq!(bench.choose(&["d"]), Some("d".to_owned()));
     // It may have been executed: the same wait again.
-    bench.call(&probe, Said::Nothing);
+    bench.call(&probe, NOTHING);
     bench.now += s(5) - ms(1);
     assert_eq!(bench.choose(&["d"]), None);
     bench.now += ms(1);
@@ -350,7 +339,7 @@ fn a_person_may_ask_for_one_probe_every_5_s() {
     }
     // A braked pair: its next one, and no sooner than 5 s after the last.
     bench.now += s(400);
-    bench.call(&of("d", 1), Said::Accepted);
+    bench.call(&of("d", 1), OK);
     for n in 10..14 {
         bench.now += s(400);
         bench.call(&of("a", n), X);
@@ -370,7 +359,7 @@ fn a_person_may_ask_for_one_probe_every_5_s() {
 fn known_pairs_open_it_only_together() {
     let mut bench = Bench::opened(["a", "b", "c"]);
     bench.now += s(5);
-    bench.call(&of("d", 1), Said::Accepted);
+    bench.call(&of("d", 1), OK);
     for n in 10..20 {
         bench.now += s(400);
         assert_eq!(bench.call(&of("a", n), X), BrakeChange::None);

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -11,14 +11,14 @@ use std::time::Duration;
 use phone_migration_operator::api::object_key::ObjectKey;
 use phone_migration_operator::quota::dispatcher::ReadClock;
 use phone_migration_operator::quota::{
-    Action, BlockCause, Cause, NoSlot, Priority, Quota, Report, Settings, Slot, TurnKind,
+    Action, Cause, NoSlot, Priority, Quota, Report, Settings, Slot, TurnKind,
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::sim::worst_second;
-use super::{ms, queue_entry, s};
+use super::{CREDENTIALS, READ, SUBMIT, ms, queue_entry, s, uid_of};
 
 const BASE: Duration = s(1_000);
 
@@ -51,8 +51,17 @@ impl Fixture {
         let key = key
             .expect("a wake within the hour")
             .expect("the task lives");
-        key.name.trim_start_matches("name-").to_owned()
+        uid_of(&key)
     }
+}
+
+/// Polls it once: it has to wait.
+async fn begin(mut waiting: Pin<&mut impl Future>) {
+    std::future::poll_fn(|cx| {
+        assert!(waiting.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
 }
 
 pub async fn slot(quota: &Quota, action: Action) -> Slot {
@@ -74,7 +83,7 @@ async fn a_resource_goes_from_ticket_to_reply() {
     assert_eq!(turn.kind(), TurnKind::Normal);
     assert_eq!(turn.waited(), s(0));
 
-    let mut look = slot(&f.quota, Action::GetPhoneNumberVerificationStatus).await;
+    let mut look = slot(&f.quota, READ).await;
     assert_eq!(
         look.sent_at(),
         BASE + s(1) + ms(11),
@@ -82,18 +91,16 @@ async fn a_resource_goes_from_ticket_to_reply() {
     );
     assert!(turn.use_for_pre_read(&look));
     look.replied(look.sent_at() + ms(5));
-    f.quota
-        .report(Action::GetPhoneNumberVerificationStatus, Report::Answered);
+    f.quota.report(READ, Report::Answered);
 
-    let mut send = slot(&f.quota, Action::ChatappMigrationVerified).await;
+    let mut send = slot(&f.quota, SUBMIT).await;
     assert!(turn.is_valid());
     assert!(turn.use_for_submission(&send));
     assert!(!turn.is_valid());
     assert!(!turn.use_for_submission(&send), "once");
     send.handed(send.sent_at() + ms(1));
     send.replied(send.sent_at() + ms(5));
-    f.quota
-        .report(Action::ChatappMigrationVerified, Report::Answered);
+    f.quota.report(SUBMIT, Report::Answered);
     let stats = f.quota.stats();
     assert_eq!((stats.queued, stats.granted, stats.outstanding), (0, 0, 0));
     assert_eq!((stats.hold, stats.paused_until), (None, None));
@@ -105,7 +112,7 @@ async fn slots_come_when_the_pacer_says_and_not_a_moment_earlier() {
     let f = start(10);
     let mut sent = Vec::new();
     for _ in 0..60 {
-        let mut slot = slot(&f.quota, Action::ChatappMigrationVerified).await;
+        let mut slot = slot(&f.quota, SUBMIT).await;
         slot.handed(slot.sent_at());
         sent.push(slot.sent_at());
         tokio::spawn(async move {
@@ -134,10 +141,7 @@ async fn slots_come_when_the_pacer_says_and_not_a_moment_earlier() {
 async fn a_wait_ends_when_its_time_is_up() {
     let f = start(10);
     let before = Instant::now();
-    let late = f
-        .quota
-        .slot(Action::ChatappMigrationVerified, Priority::Attempt, ms(200))
-        .await;
+    let late = f.quota.slot(SUBMIT, Priority::Attempt, ms(200)).await;
     assert_eq!(late.err(), Some(NoSlot::Late));
     let waited = before.elapsed();
     assert!(waited >= ms(200) && waited <= ms(203), "{waited:?}");
@@ -147,25 +151,19 @@ async fn a_wait_ends_when_its_time_is_up() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_holds_both_actions_until_its_end() {
     let f = start(10);
-    drop(slot(&f.quota, Action::ChatappMigrationVerified).await);
+    drop(slot(&f.quota, SUBMIT).await);
     f.quota.report(
-        Action::ChatappMigrationVerified,
+        SUBMIT,
         Report::Throttled {
             retry_after: Some(s(20)),
         },
     );
     let end = f.quota.paused_until().expect("a pause");
-    for action in [
-        Action::GetPhoneNumberVerificationStatus,
-        Action::ChatappMigrationVerified,
-    ] {
+    for action in [READ, SUBMIT] {
         let late = f.quota.slot(action, Priority::BeforeRecord, s(5)).await;
         assert_eq!(late.err(), Some(NoSlot::Late));
     }
-    let (read, verify) = tokio::join!(
-        slot(&f.quota, Action::GetPhoneNumberVerificationStatus),
-        slot(&f.quota, Action::ChatappMigrationVerified)
-    );
+    let (read, verify) = tokio::join!(slot(&f.quota, READ), slot(&f.quota, SUBMIT));
     for slot in [read, verify] {
         assert!(slot.sent_at() >= end && slot.sent_at() <= end + ms(2));
     }
@@ -176,21 +174,12 @@ async fn a_pause_holds_both_actions_until_its_end() {
 async fn who_stops_waiting_takes_no_slot() {
     let f = start(1);
     // The first gives up while it waits, the second in the moment of its slot.
-    let impatient =
-        tokio::time::timeout(ms(100), slot(&f.quota, Action::ChatappMigrationVerified)).await;
+    let impatient = tokio::time::timeout(ms(100), slot(&f.quota, SUBMIT)).await;
     assert!(impatient.is_err());
     assert_eq!(f.quota.stats().verify.waiting, 0);
     {
-        let mut waiting = pin!(f.quota.slot(
-            Action::ChatappMigrationVerified,
-            Priority::Attempt,
-            s(60)
-        ));
-        std::future::poll_fn(|cx| {
-            assert!(waiting.as_mut().poll(cx).is_pending());
-            Poll::Ready(())
-        })
-        .await;
+        let mut waiting = pin!(f.quota.slot(SUBMIT, Priority::Attempt, s(60)));
+        begin(waiting.as_mut()).await;
         tokio::time::sleep(s(3)).await;
         assert_eq!(
             f.quota.stats().verify.waiting,
@@ -200,7 +189,7 @@ async fn who_stops_waiting_takes_no_slot() {
     }
     // A second must have passed since the last send: nothing was sent.
     let before = Instant::now();
-    let _slot = slot(&f.quota, Action::ChatappMigrationVerified).await;
+    let _slot = slot(&f.quota, SUBMIT).await;
     assert!(before.elapsed() < ms(900), "{:?}", before.elapsed());
 }
 
@@ -208,25 +197,15 @@ async fn who_stops_waiting_takes_no_slot() {
 async fn the_end_of_the_task_ends_the_waits() {
     let f = start(10);
     {
-        let mut waiting = pin!(f.quota.slot(
-            Action::ChatappMigrationVerified,
-            Priority::Attempt,
-            s(60)
-        ));
-        std::future::poll_fn(|cx| {
-            assert!(waiting.as_mut().poll(cx).is_pending());
-            Poll::Ready(())
-        })
-        .await;
+        let mut waiting = pin!(f.quota.slot(SUBMIT, Priority::Attempt, s(60)));
+        begin(waiting.as_mut()).await;
         f.task.abort();
         let ended = tokio::time::timeout(s(3_600), waiting)
             .await
             .expect("an end");
         assert_eq!(ended.err(), Some(NoSlot::Stopped));
     }
-    let late = f
-        .quota
-        .slot(Action::ChatappMigrationVerified, Priority::Attempt, s(60));
+    let late = f.quota.slot(SUBMIT, Priority::Attempt, s(60));
     let late = tokio::time::timeout(s(3_600), late).await.expect("an end");
     assert_eq!(late.err(), Some(NoSlot::Stopped));
 }
@@ -262,10 +241,7 @@ async fn a_hold_is_probed_by_one_and_ends_for_all() {
     assert!(before.elapsed() >= s(30));
     let turn = f.quota.take_turn("x").expect("the probe");
     assert_eq!(turn.kind(), TurnKind::ProbeRead);
-    f.quota.report(
-        Action::GetPhoneNumberVerificationStatus,
-        Report::Blocked(BlockCause::Credentials),
-    );
+    f.quota.report(READ, CREDENTIALS);
     assert!(!turn.is_valid());
     drop(turn);
     let hold = f.quota.hold().expect("a hold");
@@ -274,8 +250,7 @@ async fn a_hold_is_probed_by_one_and_ends_for_all() {
     f.quota.credentials_changed();
     assert_eq!(f.next_woken().await, "y");
     let turn = f.quota.take_turn("y").expect("the probe");
-    f.quota
-        .report(Action::GetPhoneNumberVerificationStatus, Report::Answered);
+    f.quota.report(READ, Report::Answered);
     assert!(turn.is_valid());
     assert_eq!(f.quota.hold(), None);
     drop(turn);
@@ -292,7 +267,7 @@ async fn a_standby_grants_no_turns_and_a_new_leader_is_silent() {
     f.quota.new_leader();
     f.quota.set_active(true);
     assert_eq!(f.next_woken().await, "x");
-    let slot = slot(&f.quota, Action::ChatappMigrationVerified).await;
+    let slot = slot(&f.quota, SUBMIT).await;
     assert_eq!(slot.sent_at(), BASE + s(101) + ms(11));
 }
 
@@ -320,7 +295,7 @@ async fn the_task_does_not_poll() {
             // Held for five minutes, with queue entries and waiters.
             quota.assume_hold(Cause::Clock, BASE + s(3_900));
             quota.report(
-                Action::ChatappMigrationVerified,
+                SUBMIT,
                 Report::Throttled {
                     retry_after: Some(s(120)),
                 },
@@ -330,7 +305,7 @@ async fn the_task_does_not_poll() {
             }
             let before = polls.get();
             let (late, ()) = tokio::join!(
-                quota.slot(Action::ChatappMigrationVerified, Priority::Attempt, s(60)),
+                quota.slot(SUBMIT, Priority::Attempt, s(60)),
                 tokio::time::sleep(s(290))
             );
             assert!(late.is_err());

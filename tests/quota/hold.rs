@@ -1,20 +1,15 @@
-//! The hold as a table, its back-off, and its invariants for any sequence of reports.
+//! The hold as a table, and its back-off.
 
 use std::time::Duration;
 
 use phone_migration_operator::back_off;
 use phone_migration_operator::quota::hold::{ASKED_EVERY, Cause, Change, Hold, ProbeKind};
-use phone_migration_operator::quota::{Action, BlockCause, Report};
-use proptest::prelude::*;
+use phone_migration_operator::quota::{Action, Report};
 
-use super::{ms, s};
+use super::{ACCOUNT, CLOCK, CREDENTIALS, READ, SUBMIT, THROTTLED, ms, s};
 
 const NOW: Duration = s(1_000);
 
-const THROTTLED: Report = Report::Throttled { retry_after: None };
-const CREDENTIALS: Report = Report::Blocked(BlockCause::Credentials);
-const ACCOUNT: Report = Report::Blocked(BlockCause::Account);
-const CLOCK: Report = Report::Blocked(BlockCause::Clock);
 const REPORTS: [Report; 7] = [
     Report::Answered,
     THROTTLED,
@@ -31,10 +26,10 @@ fn probed(cause: Option<Cause>) -> Hold {
     if let Some(cause) = cause {
         let (action, report) = match cause {
             Cause::Ledger | Cause::Brake => panic!("no report begins it"),
-            Cause::Credentials => (Action::GetPhoneNumberVerificationStatus, CREDENTIALS),
-            Cause::Clock => (Action::ChatappMigrationVerified, CLOCK),
-            Cause::Account => (Action::ChatappMigrationVerified, ACCOUNT),
-            Cause::Transport => (Action::ChatappMigrationVerified, Report::NotSent),
+            Cause::Credentials => (READ, CREDENTIALS),
+            Cause::Clock => (SUBMIT, CLOCK),
+            Cause::Account => (SUBMIT, ACCOUNT),
+            Cause::Transport => (SUBMIT, Report::NotSent),
         };
         assert_eq!(
             hold.report(action, report, NOW - back_off::FIRST),
@@ -86,7 +81,7 @@ fn table_of_reports() {
     let table: [(Option<Cause>, Action, Row); 10] = [
         (
             None,
-            Action::ChatappMigrationVerified,
+            SUBMIT,
             [
                 (C::None, None),
                 (C::None, None),
@@ -99,7 +94,7 @@ fn table_of_reports() {
         ),
         (
             None,
-            Action::GetPhoneNumberVerificationStatus,
+            READ,
             [
                 (C::None, None),
                 (C::None, None),
@@ -112,7 +107,7 @@ fn table_of_reports() {
         ),
         (
             ACCOUNT,
-            Action::ChatappMigrationVerified,
+            SUBMIT,
             [
                 (C::SubmissionsPass, None),
                 (C::ProbeFailed, ACCOUNT),
@@ -125,7 +120,7 @@ fn table_of_reports() {
         ),
         (
             ACCOUNT,
-            Action::GetPhoneNumberVerificationStatus,
+            READ,
             [
                 (C::None, ACCOUNT),
                 (C::None, ACCOUNT),
@@ -136,32 +131,12 @@ fn table_of_reports() {
                 (C::None, ACCOUNT),
             ],
         ),
-        (
-            CREDENTIALS,
-            Action::GetPhoneNumberVerificationStatus,
-            by_read(CREDENTIALS),
-        ),
-        (
-            CLOCK,
-            Action::GetPhoneNumberVerificationStatus,
-            by_read(CLOCK),
-        ),
-        (
-            TRANSPORT,
-            Action::GetPhoneNumberVerificationStatus,
-            by_read(TRANSPORT),
-        ),
-        (
-            CREDENTIALS,
-            Action::ChatappMigrationVerified,
-            in_flight(CREDENTIALS),
-        ),
-        (CLOCK, Action::ChatappMigrationVerified, in_flight(CLOCK)),
-        (
-            TRANSPORT,
-            Action::ChatappMigrationVerified,
-            in_flight(TRANSPORT),
-        ),
+        (CREDENTIALS, READ, by_read(CREDENTIALS)),
+        (CLOCK, READ, by_read(CLOCK)),
+        (TRANSPORT, READ, by_read(TRANSPORT)),
+        (CREDENTIALS, SUBMIT, in_flight(CREDENTIALS)),
+        (CLOCK, SUBMIT, in_flight(CLOCK)),
+        (TRANSPORT, SUBMIT, in_flight(TRANSPORT)),
     ];
     for (before, action, row) in table {
         for (report, (change, after)) in REPORTS.into_iter().zip(row) {
@@ -177,22 +152,10 @@ fn table_of_reports() {
 #[test]
 fn back_off_doubles_from_5_s_to_5_min_by_failed_probes_only() {
     for (held, action, failure) in [
-        (
-            Cause::Credentials,
-            Action::GetPhoneNumberVerificationStatus,
-            CREDENTIALS,
-        ),
-        (
-            Cause::Clock,
-            Action::GetPhoneNumberVerificationStatus,
-            CLOCK,
-        ),
-        (
-            Cause::Transport,
-            Action::GetPhoneNumberVerificationStatus,
-            Report::Unknown,
-        ),
-        (Cause::Account, Action::ChatappMigrationVerified, ACCOUNT),
+        (Cause::Credentials, READ, CREDENTIALS),
+        (Cause::Clock, READ, CLOCK),
+        (Cause::Transport, READ, Report::Unknown),
+        (Cause::Account, SUBMIT, ACCOUNT),
     ] {
         let mut hold = probed(Some(held));
         let mut now = NOW;
@@ -214,88 +177,22 @@ fn back_off_doubles_from_5_s_to_5_min_by_failed_probes_only() {
 }
 
 #[test]
-fn who_probes() {
-    for (held, kind) in [
-        (Cause::Credentials, ProbeKind::Read),
-        (Cause::Clock, ProbeKind::Read),
-        (Cause::Transport, ProbeKind::Read),
-        (Cause::Account, ProbeKind::Attempt),
-    ] {
-        let mut hold = Hold::new();
-        hold.assume(held, NOW, NOW);
-        assert_eq!(hold.probe_due(NOW), Some(kind));
-    }
-    assert_eq!(Hold::new().probe_due(NOW), None);
-}
-
-#[test]
-fn three_submissions_in_a_row_without_an_answer_hold_the_transport() {
-    for reset in [Report::Answered, THROTTLED, ACCOUNT, CREDENTIALS, CLOCK] {
-        let mut hold = Hold::new();
-        hold.report(Action::ChatappMigrationVerified, Report::Unknown, NOW);
-        hold.report(Action::ChatappMigrationVerified, Report::Unknown, NOW);
-        hold.report(Action::ChatappMigrationVerified, reset, NOW);
-        // Ends any hold that the report started.
-        hold.report(
-            Action::GetPhoneNumberVerificationStatus,
-            Report::Answered,
-            NOW,
-        );
-        hold.report(Action::ChatappMigrationVerified, Report::Answered, NOW);
-        hold.report(Action::ChatappMigrationVerified, Report::Unknown, NOW);
-        hold.report(Action::ChatappMigrationVerified, Report::Unknown, NOW);
-        assert_eq!(cause(&hold), None, "{reset:?}");
-        // Reads are not counted, and reset nothing.
-        hold.report(
-            Action::GetPhoneNumberVerificationStatus,
-            Report::Unknown,
-            NOW,
-        );
-        hold.report(
-            Action::GetPhoneNumberVerificationStatus,
-            Report::Answered,
-            NOW,
-        );
-        assert_eq!(cause(&hold), None);
-        assert_eq!(
-            hold.report(Action::ChatappMigrationVerified, Report::Unknown, NOW),
-            Change::Started
-        );
-        assert_eq!(cause(&hold), Some(Cause::Transport));
-    }
-}
-
-#[test]
 fn reads_that_pass_do_not_reset_what_submissions_showed() {
     let mut hold = Hold::new();
     for _ in 0..3 {
-        hold.report(Action::ChatappMigrationVerified, Report::Unknown, NOW);
+        hold.report(SUBMIT, Report::Unknown, NOW);
     }
     let mut now = NOW;
     for seconds in [10, 20, 40, 80, 160, 300, 300] {
-        assert_eq!(
-            hold.report(
-                Action::GetPhoneNumberVerificationStatus,
-                Report::Answered,
-                now
-            ),
-            Change::ReadsPass
-        );
+        assert_eq!(hold.report(READ, Report::Answered, now), Change::ReadsPass);
         // One more failure is enough now, and the wait is longer than the last time.
         now += s(10);
-        assert_eq!(
-            hold.report(Action::ChatappMigrationVerified, Report::Unknown, now),
-            Change::Started
-        );
+        assert_eq!(hold.report(SUBMIT, Report::Unknown, now), Change::Started);
         assert_eq!(hold.view().unwrap().next_probe, now + s(seconds));
     }
-    hold.report(
-        Action::GetPhoneNumberVerificationStatus,
-        Report::Answered,
-        now,
-    );
-    hold.report(Action::ChatappMigrationVerified, Report::Answered, now);
-    hold.report(Action::ChatappMigrationVerified, Report::NotSent, now);
+    hold.report(READ, Report::Answered, now);
+    hold.report(SUBMIT, Report::Answered, now);
+    hold.report(SUBMIT, Report::NotSent, now);
     assert_eq!(
         hold.view().unwrap().next_probe,
         now + back_off::FIRST,
@@ -306,45 +203,10 @@ fn reads_that_pass_do_not_reset_what_submissions_showed() {
 #[test]
 fn a_remembered_back_off_fades() {
     let mut hold = probed(Some(Cause::Transport));
-    hold.report(
-        Action::GetPhoneNumberVerificationStatus,
-        Report::Answered,
-        NOW,
-    );
+    hold.report(READ, Report::Answered, NOW);
     let later = NOW + s(601);
-    hold.report(Action::ChatappMigrationVerified, Report::NotSent, later);
+    hold.report(SUBMIT, Report::NotSent, later);
     assert_eq!(hold.view().unwrap().next_probe, later + back_off::FIRST);
-}
-
-#[test]
-fn an_account_hold_waits_underneath() {
-    let mut hold = probed(Some(Cause::Account));
-    hold.report(Action::ChatappMigrationVerified, Report::NotSent, NOW);
-    assert_eq!(cause(&hold), Some(Cause::Transport));
-    assert_eq!(hold.probe_due(NOW + s(5)), Some(ProbeKind::Read));
-    hold.probe_started(ProbeKind::Read, NOW + s(5));
-    assert_eq!(
-        hold.report(
-            Action::GetPhoneNumberVerificationStatus,
-            Report::Answered,
-            NOW + s(6)
-        ),
-        Change::ReadsPass
-    );
-    assert_eq!(cause(&hold), Some(Cause::Account));
-    assert_eq!(hold.probe_due(NOW + s(6)), Some(ProbeKind::Attempt));
-    // Also when it is found during the other hold.
-    let mut hold = probed(Some(Cause::Credentials));
-    assert_eq!(
-        hold.report(Action::ChatappMigrationVerified, ACCOUNT, NOW),
-        Change::None
-    );
-    hold.report(
-        Action::GetPhoneNumberVerificationStatus,
-        Report::Answered,
-        NOW,
-    );
-    assert_eq!(cause(&hold), Some(Cause::Account));
 }
 
 /// No call helps against it, and no call ends it.
@@ -362,10 +224,7 @@ fn a_ledger_hold_is_probed_and_ended_from_outside_only() {
         assert_eq!(hold.ledger_probe_at(), Some(now + s(seconds)));
         assert_eq!(hold.next_event(), Some(now + s(seconds)));
         assert_eq!(hold.probe_due(now + s(3_600)), None, "no turn probes it");
-        for action in [
-            Action::ChatappMigrationVerified,
-            Action::GetPhoneNumberVerificationStatus,
-        ] {
+        for action in [SUBMIT, READ] {
             hold.report(action, Report::Answered, now);
         }
         now += s(seconds);
@@ -398,7 +257,7 @@ fn the_other_holds_wait_under_a_ledger_hold() {
     // A cause that is found meanwhile, by a call in flight or by an observer, holds after it.
     let mut hold = Hold::new();
     hold.ledger_blocked(NOW);
-    hold.report(Action::GetPhoneNumberVerificationStatus, CREDENTIALS, NOW);
+    hold.report(READ, CREDENTIALS, NOW);
     assert_eq!(cause(&hold), Some(Cause::Ledger));
     hold.ledger_probed(true, NOW + s(5));
     assert_eq!(cause(&hold), Some(Cause::Credentials));
@@ -439,7 +298,7 @@ fn a_probe_that_comes_back_unused_or_never_is_made_by_another() {
 #[test]
 fn new_credentials_are_probed_at_once() {
     let mut hold = probed(Some(Cause::Credentials));
-    hold.report(Action::GetPhoneNumberVerificationStatus, CREDENTIALS, NOW);
+    hold.report(READ, CREDENTIALS, NOW);
     hold.credentials_changed(NOW + s(1));
     assert_eq!(hold.probe_due(NOW + s(1)), Some(ProbeKind::Read));
     let mut free = Hold::new();
@@ -452,11 +311,7 @@ fn fail(hold: &mut Hold, at: Duration) {
     let kind = hold.probe_due(at).expect("a probe is due");
     hold.probe_started(kind, at);
     assert_eq!(
-        hold.report(
-            Action::GetPhoneNumberVerificationStatus,
-            CREDENTIALS,
-            at + ms(50)
-        ),
+        hold.report(READ, CREDENTIALS, at + ms(50)),
         Change::ProbeFailed
     );
 }
@@ -464,11 +319,7 @@ fn fail(hold: &mut Hold, at: Duration) {
 #[test]
 fn a_person_may_ask_for_one_probe_every_five_seconds_and_changes_no_back_off() {
     let mut hold = probed(Some(Cause::Credentials));
-    hold.report(
-        Action::GetPhoneNumberVerificationStatus,
-        CREDENTIALS,
-        NOW + ms(50),
-    );
+    hold.report(READ, CREDENTIALS, NOW + ms(50));
     let regular = NOW + ms(50) + back_off::FIRST * 2;
     assert_eq!(hold.view().unwrap().next_probe, regular);
     // However often, and by however many resources.
@@ -507,15 +358,11 @@ fn a_probe_that_is_out_when_another_is_asked_for_is_followed_by_it() {
         let mut hold = probed(Some(Cause::Credentials));
         ask(&mut hold, NOW + ms(10));
         assert_eq!(hold.probe_due(NOW + s(9)), None, "one at a time");
-        hold.report(
-            Action::GetPhoneNumberVerificationStatus,
-            CREDENTIALS,
-            NOW + ms(50),
-        );
+        hold.report(READ, CREDENTIALS, NOW + ms(50));
         assert_eq!(hold.view().unwrap().next_probe, NOW + due);
         let mut hold = probed(Some(Cause::Account));
         ask(&mut hold, NOW + ms(10));
-        hold.report(Action::ChatappMigrationVerified, THROTTLED, NOW + ms(50));
+        hold.report(SUBMIT, THROTTLED, NOW + ms(50));
         assert_eq!(hold.view().unwrap().next_probe, NOW + due);
         let mut hold = probed(Some(Cause::Account));
         ask(&mut hold, NOW + ms(10));
@@ -524,16 +371,8 @@ fn a_probe_that_is_out_when_another_is_asked_for_is_followed_by_it() {
         // The report that ends the hold uses up the request too.
         let mut hold = probed(Some(Cause::Credentials));
         ask(&mut hold, NOW + ms(10));
-        hold.report(
-            Action::GetPhoneNumberVerificationStatus,
-            Report::Answered,
-            NOW + ms(50),
-        );
-        hold.report(
-            Action::GetPhoneNumberVerificationStatus,
-            CREDENTIALS,
-            NOW + s(1),
-        );
+        hold.report(READ, Report::Answered, NOW + ms(50));
+        hold.report(READ, CREDENTIALS, NOW + s(1));
         assert!(hold.view().unwrap().next_probe > NOW + s(1) + back_off::FIRST);
     }
 }
@@ -545,46 +384,4 @@ fn a_dry_run_may_be_asked_for_like_any_other_probe() {
     hold.ledger_probed(false, NOW + s(5));
     hold.request_probe(NOW + s(6));
     assert_eq!(hold.ledger_probe_at(), Some(NOW + s(10)));
-}
-
-fn any_report() -> impl Strategy<Value = Report> {
-    prop::sample::select(REPORTS.to_vec())
-}
-
-proptest! {
-    /// For any reports: the next probe is within 5 min, no probe is due while one is out, and good
-    /// answers to both calls end every hold.
-    #[test]
-    fn any_sequence_leaves_a_way_out(
-        steps in prop::collection::vec((any::<bool>(), any_report(), 0u64..400), 1..80),
-    ) {
-        let mut hold = Hold::new();
-        let mut now = NOW;
-        for (verify, report, wait) in steps {
-            let action = if verify { Action::ChatappMigrationVerified } else { Action::GetPhoneNumberVerificationStatus };
-            let before = cause(&hold);
-            let change = hold.report(action, report, now);
-            match change {
-                Change::Started => prop_assert!(cause(&hold).is_some()),
-                Change::ReadsPass | Change::SubmissionsPass | Change::ProbeFailed => {
-                    prop_assert!(before.is_some());
-                }
-                Change::None => prop_assert_eq!(before.is_some(), cause(&hold).is_some()),
-            }
-            if let Some(view) = hold.view() {
-                prop_assert!(view.next_probe <= now + back_off::LONGEST);
-            }
-            now += s(wait);
-            hold.expire(now);
-            if let Some(kind) = hold.probe_due(now) {
-                hold.probe_started(kind, now);
-                prop_assert_eq!(hold.probe_due(now + s(3_600)), None);
-            }
-            prop_assert_eq!(hold.next_event().is_some(), hold.view().is_some());
-        }
-        hold.report(Action::GetPhoneNumberVerificationStatus, Report::Answered, now);
-        hold.report(Action::ChatappMigrationVerified, Report::Answered, now);
-        prop_assert_eq!(hold.view(), None);
-        prop_assert_eq!(hold.probe_due(now), None);
-    }
 }

@@ -3,45 +3,24 @@
 use std::time::Duration;
 
 use phone_migration_operator::back_off;
-use phone_migration_operator::quota::hold::{Cause, Hold, ProbeKind};
+use phone_migration_operator::quota::hold::{Cause, Change, Hold, ProbeKind};
 use phone_migration_operator::quota::{Action, BlockCause, Report};
 
-use super::s;
+use super::{ACCOUNT, CLOCK, CREDENTIALS, READ, SUBMIT, THROTTLED, s};
 
 const CALLS: [(Action, Report); 12] = [
-    (Action::ChatappMigrationVerified, Report::Answered),
-    (
-        Action::ChatappMigrationVerified,
-        Report::Throttled { retry_after: None },
-    ),
-    (
-        Action::ChatappMigrationVerified,
-        Report::Blocked(BlockCause::Credentials),
-    ),
-    (
-        Action::ChatappMigrationVerified,
-        Report::Blocked(BlockCause::Clock),
-    ),
-    (
-        Action::ChatappMigrationVerified,
-        Report::Blocked(BlockCause::Account),
-    ),
-    (Action::ChatappMigrationVerified, Report::NotSent),
-    (Action::ChatappMigrationVerified, Report::Unknown),
-    (Action::GetPhoneNumberVerificationStatus, Report::Answered),
-    (
-        Action::GetPhoneNumberVerificationStatus,
-        Report::Blocked(BlockCause::Credentials),
-    ),
-    (
-        Action::GetPhoneNumberVerificationStatus,
-        Report::Blocked(BlockCause::Clock),
-    ),
-    (
-        Action::GetPhoneNumberVerificationStatus,
-        Report::Blocked(BlockCause::Account),
-    ),
-    (Action::GetPhoneNumberVerificationStatus, Report::Unknown),
+    (SUBMIT, Report::Answered),
+    (SUBMIT, THROTTLED),
+    (SUBMIT, CREDENTIALS),
+    (SUBMIT, CLOCK),
+    (SUBMIT, ACCOUNT),
+    (SUBMIT, Report::NotSent),
+    (SUBMIT, Report::Unknown),
+    (READ, Report::Answered),
+    (READ, CREDENTIALS),
+    (READ, CLOCK),
+    (READ, ACCOUNT),
+    (READ, Report::Unknown),
 ];
 
 /// The causes that hold, by the table at the head of the module alone.
@@ -69,10 +48,10 @@ impl Table {
         };
         let answered = !matches!(report, Report::NotSent | Report::Unknown);
         match action {
-            Action::GetPhoneNumberVerificationStatus if blocked.is_some() => self.read = blocked,
-            Action::GetPhoneNumberVerificationStatus if answered => self.read = None,
-            Action::GetPhoneNumberVerificationStatus => {}
-            Action::ChatappMigrationVerified => {
+            READ if blocked.is_some() => self.read = blocked,
+            READ if answered => self.read = None,
+            READ => {}
+            SUBMIT => {
                 self.unknowns = match report {
                     Report::Unknown => self.unknowns + 1,
                     Report::NotSent => self.unknowns,
@@ -137,15 +116,25 @@ impl Case {
         }
         // Held: the next event comes by itself, within a back-off or a probe's lifetime.
         let next = self.hold.next_event();
-        assert!(view.is_none() || next.is_some_and(|at| at <= self.now + back_off::LONGEST));
+        assert_eq!(next.is_some(), view.is_some());
+        assert!(next.is_none_or(|at| at <= self.now + back_off::LONGEST));
     }
 
     fn step(&mut self, event: usize) {
         self.now += s(1);
         match CALLS.get(event) {
             Some((action, report)) => {
-                self.hold.report(*action, *report, self.now);
+                let before = self.table.cause();
+                let change = self.hold.report(*action, *report, self.now);
                 self.table.report(*action, *report);
+                let after = self.table.cause();
+                match change {
+                    Change::Started => assert!(after.is_some()),
+                    Change::None => assert_eq!(before.is_some(), after.is_some()),
+                    Change::ReadsPass | Change::SubmissionsPass | Change::ProbeFailed => {
+                        assert!(before.is_some());
+                    }
+                }
             }
             None => self.wait(),
         }
@@ -162,8 +151,8 @@ impl Case {
             self.probe = None;
             self.wait();
             let action = match self.probe {
-                Some(ProbeKind::Read) => Action::GetPhoneNumberVerificationStatus,
-                Some(ProbeKind::Attempt) => Action::ChatappMigrationVerified,
+                Some(ProbeKind::Read) => READ,
+                Some(ProbeKind::Attempt) => SUBMIT,
                 None => continue,
             };
             self.hold.report(action, Report::Answered, self.now);

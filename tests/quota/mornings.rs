@@ -1,11 +1,12 @@
 //! Whole mornings of one account in simulated time.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use phone_migration_operator::quota::{Action, BlockCause, Cause, Report};
+use phone_migration_operator::quota::{Action, Cause, Report};
 
 use super::agents::{Times, World};
-use super::{ms, queue_entry, s};
+use super::{ACCOUNT, CREDENTIALS, READ, SUBMIT, ms, queue_entry, s};
 
 const START: Duration = s(1_000);
 
@@ -106,12 +107,9 @@ fn all_settle_beside_another_user_of_the_account() {
 #[test]
 fn an_outage_of_submissions_alone_does_not_burn_the_queue() {
     fn outage(now: Duration, action: Action, _: &str) -> Report {
-        let over = now > START + s(300);
         match action {
-            Action::ChatappMigrationVerified if !over => Report::Unknown,
-            Action::ChatappMigrationVerified | Action::GetPhoneNumberVerificationStatus => {
-                Report::Answered
-            }
+            SUBMIT if now <= START + s(300) => Report::Unknown,
+            SUBMIT | READ => Report::Answered,
         }
     }
     let mut world = world(10, steady(50), outage, 2_000);
@@ -147,7 +145,7 @@ fn an_outage_of_everything_is_probed_without_a_claim() {
 fn wrong_credentials_cost_no_submission_once_known() {
     fn wrong(now: Duration, _: Action, _: &str) -> Report {
         if now < START + s(120) {
-            Report::Blocked(BlockCause::Credentials)
+            CREDENTIALS
         } else {
             Report::Answered
         }
@@ -167,12 +165,8 @@ fn wrong_credentials_cost_no_submission_once_known() {
 fn an_account_error_is_probed_by_one_submission_at_a_time_in_rotation() {
     fn unsubscribed(now: Duration, action: Action, _: &str) -> Report {
         match action {
-            Action::ChatappMigrationVerified if now < START + s(100) => {
-                Report::Blocked(BlockCause::Account)
-            }
-            Action::ChatappMigrationVerified | Action::GetPhoneNumberVerificationStatus => {
-                Report::Answered
-            }
+            SUBMIT if now < START + s(100) => ACCOUNT,
+            SUBMIT | READ => Report::Answered,
         }
     }
     let mut world = world(10, steady(50), unsubscribed, 30);
@@ -185,9 +179,7 @@ fn an_account_error_is_probed_by_one_submission_at_a_time_in_rotation() {
         .collect();
     // At 5, 15, 35, 75 s after the hold began.
     assert_eq!(held.len(), 4, "{held:?}");
-    let mut distinct = held.clone();
-    distinct.sort_unstable();
-    distinct.dedup();
+    let distinct: HashSet<&str> = held.iter().copied().collect();
     assert_eq!(distinct.len(), held.len(), "{held:?}");
     world.run(START + s(900));
     assert_eq!(world.done.len(), 30);
@@ -198,12 +190,8 @@ fn an_account_error_is_probed_by_one_submission_at_a_time_in_rotation() {
 fn one_bad_resource_does_not_hold_the_others_for_long() {
     fn bad(_: Duration, action: Action, uid: &str) -> Report {
         match action {
-            Action::ChatappMigrationVerified if uid == "0000" => {
-                Report::Blocked(BlockCause::Account)
-            }
-            Action::ChatappMigrationVerified | Action::GetPhoneNumberVerificationStatus => {
-                Report::Answered
-            }
+            SUBMIT if uid == "0000" => ACCOUNT,
+            SUBMIT | READ => Report::Answered,
         }
     }
     let mut world = world(10, steady(50), bad, 60);

@@ -41,6 +41,14 @@ fn unlimited_has_no_window_but_pauses() {
     assert_eq!(pacer.turns_allowed(end + ms(5), s(9)), 64);
 }
 
+/// Sends a probe that the server answers at the returned time.
+fn probe_answered(pacer: &mut Pacer, at: Duration) -> Duration {
+    let (probe, now) = (pacer.try_send(at).unwrap(), at + ms(1));
+    pacer.replied(probe, now);
+    pacer.answered(now);
+    now
+}
+
 /// Sends a probe that the server throttles; returns the end of the new pause.
 fn probe_throttled(pacer: &mut Pacer, at: Duration) -> Duration {
     let probe = pacer.try_send(at).unwrap();
@@ -84,21 +92,17 @@ fn after_a_phase_of_nothing_but_throttles_rate_and_allowance_are_as_before() {
     for _ in 0..6 {
         end = probe_throttled(&mut pacer, end);
     }
-    let probe = pacer.try_send(end).unwrap();
-    pacer.replied(probe, end + ms(30));
-    pacer.answered(end + ms(30));
-    assert_eq!(pacer.rate(end + ms(30)), Some(10.0));
-    assert_eq!(pacer.allowance(end + ms(30)), ms(10));
-    assert_eq!(pacer.turns_allowed(end + ms(30), s(0)), 10);
+    let now = probe_answered(&mut pacer, end);
+    assert_eq!(pacer.rate(now), Some(10.0));
+    assert_eq!(pacer.allowance(now), ms(10));
+    assert_eq!(pacer.turns_allowed(now, s(0)), 10);
     // Not again, if it throttles soon: calls have passed in between.
     let now = end + s(20);
     let mut end = pacer.throttled(now, None);
     assert_eq!(pacer.rate(now), Some(5.0));
     end = probe_throttled(&mut pacer, end);
-    let probe = pacer.try_send(end).unwrap();
-    pacer.replied(probe, end + ms(30));
-    pacer.answered(end + ms(30));
-    assert_eq!(pacer.rate(end + ms(30)), Some(5.0));
+    let now = probe_answered(&mut pacer, end);
+    assert_eq!(pacer.rate(now), Some(5.0));
 }
 
 /// The other action's probe proves the same about the server.
@@ -108,10 +112,8 @@ fn a_server_that_was_found_shut_by_the_other_action_is_no_fault_of_the_rate() {
     let end = pacer.throttled(START + s(2), None);
     pacer.server_is_shut();
     assert!(pacer.found_shut());
-    let probe = pacer.try_send(end).unwrap();
-    pacer.replied(probe, end + ms(30));
-    pacer.answered(end + ms(30));
-    assert_eq!(pacer.rate(end + ms(30)), Some(10.0));
+    let now = probe_answered(&mut pacer, end);
+    assert_eq!(pacer.rate(now), Some(10.0));
     assert!(!pacer.found_shut());
 }
 
@@ -131,12 +133,10 @@ fn one_throttle_that_late_arrival_may_explain_teaches_the_allowance_and_not_the_
     let end = pacer.throttled(now + ms(10), Some(s(7)));
     assert_eq!(end, now + ms(10) + s(7));
     assert_eq!(pacer.allowance(now + ms(10)), ms(20));
-    let probe = pacer.try_send(end).unwrap();
-    pacer.replied(probe, end + ms(1));
-    pacer.answered(end + ms(1));
-    assert_eq!(pacer.rate(end + ms(1)), Some(10.0));
+    let now = probe_answered(&mut pacer, end);
+    assert_eq!(pacer.rate(now), Some(10.0));
     // The next one soon after does.
-    let now = send_on_trust(&mut pacer, 10, end + ms(1));
+    let now = send_on_trust(&mut pacer, 10, now);
     pacer.throttled(now, None);
     assert_eq!(pacer.allowance(now), ms(40));
     assert_eq!(pacer.rate(now), Some(5.0));
@@ -215,12 +215,10 @@ fn a_probe_without_an_answer_is_followed_by_another() {
 fn a_reduced_rate_is_a_spacing() {
     let mut pacer = Pacer::new(10, START);
     let end = pacer.throttled(START + s(2), None);
-    let probe = pacer.try_send(end).unwrap();
-    pacer.replied(probe, end + ms(1));
-    pacer.answered(end + ms(1));
-    assert_eq!(pacer.try_send(end + ms(2)), Err(end + ms(200)));
+    let now = probe_answered(&mut pacer, end);
+    assert_eq!(pacer.try_send(now), Err(end + ms(200)));
     // 5.5 per second after one quiet second.
-    let at = end + ms(1_001);
+    let at = now + s(1);
     let _id = pacer.try_send(at).unwrap();
     assert_eq!(
         pacer.try_send(at),
@@ -249,11 +247,9 @@ fn turns_follow_rate_and_preparation() {
     let (mut slow, now) = taught(1, 0);
     assert_eq!(slow.turns_allowed(now, s(0)), 2, "at least two");
     let end = slow.throttled(now, None);
-    let probe = slow.try_send(end).unwrap();
-    slow.replied(probe, end + ms(1));
-    slow.answered(end + ms(1));
-    assert_eq!(slow.rate(end + ms(1)), Some(0.5));
-    assert_eq!(slow.turns_allowed(end + ms(1), s(9)), 2);
+    let now = probe_answered(&mut slow, end);
+    assert_eq!(slow.rate(now), Some(0.5));
+    assert_eq!(slow.turns_allowed(now, s(9)), 2);
 }
 
 #[test]

@@ -118,24 +118,6 @@ fn a_withdrawn_turn_goes_back_to_its_place() {
     assert_eq!(uids(&mut queue), ["a1", "b1", "a2", "b2"]);
 }
 
-#[test]
-fn ten_thousand_tickets_in_a_hundred_namespaces_go_round() {
-    let mut queue = FairQueue::new();
-    for i in 0..10_000 {
-        let namespace = format!("ns{:02}", i % 100);
-        queue.enqueue(queue_entry(&namespace, &format!("{i:05}")), s(0));
-    }
-    assert_eq!(queue.position("09999"), Some(9_999));
-    for round in 0..100 {
-        let mut seen = HashSet::new();
-        for _ in 0..100 {
-            let next = queue.pop().unwrap().queue_entry;
-            assert!(seen.insert(next.namespace), "round {round}");
-        }
-    }
-    assert!(queue.is_empty());
-}
-
 /// The same order, in a naive implementation.
 #[derive(Default)]
 struct Model {

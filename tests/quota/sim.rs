@@ -33,6 +33,13 @@ pub struct Server {
 }
 
 impl Server {
+    pub const fn throttling(limit: usize) -> Self {
+        Self {
+            throttles: true,
+            ..Self::counting(limit)
+        }
+    }
+
     /// Only counts.
     pub const fn counting(limit: usize) -> Self {
         Self {

@@ -1,5 +1,5 @@
 //! Every sequence over a small domain: the pacer against its formula, computed again over the whole
-//! history, and against a server that counts every second; the hold against a table of causes.
+//! history, and against a server that counts every second.
 //!
 //! Two paths. One has no known round trips: a tick is 160 ms, and the assumed lateness is the one
 //! that throttles taught, 0 (10 ms), 1 and 2 ticks, or the 100 ms for an unknown path. The other

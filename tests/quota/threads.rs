@@ -1,13 +1,12 @@
 //! The dispatcher by the real clock, on several threads.
 
 use phone_migration_operator::clock;
-use phone_migration_operator::quota::{Action, Quota, Report, Settings};
+use phone_migration_operator::quota::{Quota, Report, Settings};
 use tokio::sync::mpsc;
 
 use super::dispatcher::slot;
-use super::{ms, queue_entry, s};
+use super::{SUBMIT, ms, queue_entry, s, uid_of};
 
-/// By the boot clock and real timers, on several threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_the_real_clock_nothing_leaves_early() {
     let (wake, mut woken) = mpsc::unbounded_channel();
@@ -22,15 +21,15 @@ async fn by_the_real_clock_nothing_leaves_early() {
         let key = woken.recv().await.expect("a wake");
         let quota = quota.clone();
         attempts.push(tokio::spawn(async move {
-            let uid = key.name.trim_start_matches("name-").to_owned();
+            let uid = uid_of(&key);
             let mut turn = quota.take_turn(&uid).expect("a turn");
-            let mut slot = slot(&quota, Action::ChatappMigrationVerified).await;
+            let mut slot = slot(&quota, SUBMIT).await;
             let received = clock::boot();
             assert!(slot.sent_at() <= received);
             slot.handed(received);
             assert!(turn.use_for_submission(&slot));
             slot.replied(clock::boot());
-            quota.report(Action::ChatappMigrationVerified, Report::Answered);
+            quota.report(SUBMIT, Report::Answered);
             slot.sent_at()
         }));
     }
@@ -70,14 +69,14 @@ async fn no_ticket_is_lost_between_threads() {
         visits += 1;
         let (quota, finished) = (quota.clone(), finished.clone());
         tokio::spawn(async move {
-            let uid = key.name.trim_start_matches("name-").to_owned();
+            let uid = uid_of(&key);
             let mut turn = quota.take_turn(&uid).expect("a turn");
             if visits.is_multiple_of(3) {
                 drop(turn);
                 quota.enqueue(queue_entry(&key.namespace, &uid));
                 return;
             }
-            let slot = slot(&quota, Action::ChatappMigrationVerified).await;
+            let slot = slot(&quota, SUBMIT).await;
             assert!(turn.use_for_submission(&slot));
             finished.send(uid).expect("the test listens");
         });

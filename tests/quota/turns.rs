@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use phone_migration_operator::quota::account::{Account, Effect, Taken};
 use phone_migration_operator::quota::pacer::SendId;
-use phone_migration_operator::quota::{
-    Action, BlockCause, Cause, Priority, Report, Settings, TurnKind,
-};
+use phone_migration_operator::quota::{Action, Cause, Priority, Report, Settings, TurnKind};
 
-use super::{ms, queue_entry, s};
+use super::{CLOCK, READ, SUBMIT, THROTTLED, ms, queue_entry, s, slot_of, uid_of};
 
 const START: Duration = s(1_000);
 
@@ -22,36 +20,32 @@ fn account(qps: u32, uids: &[&str]) -> Account {
 
 /// The resources that a step at `now` wakes.
 fn woken(account: &mut Account, now: Duration) -> Vec<String> {
-    let effects = account.step(now).effects;
-    effects
-        .into_iter()
-        .filter_map(|effect| match effect {
-            Effect::Wake(key) => Some(key.name.trim_start_matches("name-").to_owned()),
-            Effect::Slot { .. } | Effect::Late(_) => None,
-        })
-        .collect()
+    let effects = account.step(now).effects.into_iter();
+    let woken = effects.filter_map(|effect| match effect {
+        Effect::Wake(key) => Some(uid_of(&key)),
+        Effect::Slot { .. } | Effect::Late(_) => None,
+    });
+    woken.collect()
 }
 
 fn take(account: &mut Account, uid: &str, now: Duration) -> Taken {
     account.take_turn(uid, now).expect("a granted turn")
 }
 
-/// Sends at `now`, when a slot must be free.
-fn use_turn(account: &mut Account, uid: &str, turn: Taken, now: Duration) -> bool {
-    let waiter = account.wait_for_slot(Action::ChatappMigrationVerified, Priority::Attempt, now);
+fn slot_at(account: &mut Account, action: Action, now: Duration) -> SendId {
+    let waiter = account.wait_for_slot(action, Priority::Attempt, now);
     let effects = account.step(now).effects;
-    let send = effects.iter().find_map(|effect| match effect {
-        Effect::Slot {
-            waiter: w, send, ..
-        } if *w == waiter => Some(*send),
-        Effect::Slot { .. } | Effect::Wake(_) | Effect::Late(_) => None,
-    });
-    let send = send.expect("a free slot");
+    slot_of(&effects, waiter).expect("a free slot")
+}
+
+/// Sends at `now`.
+fn use_turn(account: &mut Account, uid: &str, turn: Taken, now: Duration) -> bool {
+    let send = slot_at(account, SUBMIT, now);
     let used = account.use_turn(uid, turn.id, now, send);
     if used {
-        account.replied(Action::ChatappMigrationVerified, send, now);
+        account.replied(SUBMIT, send, now);
     } else {
-        account.unsent(Action::ChatappMigrationVerified, send, now);
+        account.unsent(SUBMIT, send, now);
     }
     used
 }
@@ -70,11 +64,7 @@ fn a_turn_is_granted_woken_taken_and_used_once() {
         "it is next until it is taken"
     );
     account.enqueue(queue_entry("a", "x"), granted);
-    assert_eq!(
-        woken(&mut account, granted),
-        Vec::<String>::new(),
-        "left alone"
-    );
+    assert_eq!(woken(&mut account, granted), [""; 0], "left alone");
     let turn = take(&mut account, "x", granted + ms(5));
     assert_eq!((turn.kind, turn.waited), (TurnKind::Normal, s(3)));
     assert!(!account.is_waiting("x"));
@@ -94,10 +84,7 @@ fn an_untaken_turn_is_dropped_with_a_wake_and_the_next_gets_it() {
     let turn = take(&mut account, "x", START);
     let next = account.step(START).next.unwrap();
     assert!(next <= START + s(10));
-    assert_eq!(
-        woken(&mut account, START + s(10) - ms(1)),
-        Vec::<String>::new()
-    );
+    assert_eq!(woken(&mut account, START + s(10) - ms(1)), [""; 0]);
     // `y` is woken to ask again, if it still wants a turn; `z` gets one.
     assert_eq!(woken(&mut account, START + s(10)), ["y", "z"]);
     assert!(!account.is_waiting("y"));
@@ -135,7 +122,7 @@ fn a_standby_grants_nothing_and_takes_back_what_was_not_taken() {
     assert_eq!(account.take_turn("y", START), None);
     assert!(account.is_waiting("y"));
     assert!(account.turn_stands("x", turn.id));
-    assert_eq!(woken(&mut account, START + s(5)), Vec::<String>::new());
+    assert_eq!(woken(&mut account, START + s(5)), [""; 0]);
     account.set_active(true, START + s(5));
     assert_eq!(
         woken(&mut account, START + s(5)),
@@ -149,40 +136,28 @@ fn a_hold_voids_what_was_granted_before_it() {
     let mut account = account(1, &["x", "y", "z"]);
     woken(&mut account, START);
     let turn = take(&mut account, "x", START);
-    account.report(
-        Action::GetPhoneNumberVerificationStatus,
-        Report::Blocked(BlockCause::Clock),
-        START + s(2),
-    );
+    account.report(READ, CLOCK, START + s(2));
     assert!(!account.turn_stands("x", turn.id));
     assert!(!use_turn(&mut account, "x", turn, START + s(2)));
     assert_eq!(account.take_turn("y", START + s(2)), None);
     assert!(account.is_waiting("y"));
-    assert_eq!(woken(&mut account, START + s(6)), Vec::<String>::new());
+    assert_eq!(woken(&mut account, START + s(6)), [""; 0]);
     // The probe is due: one turn, which may not send before the hold has ended.
     assert_eq!(woken(&mut account, START + s(7)), ["y"]);
     let probe = take(&mut account, "y", START + s(7));
     assert_eq!(probe.kind, TurnKind::ProbeRead);
     assert!(account.turn_stands("y", probe.id));
     assert!(!use_turn(&mut account, "y", probe, START + s(7)));
-    account.report(
-        Action::GetPhoneNumberVerificationStatus,
-        Report::Answered,
-        START + s(8),
-    );
+    account.report(READ, Report::Answered, START + s(8));
     assert_eq!(account.hold(), None);
     assert!(account.turn_stands("y", probe.id));
     assert_eq!(
         woken(&mut account, START + s(8)),
-        Vec::<String>::new(),
+        [""; 0],
         "one until it is proven"
     );
     assert!(use_turn(&mut account, "y", probe, START + s(8)));
-    account.report(
-        Action::ChatappMigrationVerified,
-        Report::Answered,
-        START + s(8),
-    );
+    account.report(SUBMIT, Report::Answered, START + s(8));
     assert_eq!(woken(&mut account, START + s(8)), ["z"]);
 }
 
@@ -213,18 +188,11 @@ fn a_failed_probe_voids_its_turn_and_the_next_probe_is_anothers() {
     account.assume_hold(Cause::Transport, START + s(1), START);
     assert_eq!(woken(&mut account, START + s(1)), ["x"]);
     let probe = take(&mut account, "x", START + s(1));
-    account.report(
-        Action::GetPhoneNumberVerificationStatus,
-        Report::NotSent,
-        START + s(2),
-    );
+    account.report(READ, Report::NotSent, START + s(2));
     assert!(!account.turn_stands("x", probe.id));
     account.drop_turn("x", probe.id, START + s(2));
     account.enqueue(queue_entry("a", "x"), START + s(2));
-    assert_eq!(
-        woken(&mut account, START + s(12) - ms(1)),
-        Vec::<String>::new()
-    );
+    assert_eq!(woken(&mut account, START + s(12) - ms(1)), [""; 0]);
     assert_eq!(
         woken(&mut account, START + s(12)),
         ["y"],
@@ -246,23 +214,15 @@ fn a_read_that_ends_one_hold_hands_its_turn_to_the_account_hold_underneath() {
     account.assume_hold(Cause::Credentials, START + s(2), START);
     assert_eq!(woken(&mut account, START + s(2)), ["x"]);
     let probe = take(&mut account, "x", START + s(2));
-    account.report(
-        Action::GetPhoneNumberVerificationStatus,
-        Report::Answered,
-        START + s(3),
-    );
+    account.report(READ, Report::Answered, START + s(3));
     assert_eq!(account.hold().unwrap().cause, Cause::Account);
     assert_eq!(
         woken(&mut account, START + s(3)),
-        Vec::<String>::new(),
+        [""; 0],
         "`x` is the probe"
     );
     assert!(use_turn(&mut account, "x", probe, START + s(3)));
-    account.report(
-        Action::ChatappMigrationVerified,
-        Report::Answered,
-        START + s(3),
-    );
+    account.report(SUBMIT, Report::Answered, START + s(3));
     assert_eq!(account.hold(), None);
     assert_eq!(woken(&mut account, START + s(3)), ["y"]);
 }
@@ -274,38 +234,15 @@ fn a_gate_that_says_no_to_a_probing_attempt_passes_the_probe_on() {
     assert_eq!(woken(&mut account, START + s(2)), ["x"]);
     let probe = take(&mut account, "x", START + s(2));
     assert_eq!(probe.kind, TurnKind::ProbeAttempt);
-    let waiter = account.wait_for_slot(
-        Action::ChatappMigrationVerified,
-        Priority::Probe,
-        START + s(4),
-    );
-    let effects = account.step(START + s(2)).effects;
-    let [
-        Effect::Slot {
-            waiter: w, send, ..
-        },
-    ] = effects[..]
-    else {
-        panic!("{effects:?}");
-    };
-    assert_eq!(w, waiter);
+    let send = slot_at(&mut account, SUBMIT, START + s(2));
     assert!(account.use_turn("x", probe.id, START + s(2), send));
-    account.unsent(Action::ChatappMigrationVerified, send, START + s(2));
+    account.unsent(SUBMIT, send, START + s(2));
     assert_eq!(woken(&mut account, START + s(3)), ["y"]);
 }
 
 #[test]
 fn a_throttle_of_either_action_pauses_both_and_slows_one() {
-    for (action, other) in [
-        (
-            Action::ChatappMigrationVerified,
-            Action::GetPhoneNumberVerificationStatus,
-        ),
-        (
-            Action::GetPhoneNumberVerificationStatus,
-            Action::ChatappMigrationVerified,
-        ),
-    ] {
+    for (action, other) in [(SUBMIT, READ), (READ, SUBMIT)] {
         let mut account = account(10, &["x", "y"]);
         let now = START + s(2);
         assert_eq!(woken(&mut account, now).len(), 2);
@@ -334,8 +271,8 @@ fn a_throttle_of_either_action_pauses_both_and_slows_one() {
         assert_eq!(slots, 2);
         let stats = account.stats(now + s(30));
         let rate = |limiter| match limiter {
-            Action::ChatappMigrationVerified => stats.verify.rate,
-            Action::GetPhoneNumberVerificationStatus => stats.read_status.rate,
+            SUBMIT => stats.verify.rate,
+            READ => stats.read_status.rate,
         };
         assert_eq!((rate(action), rate(other)), (Some(5.0), Some(10.0)));
     }
@@ -346,7 +283,7 @@ fn an_assumed_pause_is_bounded_and_ends_with_a_probe() {
     let mut account = account(10, &["x", "y"]);
     account.assume_pause(START + s(10_000), START);
     assert_eq!(account.paused_until(START), Some(START + s(300)));
-    assert_eq!(woken(&mut account, START + s(299)), Vec::<String>::new());
+    assert_eq!(woken(&mut account, START + s(299)), [""; 0]);
     assert_eq!(account.step(START + s(299)).next, Some(START + s(300)));
     assert_eq!(woken(&mut account, START + s(300)), ["x"]);
 }
@@ -355,27 +292,21 @@ fn an_assumed_pause_is_bounded_and_ends_with_a_probe() {
 fn slots_go_by_priority_then_by_age_and_every_tenth_to_the_oldest() {
     let mut account = account(0, &[]);
     let deadline = START + s(5);
-    let mut wait = |priority| {
-        account.wait_for_slot(Action::GetPhoneNumberVerificationStatus, priority, deadline)
-    };
+    let mut wait = |priority| account.wait_for_slot(READ, priority, deadline);
     let observer = wait(Priority::Observe);
     let looks: Vec<_> = (0..12).map(|_| wait(Priority::Attempt)).collect();
     let probe = wait(Priority::Probe);
     let record = wait(Priority::BeforeRecord);
-    let order: Vec<_> = account
-        .step(START)
-        .effects
-        .into_iter()
-        .map(|effect| match effect {
-            Effect::Slot { waiter, .. } => waiter,
-            Effect::Wake(_) | Effect::Late(_) => panic!("{effect:?}"),
-        })
-        .collect();
+    let effects = account.step(START).effects.into_iter();
+    let order = effects.map(|effect| match effect {
+        Effect::Slot { waiter, .. } => waiter,
+        Effect::Wake(_) | Effect::Late(_) => panic!("{effect:?}"),
+    });
     let mut expected = vec![record, probe];
     expected.extend(&looks[..7]);
     expected.push(observer);
     expected.extend(&looks[7..]);
-    assert_eq!(order, expected);
+    assert_eq!(order.collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -383,22 +314,9 @@ fn a_waiter_is_told_when_its_time_is_up_and_not_before() {
     let mut account = account(1, &[]);
     let now = START + s(2);
     let deadline = now + ms(700);
-    let first = account.wait_for_slot(
-        Action::ChatappMigrationVerified,
-        Priority::Attempt,
-        deadline,
-    );
-    let second = account.wait_for_slot(
-        Action::ChatappMigrationVerified,
-        Priority::Attempt,
-        deadline,
-    );
-    let gone = account.wait_for_slot(
-        Action::ChatappMigrationVerified,
-        Priority::Attempt,
-        deadline,
-    );
-    account.cancel_wait(Action::ChatappMigrationVerified, gone);
+    let mut wait = || account.wait_for_slot(SUBMIT, Priority::Attempt, deadline);
+    let (first, second, gone) = (wait(), wait(), wait());
+    account.cancel_wait(SUBMIT, gone);
     let step = account.step(now);
     assert!(matches!(step.effects[..], [Effect::Slot { waiter, .. }] if waiter == first));
     assert_eq!(account.step(deadline).effects, []);
@@ -411,7 +329,7 @@ fn a_waiter_is_told_when_its_time_is_up_and_not_before() {
 fn the_resource_by_which_a_person_asks_makes_the_probe() {
     let mut account = account(10, &["x", "y", "z"]);
     account.assume_hold(Cause::Account, START + s(200), START);
-    assert_eq!(woken(&mut account, START + s(5)), Vec::<String>::new());
+    assert_eq!(woken(&mut account, START + s(5)), [""; 0]);
     account.request_probe("y", START + s(6));
     account.request_probe("z", START + s(6));
     assert_eq!(
@@ -431,19 +349,7 @@ fn the_resource_by_which_a_person_asks_makes_the_probe() {
 fn throttled(account: &mut Account, action: Action, now: Duration) {
     let send = slot_at(account, action, now);
     account.replied_throttled(action, send, now + ms(5));
-    account.report(action, Report::Throttled { retry_after: None }, now + ms(5));
-}
-
-fn slot_at(account: &mut Account, action: Action, now: Duration) -> SendId {
-    let waiter = account.wait_for_slot(action, Priority::Attempt, now);
-    let effects = account.step(now).effects;
-    let slot = effects.into_iter().find_map(|effect| match effect {
-        Effect::Slot {
-            waiter: w, send, ..
-        } if w == waiter => Some(send),
-        Effect::Slot { .. } | Effect::Wake(_) | Effect::Late(_) => None,
-    });
-    slot.expect("a free slot")
+    account.report(action, THROTTLED, now + ms(5));
 }
 
 /// Both are throttled, then only reads are tried: their result counts for submissions, too.
@@ -451,24 +357,12 @@ fn slot_at(account: &mut Account, action: Action, now: Duration) -> SendId {
 fn a_server_that_reads_find_shut_did_not_throttle_submissions_for_their_rate() {
     let mut account = account(10, &[]);
     let now = START + s(2);
-    throttled(&mut account, Action::ChatappMigrationVerified, now);
-    throttled(
-        &mut account,
-        Action::GetPhoneNumberVerificationStatus,
-        now + ms(1_100),
-    );
-    throttled(
-        &mut account,
-        Action::GetPhoneNumberVerificationStatus,
-        now + ms(2_200),
-    );
+    throttled(&mut account, SUBMIT, now);
+    throttled(&mut account, READ, now + ms(1_100));
+    throttled(&mut account, READ, now + ms(2_200));
     let now = now + s(5);
-    let send = slot_at(&mut account, Action::ChatappMigrationVerified, now);
-    account.replied(Action::ChatappMigrationVerified, send, now + ms(5));
-    account.report(
-        Action::ChatappMigrationVerified,
-        Report::Answered,
-        now + ms(5),
-    );
+    let send = slot_at(&mut account, SUBMIT, now);
+    account.replied(SUBMIT, send, now + ms(5));
+    account.report(SUBMIT, Report::Answered, now + ms(5));
     assert_eq!(account.stats(now + ms(5)).verify.rate, Some(10.0));
 }

@@ -158,10 +158,9 @@ proptest! {
     ) {
         let mut pacer = Pacer::new(10, START);
         let server = Server {
-            limit: 10,
-            throttles: true,
             counts_throttled,
             retry_after: retry_after.map(ms),
+            ..Server::throttling(10)
         };
         let end = START + s(400);
         let run = World::new(&mut pacer, server).run(START, end, usize::MAX, |i| {
@@ -194,10 +193,7 @@ proptest! {
 #[test]
 fn a_jittery_path_is_learned_within_a_few_pauses() {
     let mut pacer = Pacer::new(10, START);
-    let server = Server {
-        throttles: true,
-        ..Server::counting(10)
-    };
+    let server = Server::throttling(10);
     let end = START + s(500);
     let run = World::new(&mut pacer, server)
         .tick(ms(1))
@@ -234,10 +230,7 @@ pub fn uniform(seed: u64, n: usize, most: u64) -> u64 {
 /// them used, and how many were throttled.
 fn three_hundred(seed: u64, path: impl Fn(u64, usize) -> Fate) -> (f64, usize) {
     let mut pacer = Pacer::new(10, START);
-    let server = Server {
-        throttles: true,
-        ..Server::counting(10)
-    };
+    let server = Server::throttling(10);
     let run = World::new(&mut pacer, server)
         .tick(ms(1))
         .run(START, Duration::MAX, 300, |n| path(seed, n));
@@ -324,71 +317,4 @@ fn a_rare_slow_call_costs_hardly_anything() {
     });
     assert!(runs.least_used >= 0.97, "{runs:?}");
     assert_eq!((runs.once, runs.more), (0, 0));
-}
-
-/// All combinations of a few times for a few calls, under both anchors.
-#[test]
-fn small_scope_exhaustive() {
-    let anchored = [us(0), ms(300), ms(1_200)];
-    let allowed = [us(0), ms(10)];
-    let mut runs = 0;
-    // A quota of N needs N + 1 calls to exceed it; one or two more to do it late.
-    let cases: [(u32, usize, &[Duration], u32); 5] = [
-        (1, 10, &anchored, 4),
-        (2, 10, &anchored, 4),
-        (3, 10, &anchored, 5),
-        (2, 0, &allowed, 5),
-        (3, 0, &allowed, 5),
-    ];
-    for (qps, times_taught, forwards, calls) in cases {
-        let choices = forwards.len() * anchored.len();
-        for combination in 0..choices.pow(calls) {
-            let (mut pacer, now) = taught(qps, times_taught);
-            let server = Server::counting(qps as usize);
-            let run = World::new(&mut pacer, server).run(now, Duration::MAX, calls as usize, |i| {
-                let choice = combination / choices.pow(i as u32) % choices;
-                Fate {
-                    late: Duration::ZERO,
-                    forward: forwards[choice % forwards.len()],
-                    processing: anchored[choice / forwards.len()],
-                    back: ms(1),
-                }
-            });
-            assert!(
-                run.worst_second() <= qps as usize,
-                "qps {qps}, combination {combination}"
-            );
-            runs += 1;
-        }
-    }
-    assert_eq!(runs, 2 * 9 * 9 * 9 * 9 + 59_049 + 2 * 7_776);
-}
-
-/// The promised figure: at least 98 % of the quota, nothing above it.
-#[test]
-fn a_steady_path_uses_the_quota_whatever_the_processing_time() {
-    for processing in [5, 50, 300, 500, 1_000] {
-        let mut pacer = Pacer::new(10, START);
-        let server = Server {
-            throttles: true,
-            ..Server::counting(10)
-        };
-        let run =
-            World::new(&mut pacer, server)
-                .tick(ms(1))
-                .run(START, START + s(60), usize::MAX, |i| Fate {
-                    late: us(200),
-                    forward: us(20_000 + (i as u64 * 7_919) % 5_000),
-                    processing: ms(processing),
-                    back: ms(20),
-                });
-        let used = run.sends_between(START + s(5), START + s(55)) as f64 / 500.0;
-        println!(
-            "processing {processing} ms: {used:.4} of the quota, worst second {}",
-            run.worst_second()
-        );
-        assert!(used >= 0.98, "processing {processing} ms: {used}");
-        assert!(run.worst_second() <= 10);
-        assert!(run.throttles.is_empty(), "{:?}", run.throttles);
-    }
 }

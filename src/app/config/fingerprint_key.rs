@@ -98,24 +98,6 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_32_bytes_or_64_hexadecimal_digits() {
-        let directory = tempfile::tempdir().unwrap();
-        let bytes: [u8; 32] = std::array::from_fn(|i| (i * 7 + 250) as u8);
-        let lower: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-        let upper = lower.to_uppercase();
-        for content in [
-            bytes.to_vec(),
-            lower.clone().into_bytes(),
-            upper.clone().into_bytes(),
-            format!("{lower}\n").into_bytes(),
-            format!("{upper}\r\n").into_bytes(),
-        ] {
-            let path = key_file(directory.path(), &content);
-            assert_eq!(load_key(&path).unwrap(), bytes);
-        }
-    }
-
-    #[test]
     fn a_missing_and_a_malformed_key_file_are_errors_that_say_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("key");

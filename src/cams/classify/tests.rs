@@ -53,32 +53,6 @@ fn with_code(status: u16, code: &str) -> Sent {
     reply(status, &body)
 }
 
-/// Users select by these words: a variant may be renamed, its word may not.
-#[test]
-fn the_words_in_error_code_are_these() {
-    let not_sent = [
-        (NotSentCause::Dns, "NotSent.Dns"),
-        (NotSentCause::Connect, "NotSent.Connect"),
-        (NotSentCause::Tls, "NotSent.Tls"),
-        (NotSentCause::Gate, "NotSent"),
-    ];
-    for (cause, word) in not_sent {
-        assert_eq!(cause.as_str(), word);
-    }
-    let unknown = [
-        (UnknownCause::Timeout, "Timeout"),
-        (UnknownCause::ConnectionLost, "ConnectionLost"),
-        (UnknownCause::ReplyTooLarge, "ReplyTooLarge"),
-        (UnknownCause::NotTheApi, "NotTheApi"),
-        (UnknownCause::NonceUsed, "NonceUsed"),
-        (UnknownCause::ServerFailure, "ServerFailure"),
-        (UnknownCause::UnclearSuccess, "UnclearSuccess"),
-    ];
-    for (cause, word) in unknown {
-        assert_eq!(cause.as_str(), word);
-    }
-}
-
 fn verdict(status: u16, code: &str) -> Verdict {
     classify(with_code(status, code), NUMBER).verdict
 }

@@ -71,24 +71,6 @@ fn names_the_missing_variable_and_no_value() {
 }
 
 #[test]
-fn reads_files_without_their_last_line_end() {
-    for end in ["", "\n", "\r\n"] {
-        let directory = tempfile::tempdir().unwrap();
-        write(
-            directory.path(),
-            &format!("id{end}"),
-            &format!("secret{end}"),
-        );
-        fs::write(directory.path().join(SECURITY_TOKEN), format!("token{end}")).unwrap();
-        let source = CredentialSource::Directory(directory.path().to_owned());
-        let read = source.load().unwrap();
-        assert_eq!(read.access_key_id, "id");
-        assert_eq!(read.access_key_secret.expose(), "secret");
-        assert_eq!(read.security_token.unwrap().expose(), "token");
-    }
-}
-
-#[test]
 fn names_the_unusable_file_and_no_value() {
     let directory = tempfile::tempdir().unwrap();
     let source = CredentialSource::Directory(directory.path().to_owned());
@@ -137,8 +119,8 @@ fn a_changed_file_is_seen_at_once() {
     assert_eq!(store.changes(), 1, "the same values are no change");
 }
 
-#[test]
-fn a_projected_volume_is_read_as_one_revision() {
+/// As the kubelet makes it: two revisions, and a link to the first.
+fn projected_volume() -> tempfile::TempDir {
     let volume = tempfile::tempdir().unwrap();
     let root = volume.path();
     for revision in ["..1", "..2"] {
@@ -149,6 +131,13 @@ fn a_projected_volume_is_read_as_one_revision() {
     for name in [ACCESS_KEY_ID, ACCESS_KEY_SECRET] {
         symlink(format!("..data/{name}"), root.join(name)).unwrap();
     }
+    volume
+}
+
+#[test]
+fn a_projected_volume_is_read_as_one_revision() {
+    let volume = projected_volume();
+    let root = volume.path();
     let source = CredentialSource::Directory(root.to_owned());
     let store = CredentialStore::new(source).unwrap();
     assert_eq!(store.current().credentials.access_key_id, "..1");
@@ -164,16 +153,8 @@ fn a_projected_volume_is_read_as_one_revision() {
 
 #[test]
 fn a_swapping_volume_never_gives_a_mixed_pair() {
-    let volume = tempfile::tempdir().unwrap();
+    let volume = projected_volume();
     let root = volume.path().to_owned();
-    for revision in ["..1", "..2"] {
-        fs::create_dir(root.join(revision)).unwrap();
-        write(&root.join(revision), revision, revision);
-    }
-    symlink("..1", root.join("..data")).unwrap();
-    for name in [ACCESS_KEY_ID, ACCESS_KEY_SECRET] {
-        symlink(format!("..data/{name}"), root.join(name)).unwrap();
-    }
     let source = CredentialSource::Directory(root.clone());
     let swapper = std::thread::spawn(move || {
         for round in 0..2_000 {

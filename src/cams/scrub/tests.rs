@@ -173,23 +173,4 @@ proptest! {
         prop_assert!(clean.chars().count() <= MAX_CHARS);
         prop_assert!(!clean.chars().any(|c| c.is_control() || is_invisible(c)));
     }
-
-    #[test]
-    fn base64_of_a_text_around_a_secret_does_not_decode_to_it(
-        before in "[a-z]{0,5}",
-        code in "[0-9]{4,8}",
-        after in "[a-z]{0,5}",
-    ) {
-        let encoded = STANDARD.encode(format!("{before}{code}{after}"));
-        let clean = scrub(&encoded, &[code.as_str()]);
-        prop_assert!(clean.contains(HIDDEN));
-        prop_assert!(clean.len() < encoded.len());
-    }
-
-    #[test]
-    fn full_numbers_never_survive(number in "[1-9][0-9]{6,14}", noise in any::<String>()) {
-        let message = format!("{noise}{number}{noise}");
-        let clean = scrub_with_phone(&message, &[], Some(&number));
-        prop_assert!(!clean.contains(number.as_str()));
-    }
 }

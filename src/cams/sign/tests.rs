@@ -100,6 +100,7 @@ fn reproduces_every_acs3_vector() {
     assert_eq!(vectors.len(), 5);
 }
 
+const HOST: &str = "cams.ap-southeast-1.aliyuncs.com";
 const NONCE: &str = "3ee8c1b8-83d3-44af-a94f-4e0ad82fd6cf";
 
 fn credentials(id: &str, secret: &str, token: Option<&str>) -> Credentials {
@@ -133,6 +134,16 @@ fn sign(
     })
 }
 
+fn submission(version: SignatureVersion, key: &Credentials, host: &str) -> SignedRequest {
+    sign(
+        version,
+        key,
+        host,
+        Action::ChatappMigrationVerified,
+        Some("828798"),
+    )
+}
+
 fn vector_signature(name: &str) -> String {
     let vectors = rpc_vectors();
     let vector = vectors.iter().find(|vector| vector.name == name).unwrap();
@@ -155,64 +166,44 @@ fn header<'a>(request: &'a SignedRequest, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn a_v1_submission_is_the_vector_and_all_of_it_is_in_the_query() {
-    let key = credentials("testid", "testsecret", None);
-    let request = sign(
-        SignatureVersion::V1,
-        &key,
-        "cams.ap-southeast-1.aliyuncs.com",
-        Action::ChatappMigrationVerified,
-        Some("828798"),
-    );
-    let params = params(&request);
-    assert_eq!(params["Signature"], vector_signature("verified_post_plain"));
-    assert_eq!(params["VerifyCode"], "828798");
-    assert_eq!(params["Timestamp"], "2026-11-22T08:09:10Z");
-    assert_eq!(params.len(), 12);
-    assert_eq!(request.headers.len(), 1);
-    assert_eq!(header(&request, "accept"), Some("application/json"));
-    assert_eq!(params["Action"], "ChatappMigrationVerified");
-}
-
-#[test]
-fn a_v1_submission_with_a_token_is_the_vector() {
+fn v1_submissions_are_the_vectors_and_all_of_them_is_in_the_query() {
     let token = "CAISexample/AbC+d/EfG==/hij+KLM/NopQRstUv==";
-    let key = credentials("STS.testid", "stssecret", Some(token));
-    let request = sign(
-        SignatureVersion::V1,
-        &key,
-        "cams.ap-southeast-1.aliyuncs.com",
-        Action::ChatappMigrationVerified,
-        Some("828798"),
-    );
-    let params = params(&request);
-    assert_eq!(
-        params["Signature"],
-        vector_signature("verified_post_sts_token")
-    );
-    assert_eq!(params["SecurityToken"], token);
+    let plain = credentials("testid", "testsecret", None);
+    let sts = credentials("STS.testid", "stssecret", Some(token));
+    for (name, key, count) in [
+        ("verified_post_plain", &plain, 12),
+        ("verified_post_sts_token", &sts, 13),
+    ] {
+        let request = submission(SignatureVersion::V1, key, HOST);
+        let params = params(&request);
+        assert_eq!(params["Signature"], vector_signature(name));
+        assert_eq!(params["Action"], "ChatappMigrationVerified");
+        assert_eq!(params["VerifyCode"], "828798");
+        assert_eq!(params["Timestamp"], "2026-11-22T08:09:10Z");
+        let shown = params.get("SecurityToken").map(String::as_str);
+        assert_eq!(
+            shown,
+            key.security_token.as_ref().map(|token| token.expose())
+        );
+        assert_eq!(params.len(), count);
+        assert_eq!(request.headers.len(), 1);
+        assert_eq!(header(&request, "accept"), Some("application/json"));
+    }
 }
 
 #[test]
 fn v3_submissions_are_the_vectors() {
     let plain = credentials("testid", "testsecret", None);
     let sts = credentials("STS.testid", "stssecret", Some("CAISexample/AbC+d/EfG=="));
-    let host = "cams.ap-southeast-1.aliyuncs.com";
     let cases = [
-        ("verified_post", &plain, host),
-        ("verified_post_sts", &sts, host),
+        ("verified_post", &plain, HOST),
+        ("verified_post_sts", &sts, HOST),
         ("host_with_port", &plain, "127.0.0.1:40457"),
     ];
     let vectors = acs3_vectors();
     for (name, key, host) in cases {
         let vector = vectors.iter().find(|vector| vector.name == name).unwrap();
-        let request = sign(
-            SignatureVersion::V3,
-            key,
-            host,
-            Action::ChatappMigrationVerified,
-            Some("828798"),
-        );
+        let request = submission(SignatureVersion::V3, key, host);
         assert_eq!(
             header(&request, "authorization"),
             Some(vector.authorization.as_str()),
@@ -260,8 +251,7 @@ fn the_reply_may_repeat_nothing_that_was_signed() {
     let token = "CAISexample/AbC+d/EfG==";
     let key = credentials("LTAIexampleid", "testsecret", Some(token));
     for version in [SignatureVersion::V1, SignatureVersion::V3] {
-        let action = Action::ChatappMigrationVerified;
-        let request = sign(version, &key, "h", action, Some("828798"));
+        let request = submission(version, &key, HOST);
         let mut echo = format!(
             "signed {} as {} for 8613800001234",
             percent_encode(request.query.expose()),

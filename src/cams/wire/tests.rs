@@ -7,14 +7,6 @@ fn body(text: &str) -> Option<ApiBody> {
 }
 
 #[test]
-fn encodes_as_the_signature_asks() {
-    let unreserved = "AZaz09-_.~";
-    assert_eq!(percent_encode(unreserved), unreserved);
-    assert_eq!(percent_encode(" *+/%"), "%20%2A%2B%2F%25");
-    assert_eq!(percent_encode("号\0"), "%E5%8F%B7%00");
-}
-
-#[test]
 fn reads_a_success() {
     let body = body(
         r#"{"RequestId":"90E63D28-E31D-1EB2-8939-A94866411B2O","Code":"OK","Message":"SUCCESS",
@@ -96,13 +88,6 @@ fn an_absurd_id_is_left_out_and_the_outcome_stays() {
 
 #[test]
 fn what_is_not_the_api() {
-    let deep = format!("{{\"Code\":\"OK\",\"X\":{}", "[".repeat(60_000));
-    let deeper = format!(
-        "{{\"Code\":\"OK\",\"X\":{}{}}}",
-        "[".repeat(30_000),
-        "]".repeat(30_000)
-    );
-    let large = format!(r#"{{"Code":"OK","Message":"{}"}}"#, "x".repeat(MAX_BODY));
     let foreign = [
         "",
         "null",
@@ -128,9 +113,6 @@ fn what_is_not_the_api() {
         r#"{"code":502,"message":"bad gateway"}"#,
         r#"{"code":"403","msg":"denied"}"#,
         r#"{"error":{"code":"x"}}"#,
-        &deep,
-        &deeper,
-        &large,
     ];
     for text in foreign {
         assert!(body(text).is_none(), "{:.80}", text);

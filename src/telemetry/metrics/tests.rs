@@ -21,6 +21,12 @@ fn samples(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.starts_with('#')).collect()
 }
 
+/// The value of the first sample that begins so.
+fn value(text: &str, start: &str) -> f64 {
+    let line = samples(text).into_iter().find(|l| l.starts_with(start));
+    line.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
 /// Calls every method that takes a label once.
 fn used() -> Metrics {
     let metrics = Metrics::new("default", REASONS);
@@ -183,11 +189,9 @@ fn what_runs_is_counted_until_it_ends() {
         metrics.reconcile.worker(),
         metrics.workqueue.begun(Duration::ZERO),
     );
-    let value = |name: &str| -> f64 {
+    let value = |name: &str| {
         metrics.workqueue.refresh();
-        let text = text(&metrics);
-        let line = samples(&text).into_iter().find(|l| l.starts_with(name));
-        line.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap()
+        value(&text(&metrics), name)
     };
     let in_flight = r#"phonemigration_cams_requests_in_flight{account="default",action="GetPhone"#;
     assert_eq!(value(in_flight), 1.0);
@@ -205,11 +209,7 @@ fn what_runs_is_counted_until_it_ends() {
 fn the_process_shows_itself() {
     let metrics = used();
     let text = text(&metrics);
-    let value = |name: &str| -> f64 {
-        let name = format!("{name} ");
-        let line = samples(&text).into_iter().find(|l| l.starts_with(&name));
-        line.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap()
-    };
+    let value = |name: &str| value(&text, &format!("{name} "));
     let now = Timestamp::now().as_duration().as_secs_f64();
     let started = value("process_start_time_seconds");
     assert!(started <= now && started > now - 3600.0, "{started} {now}");

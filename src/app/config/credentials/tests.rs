@@ -68,6 +68,19 @@ fn way(credentials: &str, there: &[&str]) -> String {
 fn one_rule_says_whose_key_signs() {
     const ALL: [&str; 3] = ["role", "provider", "token"];
     let with = |more: &[&'static str]| [&ALL[..], more].concat();
+    const NOTHING: &str = "there are no credentials of Alibaba Cloud: set";
+    const NO_ROLE: &str = "ALIBABA_CLOUD_ROLE_ARN is not set";
+    const NO_PROVIDER: &str = "ALIBABA_CLOUD_OIDC_PROVIDER_ARN is not set";
+    const NO_TOKEN: &str = "ALIBABA_CLOUD_OIDC_TOKEN_FILE is not set";
+    let unfit = |way: &str, advice: &str| {
+        format!("--credentials (or PHONEMIG_CREDENTIALS): \"{way}\" is not valid: {advice}")
+    };
+    let [no_env, no_files, no_ecs, no_oidc] = [
+        unfit("env", "leave out"),
+        unfit("files", "name the folder"),
+        unfit("ecs", "leave out"),
+        unfit("oidc", "leave out"),
+    ];
     let table: &[(&str, Vec<&str>, &str)] = &[
         ("auto", vec![FOLDER], "files"),
         ("auto", vec![FOLDER, KEY], "files"),
@@ -75,68 +88,28 @@ fn one_rule_says_whose_key_signs() {
         ("auto", vec![KEY], "env"),
         ("auto", with(&[KEY]), "env"),
         ("auto", with(&[]), "oidc"),
-        (
-            "auto",
-            vec![],
-            "there are no credentials of Alibaba Cloud: set",
-        ),
-        (
-            "auto",
-            vec!["role"],
-            "ALIBABA_CLOUD_OIDC_PROVIDER_ARN is not set",
-        ),
-        (
-            "auto",
-            vec!["role", "token"],
-            "ALIBABA_CLOUD_OIDC_PROVIDER_ARN is not set",
-        ),
-        (
-            "auto",
-            vec!["role", "provider"],
-            "ALIBABA_CLOUD_OIDC_TOKEN_FILE is not set",
-        ),
-        (
-            "auto",
-            vec!["provider", "token"],
-            "ALIBABA_CLOUD_ROLE_ARN is not set",
-        ),
+        ("auto", vec![], NOTHING),
+        ("auto", vec!["role"], NO_PROVIDER),
+        ("auto", vec!["role", "token"], NO_PROVIDER),
+        ("auto", vec!["role", "provider"], NO_TOKEN),
+        ("auto", vec!["provider", "token"], NO_ROLE),
         ("env", vec![KEY], "env"),
         // The reader of the AccessKey names the missing part.
         ("env", vec![], "env"),
         ("env", with(&[]), "env"),
-        (
-            "env",
-            vec![FOLDER],
-            "--credentials (or PHONEMIG_CREDENTIALS): \"env\" is not valid: leave out",
-        ),
+        ("env", vec![FOLDER], &no_env),
         ("files", vec![FOLDER], "files"),
-        (
-            "files",
-            with(&[KEY]),
-            "--credentials (or PHONEMIG_CREDENTIALS): \"files\" is not valid: name the folder",
-        ),
+        ("files", with(&[KEY]), &no_files),
         // `auto` never chooses it, whatever the variable of the role says.
-        (
-            "auto",
-            vec![INSTANCE],
-            "there are no credentials of Alibaba Cloud: set",
-        ),
+        ("auto", vec![INSTANCE], NOTHING),
         ("auto", vec![KEY, INSTANCE], "env"),
         ("auto", with(&[INSTANCE]), "oidc"),
         ("ecs", vec![INSTANCE], "ecs"),
         ("ecs", with(&[KEY]), "ecs"),
-        (
-            "ecs",
-            vec![FOLDER],
-            "--credentials (or PHONEMIG_CREDENTIALS): \"ecs\" is not valid: leave out",
-        ),
+        ("ecs", vec![FOLDER], &no_ecs),
         ("oidc", with(&[KEY]), "oidc"),
-        ("oidc", vec![KEY], "ALIBABA_CLOUD_ROLE_ARN is not set"),
-        (
-            "oidc",
-            with(&[FOLDER]),
-            "--credentials (or PHONEMIG_CREDENTIALS): \"oidc\" is not valid: leave out",
-        ),
+        ("oidc", vec![KEY], NO_ROLE),
+        ("oidc", with(&[FOLDER]), &no_oidc),
     ];
     for (credentials, there, expected) in table {
         let found = way(credentials, there);
