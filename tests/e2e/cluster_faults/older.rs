@@ -2,10 +2,7 @@
 //! are not undone. Watches may show nothing for a while, since revisions went back; the operator
 //! reads live before it acts.
 
-use harness::{Migration, Then, World, outcome_of, shown_of};
-use serde_json::Value;
-
-use super::{NEVER_FINAL, PATIENCE, apart, calls, code, name, phone};
+use super::*;
 
 /// The outcomes of all entries of the only ledger, newest first.
 async fn outcomes(world: &World) -> Vec<Value> {
@@ -35,10 +32,9 @@ async fn restored_from_between_claim_and_outcome_the_ledger_gets_it_from_the_liv
     let apart = apart("restored-open").await;
     let world = &apart.world;
     let control = &world.plane.control;
-    let proxy = world.proxy().await.unwrap();
+    let (proxy, _operator) = world.proxied(NEVER_FINAL).await;
     let unrecorded = proxy.rule(outcome_of(&name(1)), Then::Close);
     let unshown = proxy.rule(shown_of(&name(1)), Then::Close);
-    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     world.code(&name(1), &code(1)).await.unwrap();
     resource(world, &code(2)).await;
     unrecorded.hit().await.unwrap();
