@@ -32,9 +32,10 @@ async fn restored_from_between_claim_and_outcome_the_ledger_gets_it_from_the_liv
     let apart = apart("restored-open").await;
     let world = &apart.world;
     let control = &world.plane.control;
-    let (proxy, _operator) = world.proxied(NEVER_FINAL).await;
+    let proxy = world.proxy().await.unwrap();
     let unrecorded = proxy.rule(outcome_of(&name(1)), Then::Close);
     let unshown = proxy.rule(shown_of(&name(1)), Then::Close);
+    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     world.code(&name(1), &code(1)).await.unwrap();
     resource(world, &code(2)).await;
     unrecorded.hit().await.unwrap();
