@@ -2,16 +2,11 @@
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use harness::World;
-use harness::cams_simulator::{Delivery, Release, VERIFIED};
+use harness::cams_simulator::Delivery;
 use jiff::Timestamp;
 
-use super::{
-    apart, assert_alive, assert_not_hot, bring_code, calls, crowd, phone, requests_between,
-    verified,
-};
+use super::*;
 
 /// Listens in place of the API server, and records the connections.
 struct Door {
@@ -46,16 +41,11 @@ impl Door {
 }
 
 async fn answered(world: &World, n: usize) {
-    let replied = |e: &harness::cams_simulator::Entry| {
+    let replied = |e: &Entry| {
         e.phone == Some(phone(n)) && e.action == VERIFIED && e.delivery == Delivery::Complete
     };
-    assert!(
-        world
-            .sim
-            .wait_entry(super::PATIENCE, replied)
-            .await
-            .is_some()
-    );
+    let told = world.sim.wait_entry(PATIENCE, replied).await;
+    assert!(told.is_some());
 }
 
 /// Four are done, twelve wait for their Secrets, and four have calls in flight.

@@ -1,12 +1,8 @@
 //! A crowd that waits for its codes.
 
-use harness::cams_simulator::{Fault, Refusal, Stage};
-use harness::expect::reason;
-use harness::{AuditEntry, Migration, Operator, World};
 use jiff::Timestamp;
-use tokio::time::Instant;
 
-use super::{NEVER_FINAL, OPERATOR, PATIENCE, name};
+use super::*;
 
 const RESOURCES: usize = 300;
 /// Polls of Secrets that are awaited before the judgement.
@@ -27,27 +23,13 @@ async fn sum(operator: &mut Operator, metric: &str, with: &str) -> f64 {
 }
 
 async fn until_at_least(operator: &mut Operator, metric: &str, with: &str, least: f64) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let sum = sum(operator, metric, with).await;
-        if sum >= least {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{metric} {with}: {sum}");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    let enough = async || sum(operator, metric, with).await >= least;
+    until_asked(&format!("{metric} {with}: {least}"), enough).await;
 }
 
 async fn until_at_most(operator: &mut Operator, metric: &str, with: &str, most: f64) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let sum = sum(operator, metric, with).await;
-        if sum <= most {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{metric} {with}: {sum}");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    let few = async || sum(operator, metric, with).await <= most;
+    until_asked(&format!("{metric} {with}: {most}"), few).await;
 }
 
 /// The answer for a missing Secret.
@@ -92,25 +74,13 @@ fn most_between(crowd: &[Timestamp], alone: &[Timestamp]) -> usize {
     between.max().expect("it was never polled")
 }
 
-fn most_in_a_second(times: &[Timestamp]) -> usize {
-    let from = |(n, at): (usize, &Timestamp)| {
-        let later = times[n..].iter();
-        later
-            .take_while(|t| t.duration_since(*at).as_millis() < 1000)
-            .count()
-    };
-    times.iter().enumerate().map(from).max().unwrap_or_default()
-}
-
 /// More resources are due than may poll their Secrets: each waits for its own turn, instead of
 /// asking for the next free one again and again. A resource of another namespace does not wait
 /// behind them. And a process that starts with all of them reads no faster.
 #[tokio::test]
 async fn a_crowd_without_secrets_is_no_hot_loop_and_holds_nobody_else_up() {
     let world = World::new(OPERATOR, "crowd").await.unwrap();
-    let elsewhere = format!("{}-alone", world.namespace);
-    world.namespace(&elsewhere).await.unwrap();
-    let namespaces = format!("{},{elsewhere}", world.namespace);
+    let (elsewhere, namespaces) = world.second_namespace("alone").await;
     let flags = [NEVER_FINAL, &["--watch-namespaces", &namespaces]].concat();
     let mut operator = crowd(&world, &flags).await;
     let alone = Migration::new("alone", "8613863000001");
@@ -191,10 +161,8 @@ async fn a_throttled_code_does_not_stand_in_line_with_the_crowd() {
     // Until the line is long: every resource is due after 5 s, and 20 poll in a second.
     let asked = sum(&mut operator, ANSWERS, ABSENT).await;
     until_at_least(&mut operator, ANSWERS, ABSENT, asked + 100.0).await;
-    let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(1000);
-    world.next_call(Fault::api(Stage::Counted, busy));
-    let ready = world.ready_migration("urgent", "8613862000001", "40718265");
-    ready.await.unwrap();
+    world.next_call(busy(1000));
+    world.migrate("urgent", "8613862000001", "40718265").await;
     reason(&world, "urgent", "Throttled").await;
     let asked = sum(&mut operator, ANSWERS, ABSENT).await;
     reason(&world, "urgent", "Verified").await;

@@ -1,9 +1,7 @@
 //! Priority and fairness of the API server rejects the operator.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use harness::{Operator, World};
 use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::pem::PemObject as _;
@@ -11,13 +9,10 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{
-    NEVER_FINAL, apart, assert_alive, assert_not_hot, name, ready, requests_between, verified,
-};
+use super::*;
 
 const RESOURCES: usize = 20;
 const REJECTED_FOR: Duration = Duration::from_secs(20);
@@ -45,28 +40,18 @@ spec:
     - {verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'], clusterScope: true}
 ";
 
-/// A client with the operator's token, and the token.
-async fn as_operator(world: &World) -> (kube::Client, String) {
+/// A client with the operator's token, which repeats nothing.
+async fn as_operator(world: &World) -> kube::Client {
     let path = world.dir().join("asker.kubeconfig");
-    world
-        .plane
-        .operator_kubeconfig(&path, &world.plane.control.url())
-        .unwrap();
-    let text = std::fs::read_to_string(&path).unwrap();
-    let yaml: serde_json::Value = serde_yaml_ng::from_str(&text).unwrap();
-    let token = yaml["users"][0]["user"]["token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let kubeconfig = Kubeconfig::from_yaml(&text).unwrap();
+    let (plane, url) = (&world.plane, world.plane.control.url());
+    plane.operator_kubeconfig(&path, &url).unwrap();
+    let kubeconfig = Kubeconfig::read_from(&path).unwrap();
     let options = KubeConfigOptions::default();
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .unwrap();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
+    let mut config = config.await.unwrap();
     config.default_retry = false;
     config.proxy_url = None;
-    let client = kube::Client::try_from(config).unwrap();
-    (client, token)
+    kube::Client::try_from(config).unwrap()
 }
 
 /// Repeats the request until the answer has this status and comes from this priority level.
@@ -75,30 +60,24 @@ async fn until_answered(world: &World, client: &kube::Client, wanted: u16, level
         "/apis/phonemigration.dev/v1alpha1/namespaces/{}/phonemigrations?limit=1",
         world.namespace
     );
-    let deadline = Instant::now() + super::PATIENCE;
-    loop {
-        let request = http::Request::get(&url)
-            .body(kube::client::Body::empty())
-            .unwrap();
-        let answer = client.send(request).await.unwrap();
+    let answered = async || {
+        let request = http::Request::get(&url).body(kube::client::Body::empty());
+        let answer = client.send(request.unwrap()).await.unwrap();
         let from = answer.headers().get("x-kubernetes-pf-prioritylevel-uid");
         let from = from.and_then(|uid| uid.to_str().ok());
-        if answer.status() == wanted && (level.is_none() || from == level) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "still {}", answer.status());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        answer.status() == wanted && (level.is_none() || from == level)
+    };
+    until_asked(&format!("an answer {wanted}"), answered).await;
 }
 
 /// Occupies the one seat that even a level without seats gives away when it is free: a request of
 /// the same user whose body never ends.
-async fn sit(world: &World, token: &str) -> TlsStream<TcpStream> {
+async fn sit(world: &World) -> TlsStream<TcpStream> {
+    let token = world.plane.operator_token();
     let control = &world.plane.control;
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(control.ca_pem().as_bytes()).unwrap())
-        .unwrap();
+    let ca = CertificateDer::from_pem_slice(control.ca_pem().as_bytes());
+    roots.add(ca.unwrap()).unwrap();
     let config = ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -110,10 +89,8 @@ async fn sit(world: &World, token: &str) -> TlsStream<TcpStream> {
         .connect(host, stream)
         .await
         .unwrap();
-    let path = format!(
-        "/apis/events.k8s.io/v1/namespaces/{}/events",
-        world.namespace
-    );
+    let namespace = &world.namespace;
+    let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{"
@@ -146,36 +123,19 @@ async fn c13_priority_and_fairness_rejects_every_request_for_20_s_and_nothing_lo
     let apart = apart("c13").await;
     let world = &apart.world;
     let mut operator = world.start(NEVER_FINAL).await;
-    let path = world.dir().join("jail.yaml");
-    std::fs::write(&path, JAIL).unwrap();
-    let file = path.to_string_lossy();
-    world
-        .plane
-        .control
-        .kubectl_ok(&["apply", "-f", &file])
-        .await
-        .unwrap();
-    let uid = [
-        "get",
-        "prioritylevelconfiguration",
-        "no-seat",
-        "-o",
-        "jsonpath={.metadata.uid}",
-    ];
-    let uid = world.plane.control.kubectl_ok(&uid).await.unwrap();
-    let (client, token) = as_operator(world).await;
+    world.plane.control.apply(JAIL).await.unwrap();
+    let uid = "get prioritylevelconfiguration no-seat -o jsonpath={.metadata.uid}";
+    let uid = world.kubectl(uid).await;
+    let client = as_operator(world).await;
     until_answered(world, &client, 200, Some(uid.trim())).await;
-    let sitter = sit(world, &token).await;
+    let sitter = sit(world).await;
     until_answered(world, &client, 429, None).await;
     rejected(world, &mut operator).await;
     assert!(world.sim.ledger().is_empty(), "a call without a claim");
     drop(sitter);
     world
-        .plane
-        .control
-        .kubectl_ok(&["delete", "-f", &file])
-        .await
-        .unwrap();
+        .kubectl("delete flowschema,prioritylevelconfiguration no-seat")
+        .await;
     until_answered(world, &client, 200, None).await;
     for n in 0..RESOURCES {
         world.request(&name(n), "again").await.unwrap();

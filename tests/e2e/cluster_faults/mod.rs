@@ -15,15 +15,10 @@ mod slow;
 mod unparsable;
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::time::Duration;
 
-use harness::cams_simulator::{Entry, Fault, FaultRule, Held, Stage, VERIFIED};
-use harness::control_plane::{ControlPlane, Options};
-use harness::expect::{NEVER_FINAL, PATIENCE};
-use harness::{AuditEntry, Operator, World, install};
+use harness::cams_simulator::Held;
+use harness::cases::*;
 use jiff::Timestamp;
-use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -46,25 +41,12 @@ struct Apart {
 
 async fn apart(name: &str) -> Apart {
     let permit = PLANES.acquire().await.unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let control = ControlPlane::start(dir.path(), Options::default())
-        .await
-        .unwrap();
-    let plane = Arc::new(install(control).await.unwrap());
-    let world = World::on(plane, OPERATOR, name).await.unwrap();
+    let (dir, world) = harness::cases::apart(OPERATOR, name).await;
     Apart {
         world,
         _dir: dir,
         _permit: permit,
     }
-}
-
-fn phone(n: usize) -> String {
-    format!("86138{n:08}")
-}
-
-fn code(n: usize) -> String {
-    format!("7391{n:04}")
 }
 
 fn name(n: usize) -> String {
@@ -73,15 +55,11 @@ fn name(n: usize) -> String {
 
 /// Submissions of a number that were received.
 fn calls(world: &World, n: usize) -> Vec<Entry> {
-    let mut entries = world.sim.ledger();
-    entries.retain(|e| e.action == VERIFIED && e.phone == Some(phone(n)));
-    entries
+    world.calls(&phone(n))
 }
 
 async fn verified(world: &World, n: usize) -> Value {
-    let there = |status: &Value| harness::reason(status) == "Verified" && status["id"].is_string();
-    let status = world.until(&name(n), PATIENCE, there).await.unwrap();
-    assert_eq!(status["id"], format!("id-{}", phone(n)), "{status}");
+    let status = harness::cases::verified(world, &name(n), &phone(n)).await;
     assert_eq!(calls(world, n).len(), 1, "submissions of {}", name(n));
     status
 }
@@ -89,19 +67,13 @@ async fn verified(world: &World, n: usize) -> Value {
 /// Creates the resource without its Secret.
 async fn waiting(world: &World, n: usize) {
     world.number(&phone(n), &code(n), &format!("id-{}", phone(n)));
-    world
-        .make(&harness::Migration::new(name(n), phone(n)))
-        .await;
-    world
-        .until_reason(&name(n), "SecretNotFound")
-        .await
-        .unwrap();
+    world.make(&Migration::new(name(n), phone(n))).await;
+    reason(world, &name(n), "SecretNotFound").await;
 }
 
 /// Creates the Secret, and asks the operator to reconcile.
 async fn bring_code(world: &World, n: usize) {
-    world.code(&name(n), &code(n)).await.unwrap();
-    world.request(&name(n), "brought").await.unwrap();
+    world.replace_code(&name(n), &code(n)).await;
 }
 
 async fn ready(world: &World, n: usize) {
@@ -117,9 +89,7 @@ async fn crowd(
     under_way: Range<usize>,
 ) -> (Operator, Vec<u64>) {
     for n in under_way.clone() {
-        let call = FaultRule::new(Fault::gate(Stage::Executed));
-        let call = call.action(VERIFIED).phone(phone(n)).once();
-        world.fault(call);
+        world.next_call_of(&phone(n), Fault::gate(Stage::Executed));
     }
     let operator = world.start(NEVER_FINAL).await;
     for n in done.clone().chain(under_way.clone()) {
@@ -151,19 +121,20 @@ fn requests_between(world: &World, from: Timestamp, until: Timestamp) -> Vec<Aud
     world.plane.control.audit_entries(wanted).unwrap()
 }
 
+/// The most of these times, which are in order, in one second.
+fn most_in_a_second(times: &[Timestamp]) -> usize {
+    let from = |(n, at): (usize, &Timestamp)| {
+        let within = |t: &&Timestamp| t.duration_since(*at).as_millis() < 1000;
+        times[n..].iter().take_while(within).count()
+    };
+    times.iter().enumerate().map(from).max().unwrap_or_default()
+}
+
 /// Asserts the bound; prints the figures.
 fn assert_not_hot(what: &str, times: &[Timestamp], over: Duration) {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
-    let worst = (0..sorted.len())
-        .map(|i| {
-            sorted[i..]
-                .iter()
-                .take_while(|t| t.duration_since(sorted[i]).as_millis() < 1000)
-                .count()
-        })
-        .max()
-        .unwrap_or(0);
+    let worst = most_in_a_second(&sorted);
     let average = sorted.len() as f64 / over.as_secs_f64();
     println!(
         "{what}: {} in {over:?}, {average:.2} per second, {worst} in the worst",
@@ -171,10 +142,4 @@ fn assert_not_hot(what: &str, times: &[Timestamp], over: Duration) {
     );
     assert!(average < MOST, "{what}: {average} per second");
     assert!(worst <= BURST, "{what}: {worst} in a second");
-}
-
-/// Asserts that `/livez` answers during a fault.
-async fn assert_alive(operator: &mut Operator) {
-    let reply = operator.http("/livez").await.unwrap();
-    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
 }

@@ -2,10 +2,7 @@
 //! are not undone. Watches may show nothing for a while, since revisions went back; the operator
 //! reads live before it acts.
 
-use harness::{Migration, Then, World, outcome_of, shown_of};
-use serde_json::Value;
-
-use super::{NEVER_FINAL, PATIENCE, apart, calls, code, name, phone};
+use super::*;
 
 /// The outcomes of all entries of the only ledger, newest first.
 async fn outcomes(world: &World) -> Vec<Value> {

@@ -1,16 +1,12 @@
 //! The CRD of CodeLedgers loses a field while the operator runs: the API server would store the
 //! operator's writes without it.
 
-use std::time::Duration;
-
-use harness::World;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
-use kube::api::{Api, DynamicObject, PostParams};
-use serde_json::json;
+use kube::api::{Api, PostParams};
 
-use super::{NEVER_FINAL, PATIENCE, apart, calls, name, ready, verified};
+use super::*;
 
 const CRD: &str = "codeledgers.phonemigration.dev";
 
@@ -23,13 +19,8 @@ fn entry_of(crd: &mut CustomResourceDefinition) -> &mut JSONSchemaProps {
     let schema = crd.spec.versions[0].schema.as_mut().unwrap();
     let schema = schema.open_api_v3_schema.as_mut().unwrap();
     let properties = schema.properties.as_mut().unwrap();
-    match properties
-        .get_mut("entries")
-        .unwrap()
-        .items
-        .as_mut()
-        .unwrap()
-    {
+    let entries = properties.get_mut("entries").unwrap();
+    match entries.items.as_mut().unwrap() {
         JSONSchemaPropsOrArray::Schema(entry) => entry,
         JSONSchemaPropsOrArray::Schemas(_) => panic!("entries of several types"),
     }
@@ -42,30 +33,18 @@ async fn replace(world: &World, crd: &CustomResourceDefinition, keeps: bool) {
     crd.metadata.resource_version = known.metadata.resource_version;
     let params = PostParams::default();
     crds(world).replace(CRD, &params, &crd).await.unwrap();
-    let ledger = json!({
-        "apiVersion": "phonemigration.dev/v1alpha1", "kind": "CodeLedger",
-        "metadata": {"name": "probe"}, "spec": {"phoneNumber": "8613800000000"},
-        "entries": [{
-            "attemptId": "probe", "fingerprint": "probe:probe", "custSpaceId": "1",
-            "signedAt": "2026-01-01T00:00:00Z", "finalAt": "2026-01-01T00:32:00Z",
-            "migration": {"namespace": "n", "name": "m", "uid": "u"},
-            "secret": {"uid": "u", "resourceVersion": "1"},
-        }],
+    let entry = json!({
+        "attemptId": "probe", "fingerprint": "probe:probe", "custSpaceId": "1",
+        "signedAt": "2026-01-01T00:00:00Z", "finalAt": "2026-01-01T00:32:00Z",
+        "migration": {"namespace": "n", "name": "m", "uid": "u"},
+        "secret": {"uid": "u", "resourceVersion": "1"},
     });
-    let ledger: DynamicObject = serde_json::from_value(ledger).unwrap();
-    let dry_run = PostParams {
-        dry_run: true,
-        ..PostParams::default()
+    let probe = ledger("probe", "8613800000000", json!([entry]));
+    let in_force = async || {
+        let stored = world.try_ledger(&probe).await.unwrap();
+        stored.data["entries"][0]["secret"].is_object() == keeps
     };
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let stored = world.ledger_api().create(&dry_run, &ledger).await.unwrap();
-        if stored.data["entries"][0]["secret"].is_object() == keeps {
-            return;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "not in force");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_asked("the CRD is in force", in_force).await;
 }
 
 #[tokio::test]
@@ -79,8 +58,7 @@ async fn a_crd_that_prunes_ledgers_lets_nothing_be_sent_until_it_is_repaired() {
     entry.properties.as_mut().unwrap().remove("secret").unwrap();
     replace(world, &older, false).await;
     ready(world, 1).await;
-    let refused = world.until_reason(&name(1), "LedgerUnreadable").await;
-    refused.unwrap();
+    reason(world, &name(1), "LedgerUnreadable").await;
     assert!(calls(world, 1).is_empty());
     replace(world, &shipped, true).await;
     verified(world, 1).await;

@@ -2,12 +2,7 @@
 //! versions that the operator has seen, and a continued watch would wait for versions that do not
 //! come.
 
-use std::time::Duration;
-
-use harness::expect::NEVER_FINAL;
-use serde_json::Value;
-
-use super::{apart, bring_code, calls, name, phone, ready, verified, waiting};
+use super::*;
 
 #[tokio::test]
 #[ignore = "what the operator missed is noticed within half a minute"]
@@ -27,7 +22,7 @@ async fn a_restored_etcd_is_noticed_and_everything_is_listed_anew() {
         world.request(&name(1), &n.to_string()).await.unwrap();
     }
     control.restore_etcd(&snapshot).await.unwrap();
-    let back = tokio::time::Instant::now();
+    let back = Instant::now();
     // Its outcome is in no status and no ledger any more, but the operator remembers it.
     let within = Duration::from_secs(75);
     let shown = |status: &Value| harness::reason(status) == "Verified";

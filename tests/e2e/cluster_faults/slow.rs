@@ -1,11 +1,8 @@
 //! etcd does not answer for a time: the API server runs, and every request hangs.
 
-use std::time::Duration;
-
-use harness::cams_simulator::Release;
 use jiff::Timestamp;
 
-use super::{apart, assert_alive, assert_not_hot, bring_code, crowd, requests_between, verified};
+use super::*;
 
 const PAUSE: Duration = Duration::from_secs(20);
 
@@ -14,7 +11,7 @@ async fn an_etcd_that_is_silent_for_20_s_is_not_besieged_and_everything_goes_on(
     let apart = apart("slow").await;
     let world = &apart.world;
     let (mut operator, under_way) = crowd(world, 0..2, 2..14, 14..18).await;
-    let (from, began) = (Timestamp::now(), tokio::time::Instant::now());
+    let (from, began) = (Timestamp::now(), Instant::now());
     world.plane.control.pause_etcd().unwrap();
     for id in under_way {
         assert!(world.sim.release(id, Release::Continue));

@@ -1,18 +1,12 @@
 //! Resources that violate the operator's types, stored under a CRD that allows anything.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Fault, FaultRule, Release, Stage, VERIFIED};
-use harness::{Migration, World, requests_of};
+use harness::requests_of;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps,
 };
 use kube::api::{Api, PostParams};
-use serde_json::{Value, json};
 
-use super::{
-    NEVER_FINAL, apart, assert_alive, calls, code, held, name, phone, ready, verified, waiting,
-};
+use super::*;
 
 const CRD: &str = "phonemigrations.phonemigration.dev";
 
@@ -29,17 +23,16 @@ async fn loosen(world: &World) {
             ..JSONSchemaProps::default()
         });
     }
-    crds.replace(CRD, &PostParams::default(), &crd)
-        .await
-        .unwrap();
+    let params = PostParams::default();
+    crds.replace(CRD, &params, &crd).await.unwrap();
 }
 
 /// Retries until the API server uses the new CRD.
 async fn store(world: &World, name: &str, spec: Value) {
-    let deadline = tokio::time::Instant::now() + super::PATIENCE;
+    let deadline = Instant::now() + super::PATIENCE;
     let migration = Migration::new(name, phone(90)).spec(spec);
     while let Err(why) = world.create(&migration).await {
-        assert!(tokio::time::Instant::now() < deadline, "{why}");
+        assert!(Instant::now() < deadline, "{why}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -48,10 +41,7 @@ async fn store(world: &World, name: &str, spec: Value) {
 async fn resources_that_cannot_be_parsed_are_left_alone_and_the_rest_goes_on() {
     let apart = apart("strange").await;
     let world = &apart.world;
-    let call = FaultRule::new(Fault::gate(Stage::Executed))
-        .action(VERIFIED)
-        .phone(phone(2));
-    world.fault(call.once());
+    world.next_call_of(&phone(2), Fault::gate(Stage::Executed));
     let mut operator = world.start(NEVER_FINAL).await;
     waiting(world, 0).await;
     waiting(world, 1).await;
@@ -63,10 +53,8 @@ async fn resources_that_cannot_be_parsed_are_left_alone_and_the_rest_goes_on() {
     store(world, "bad-secret", json!({"verifyCodeSecretRef": null})).await;
     store(world, "bad-switch", json!({"suspend": "yes"})).await;
     // Later: a status of another version, and a spec that breaks while the call is in flight.
-    world
-        .patch_status(&name(1), json!({"attempt": "claimed", "history": 7}))
-        .await
-        .unwrap();
+    let other = json!({"attempt": "claimed", "history": 7});
+    world.patch_status(&name(1), other).await.unwrap();
     world.edit(&name(2), json!({"suspend": "yes"})).await;
     // And one with unknown fields, which can be parsed.
     let beyond = Migration::new(name(3), phone(3)).spec(json!({"later": {"x": [1]}}));
@@ -79,10 +67,7 @@ async fn resources_that_cannot_be_parsed_are_left_alone_and_the_rest_goes_on() {
     for bad in ["bad-number", "bad-secret", "bad-switch"] {
         let requests = world.requests().unwrap();
         assert_eq!(requests_of(&requests, bad).len(), 0, "requests about {bad}");
-        assert!(
-            world.get(bad).await.unwrap().data["status"]["reason"].is_null(),
-            "{bad}"
-        );
+        assert!(world.status(bad).await["reason"].is_null(), "{bad}");
     }
     assert!(operator.log().contains("Resource cannot be parsed"));
     assert_alive(&mut operator).await;
@@ -98,10 +83,8 @@ async fn resources_that_cannot_be_parsed_are_left_alone_and_the_rest_goes_on() {
     world.edit(&name(2), json!({"suspend": false})).await;
     let status = verified(world, 2).await;
     assert_eq!(status["attempt"]["outcome"], "Accepted", "{status}");
-    world
-        .patch_status(&name(1), json!({"attempt": null, "history": null}))
-        .await
-        .unwrap();
+    let none = json!({"attempt": null, "history": null});
+    world.patch_status(&name(1), none).await.unwrap();
     for n in 0..2 {
         super::bring_code(world, n).await;
         verified(world, n).await;

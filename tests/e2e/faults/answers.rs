@@ -1,12 +1,8 @@
 //! Answers in the API's shape whose plain reading would be wrong.
 
-use harness::cams_simulator::{Answer, Fault, FaultRule, READ_STATUS, Refusal, Stage};
-use harness::expect::until_events;
-use harness::{Migration, World};
+use harness::cams_simulator::Answer;
 
-use super::{
-    NEVER_FINAL, OPERATOR, SOON_FINAL, assert_verified, code, finished, phone, reason, told,
-};
+use super::*;
 
 #[tokio::test]
 async fn a_masked_number_in_the_reply_is_fine() {
@@ -38,14 +34,11 @@ async fn a_number_in_another_spelling_is_accepted_with_its_id_and_told() {
     let message = harness::message(&status);
     assert!(message.contains("shows the number otherwise"), "{message}");
     let shown = status["phoneNumber"].as_str().unwrap();
-    assert!(
-        shown.starts_with("861") && shown.ends_with("****"),
-        "{shown}"
-    );
+    assert!(shown.starts_with("861"), "{shown}");
+    assert!(shown.ends_with("****"), "{shown}");
     until_events(&world, "spelt", &["OtherNumber", "Verified"]).await;
-    let metrics = operator.http("/metrics").await.unwrap();
     let line = "phonemigration_other_number_replies_total 1";
-    assert!(metrics.lines().any(|l| l == line), "{metrics}");
+    operator.until_metric(line).await;
     // No further read is made for it.
     let calls = world.sim.ledger().len();
     assert_eq!(calls, 2, "one read and one submission");
@@ -101,21 +94,6 @@ async fn the_largest_answer_is_recorded() {
     world.finish().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_pre_read_that_fails_does_not_stop_a_first_attempt() {
-    let world = World::new(OPERATOR, "blind").await.unwrap();
-    let number = phone(1);
-    let blind = FaultRule::new(Fault::internal_error(Stage::Received)).action(READ_STATUS);
-    world.fault(blind);
-    let _operator = world.start(NEVER_FINAL).await;
-    world.migrate("blind", &number, &code(1)).await;
-    let status = reason(&world, "blind", "Verified").await;
-    assert_verified(&status, &number);
-    assert_eq!(world.calls(&number).len(), 1);
-    told(&world, "StatusUnreadable").await;
-    world.finish().await.unwrap();
-}
-
 /// The refusal is the truth; only the read before its record is lost.
 #[tokio::test]
 async fn a_refusal_whose_read_cannot_be_had_is_recorded_all_the_same() {
@@ -124,19 +102,13 @@ async fn a_refusal_whose_read_cannot_be_had_is_recorded_all_the_same() {
     let dead = FaultRule::new(Fault::blackhole(Stage::Received)).action(READ_STATUS);
     world.fault(dead);
     let _operator = world.start(NEVER_FINAL).await;
-    world.number(&number, &code(1), &format!("id-{number}"));
-    world.code("unread", &code(2)).await.unwrap();
-    let sends = Migration::new("unread", &number);
-    world.make(&sends).await;
+    world.offer("unread", &number, &code(2), &code(1)).await;
     let status = reason(&world, "unread", "CodeRejected").await;
     assert_eq!(status["attempt"]["outcome"], "Refused", "{status}");
-    assert_eq!(
-        (world.calls(&number).len(), world.reads(&number).len()),
-        (1, 2)
-    );
+    assert_eq!(world.calls(&number).len(), 1);
+    assert_eq!(world.reads(&number).len(), 2);
     world.sim.clear_faults();
     world.code("unread", &code(1)).await.unwrap();
-    let status = reason(&world, "unread", "Verified").await;
-    assert_verified(&status, &number);
+    verified(&world, "unread", &number).await;
     world.finish().await.unwrap();
 }

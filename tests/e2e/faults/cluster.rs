@@ -1,41 +1,31 @@
 //! The API server fails or refuses at the worst moment.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use harness::cams_simulator::{Fault, FaultRule, READ_STATUS, Release, Stage};
-use harness::control_plane::{ControlPlane, Options};
-use harness::{Error, Migration, World, install};
-use serde_json::json;
+use super::*;
 
-use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, phone, reason, until};
+/// The id of an attempt that the operator did not make.
+const FOREIGN: &str = "00112233445566778899aabbccddeeff";
 
 #[tokio::test]
-async fn c06_an_outcome_is_recorded_during_the_shutdown_of_the_process() -> Result<(), Error> {
-    let dir = tempfile::tempdir().unwrap();
-    let control = ControlPlane::start(dir.path(), Options::default())
-        .await
-        .unwrap();
-    let world = World::on(Arc::new(install(control).await?), OPERATOR, "c06").await?;
+async fn c06_an_outcome_is_recorded_during_the_shutdown_of_the_process() {
+    let (_dir, world) = apart(OPERATOR, "c06").await;
     let number = phone(1);
     world.next_call_of(&number, Fault::gate(Stage::Executed));
-    let mut operator = world.operator(NEVER_FINAL).await?;
-    world.ready_migration("c06", &number, &code(1)).await?;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    let mut operator = world.start(NEVER_FINAL).await;
+    world.migrate("c06", &number, &code(1)).await;
+    let held = world.held().await;
     world.plane.control.stop_apiserver();
-    assert!(world.sim.release(held.id, Release::Continue));
-    let log = std::fs::read_to_string;
-    let path = world.dir().join("operator-0.log");
-    let tried = || log(&path).unwrap().contains("Outcome not recorded yet");
-    until("the operator tried to record it", tried).await;
-    operator.terminate().await?;
+    world.go_on(held);
+    operator.until_logged("Outcome not recorded yet").await;
+    operator.terminate().await.unwrap();
     super::terminate::until_not_ready(&mut operator).await;
     world.plane.control.start_apiserver().await.unwrap();
-    assert_eq!(operator.ended(PATIENCE).await?, Some(0));
-    let status = world.get("c06").await?.data["status"].clone();
+    assert_eq!(operator.ended(PATIENCE).await.unwrap(), Some(0));
+    let status = world.status("c06").await;
     assert_verified(&status, &number);
     assert_eq!(world.calls(&number).len(), 1);
-    world.finish_after_restart().await.map(|_| ())
+    world.finish_after_restart().await.unwrap();
 }
 
 /// Patches a label some forty times a second until told to stop: at the API server's full speed, no
@@ -47,16 +37,14 @@ async fn relabel(world: &World, name: &str, stop: &AtomicBool) {
         }
         let label = json!({"metadata": {"labels": {"n": n.to_string()}}});
         world.patch(name, label).await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 fn conflicts(world: &World) -> usize {
-    let requests = world.requests().unwrap();
-    let lost = requests
-        .iter()
-        .filter(|r| r.subresource == "status" && r.code == 409);
-    lost.count()
+    let mut lost = world.requests().unwrap();
+    lost.retain(|r| r.subresource == "status" && r.code == 409);
+    lost.len()
 }
 
 #[tokio::test]
@@ -66,13 +54,13 @@ async fn c07_an_outcome_is_recorded_through_conflicts() {
     world.next_call_of(&number, Fault::gate(Stage::Executed));
     let _operator = world.start(NEVER_FINAL).await;
     world.migrate("c07", &number, &code(1)).await;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    let held = world.held().await;
     // From here on the version that the claim left is outdated.
     let touched = json!({"metadata": {"labels": {"n": "first"}}});
     world.patch("c07", touched).await.unwrap();
     let stop = AtomicBool::new(false);
     let recorded = async {
-        assert!(world.sim.release(held.id, Release::Continue));
+        world.go_on(held);
         let status = reason(&world, "c07", "Verified").await;
         stop.store(true, Ordering::Relaxed);
         status
@@ -91,75 +79,55 @@ async fn c07_an_outcome_is_recorded_through_conflicts() {
 async fn a_claim_of_another_process_during_the_pre_read_wins() {
     let world = World::new(OPERATOR, "foreign-race").await.unwrap();
     let number = phone(1);
-    let look = FaultRule::new(Fault::gate(Stage::Received))
-        .action(READ_STATUS)
-        .once();
-    world.fault(look);
+    let look = FaultRule::new(Fault::gate(Stage::Received)).action(READ_STATUS);
+    world.fault(look.once());
     let _operator = world.start(NEVER_FINAL).await;
     world.migrate("race", &number, &code(1)).await;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
-    let attempt = super::forged::attempt("00112233445566778899aabbccddeeff");
-    world
-        .patch_status("race", json!({"attempt": attempt}))
-        .await
-        .unwrap();
-    assert!(world.sim.release(held.id, Release::Continue));
+    let held = world.held().await;
+    let attempt = super::forged::attempt(FOREIGN);
+    let claim = json!({"attempt": attempt});
+    world.patch_status("race", claim).await.unwrap();
+    world.go_on(held);
     let status = reason(&world, "race", "OutcomeUnknown").await;
-    assert_eq!(
-        status["attempt"]["id"], "00112233445566778899aabbccddeeff",
-        "{status}"
-    );
+    assert_eq!(status["attempt"]["id"], FOREIGN, "{status}");
     assert!(world.calls(&number).is_empty());
     world.finish().await.unwrap();
 }
 
 /// The claim's request may be stored after its deadline: in either case, one call is made.
 #[tokio::test]
-async fn c04_a_claim_without_an_answer_is_not_sent_and_not_stuck() -> Result<(), Error> {
-    let dir = tempfile::tempdir().unwrap();
-    let control = ControlPlane::start(dir.path(), Options::default())
-        .await
-        .unwrap();
-    let world = World::on(Arc::new(install(control).await?), OPERATOR, "c04").await?;
+async fn c04_a_claim_without_an_answer_is_not_sent_and_not_stuck() {
+    let (_dir, world) = apart(OPERATOR, "c04").await;
     let number = phone(1);
     let look = FaultRule::new(Fault::gate(Stage::Received));
     world.fault(look.action(READ_STATUS).once());
-    let operator = world.operator(NEVER_FINAL).await?;
-    world.ready_migration("c04", &number, &code(1)).await?;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    let operator = world.start(NEVER_FINAL).await;
+    world.migrate("c04", &number, &code(1)).await;
+    let held = world.held().await;
     world.plane.control.pause_apiserver().unwrap();
-    assert!(world.sim.release(held.id, Release::Continue));
-    let gave_up = || operator.log().contains("Attempt not begun");
-    until("the claim was given up", gave_up).await;
+    world.go_on(held);
+    operator.until_logged("Attempt not begun").await;
     world.plane.control.resume_apiserver().unwrap();
     assert!(world.calls(&number).is_empty(), "sent without a claim");
-    let status = reason(&world, "c04", "Verified").await;
-    assert_verified(&status, &number);
+    let status = verified(&world, "c04", &number).await;
     assert_eq!(status["attempt"]["number"], 1, "{status}");
-    assert_eq!(
-        (world.calls(&number).len(), world.executed(&number)),
-        (1, 1)
-    );
-    world.finish_after_restart().await.map(|_| ())
+    assert_eq!(world.counts(&number), (1, 1));
+    world.finish_after_restart().await.unwrap();
 }
 
 /// Another client writes a released attempt into status while the call is in flight: CAMS's answer
 /// counts.
-async fn released_during_the_call(world: &World, right: &str, wanted: &str) -> serde_json::Value {
+async fn released_during_the_call(world: &World, right: &str, wanted: &str) -> Value {
     let number = phone(1);
     world.next_call_of(&number, Fault::gate(Stage::Executed));
     let _operator = world.start(NEVER_FINAL).await;
-    world.number(&number, right, &format!("id-{number}"));
-    world.code("r", &code(1)).await.unwrap();
-    world.make(&Migration::new("r", &number)).await;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
-    let mut forged = super::forged::attempt("00112233445566778899aabbccddeeff");
+    world.offer("r", &number, &code(1), right).await;
+    let held = world.held().await;
+    let mut forged = super::forged::attempt(FOREIGN);
     forged["outcome"] = "NotSent".into();
-    world
-        .patch_status("r", json!({"attempt": forged}))
-        .await
-        .unwrap();
-    assert!(world.sim.release(held.id, Release::Continue));
+    let forged = json!({"attempt": forged});
+    world.patch_status("r", forged).await.unwrap();
+    world.go_on(held);
     let status = reason(world, "r", wanted).await;
     // Recorded by the attempt itself: it needed no second claim to find out.
     let call = &world.calls(&number)[0];

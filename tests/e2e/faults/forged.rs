@@ -1,14 +1,7 @@
 //! Statuses that this operator did not write: restored, copied or forged. None of them leads to
 //! a call that was not due, and none to a success that CAMS does not confirm.
 
-use harness::cams_simulator::Number;
-use harness::{Migration, World, condition};
-use serde_json::{Value, json};
-
-use super::{
-    NEVER_FINAL, OPERATOR, SOON_FINAL, assert_final_unknown, assert_verified, code, finished,
-    phone, reason, until,
-};
+use super::*;
 
 /// A current claim that no process remembers.
 pub fn attempt(id: &str) -> Value {
@@ -24,9 +17,7 @@ pub fn attempt(id: &str) -> Value {
 /// A resource with a code that is right, and this status.
 async fn forged(world: &World, name: &str, n: usize, status: Value) {
     let number = phone(n);
-    world.number(&number, &code(n), &format!("id-{number}"));
-    world.code(name, &code(n)).await.unwrap();
-    world.make(&Migration::new(name, &number)).await;
+    world.offer(name, &number, &code(n), &code(n)).await;
     world.patch_status(name, status).await.unwrap();
 }
 
@@ -50,8 +41,7 @@ async fn a_foreign_claim_that_succeeded_is_adopted() {
     let known = Number::new(&number, code(1), format!("id-{number}")).verified();
     world.sim.add_number(known);
     let _operator = world.start(NEVER_FINAL).await;
-    let status = reason(&world, "f", "Verified").await;
-    assert_verified(&status, &number);
+    let status = verified(&world, "f", &number).await;
     assert_eq!(status["attempt"]["outcome"], "Adopted", "{status}");
     assert!(world.calls(&number).is_empty());
     world.finish().await.unwrap();
@@ -90,8 +80,7 @@ async fn t19_absurd_statuses_lead_to_no_call_and_stop_nobody() {
     let _operator = world.start(NEVER_FINAL).await;
     // Every resource was reconciled when the newest is done, and again after its own request.
     world.migrate("honest", &phone(99), &code(99)).await;
-    let status = reason(&world, "honest", "Verified").await;
-    assert_verified(&status, &phone(99));
+    verified(&world, "honest", &phone(99)).await;
     for n in 0..statuses.len() {
         world.looked(&format!("f-{n}")).await;
     }
@@ -100,7 +89,7 @@ async fn t19_absurd_statuses_lead_to_no_call_and_stop_nobody() {
     for (n, forged) in statuses.iter().enumerate() {
         let name = format!("f-{n}");
         assert!(world.calls(&phone(n)).is_empty(), "{name}: {forged}");
-        let status = world.get(&name).await.unwrap().data["status"].clone();
+        let status = world.status(&name).await;
         assert!(status["id"].is_null(), "{name}: {status}");
         assert_ne!(condition(&status, "Ready"), "True", "{name}: {status}");
         // A forged acceptance is not a lost outcome.
@@ -116,9 +105,7 @@ async fn t19_a_forged_release_gives_no_more_codes_than_the_limit() {
     let world = World::new(OPERATOR, "forged-release").await.unwrap();
     let _operator = world.start(NEVER_FINAL).await;
     let number = phone(1);
-    world.number(&number, &code(99), &format!("id-{number}"));
-    world.code("many", &code(0)).await.unwrap();
-    world.make(&Migration::new("many", &number)).await;
+    world.offer("many", &number, &code(0), &code(99)).await;
     for n in 0..5 {
         world.code("many", &code(n)).await.unwrap();
         world.request("many", &format!("code {n}")).await.unwrap();
@@ -137,14 +124,13 @@ async fn t19_a_forged_release_gives_no_more_codes_than_the_limit() {
 async fn t19_a_hold_from_a_forged_status_is_short() {
     let world = World::new(OPERATOR, "forged-hold").await.unwrap();
     let mut status = claim(json!({"outcome": "Throttled"}));
-    let soon = jiff::Timestamp::now() + std::time::Duration::from_secs(8);
+    let soon = jiff::Timestamp::now() + Duration::from_secs(8);
     status["reason"] = "Throttled".into();
     status["nextAttemptAt"] = soon.round(jiff::Unit::Second).unwrap().to_string().into();
     status["attempt"]["finishedAt"] = status["attempt"]["signedAt"].clone();
     forged(&world, "held", 1, status).await;
     let _operator = world.start(NEVER_FINAL).await;
-    let status = reason(&world, "held", "Verified").await;
-    assert_verified(&status, &phone(1));
+    verified(&world, "held", &phone(1)).await;
     assert_eq!(world.calls(&phone(1)).len(), 1);
     world.finish().await.unwrap();
 }

@@ -1,11 +1,8 @@
 //! The process dies: everything that it had only in memory is lost.
 
-use std::time::Duration;
+use harness::requests_of;
 
-use harness::cams_simulator::{Fault, Number, Release, Stage};
-use harness::{Migration, World, requests_of};
-
-use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, phone, reason};
+use super::*;
 
 #[tokio::test]
 async fn a_verified_resource_costs_nothing_after_a_restart() {
@@ -14,9 +11,7 @@ async fn a_verified_resource_costs_nothing_after_a_restart() {
     for n in 1..=3 {
         let name = format!("old-{n}");
         world.migrate(&name, &phone(n), &code(n)).await;
-    }
-    for n in 1..=3 {
-        reason(&world, &format!("old-{n}"), "Verified").await;
+        reason(&world, &name, "Verified").await;
     }
     assert_eq!(operator.stop().await.unwrap(), Some(0));
     let (ledger, before) = (world.sim.ledger().len(), world.requests().unwrap().len());
@@ -24,7 +19,7 @@ async fn a_verified_resource_costs_nothing_after_a_restart() {
     // The newest is reconciled last; when it is verified, the old ones were reconciled.
     world.migrate("new", &phone(9), &code(9)).await;
     reason(&world, "new", "Verified").await;
-    let about_old = |e: &&harness::cams_simulator::Entry| e.phone != Some(phone(9));
+    let about_old = |e: &&Entry| e.phone != Some(phone(9));
     let ledger_now = world.sim.ledger();
     assert_eq!(ledger_now[ledger..].iter().filter(about_old).count(), 0);
     let requests = world.requests().unwrap();
@@ -51,8 +46,7 @@ async fn a_resource_restored_without_its_status_is_adopted_without_a_call() {
         if restarted {
             operator = world.start(NEVER_FINAL).await;
         }
-        let status = reason(&world, "r", "Verified").await;
-        assert_verified(&status, &number);
+        verified(&world, "r", &number).await;
         assert_eq!(world.calls(&number).len(), 1, "restarted: {restarted}");
         drop(operator);
         world.finish().await.unwrap();
@@ -63,22 +57,19 @@ async fn a_resource_restored_without_its_status_is_adopted_without_a_call() {
 async fn a_second_signal_stops_at_once_and_the_attempt_is_observed() {
     let world = World::new(OPERATOR, "twice").await.unwrap();
     let number = phone(1);
-    world
-        .sim
-        .add_number(Number::new(&number, code(1), format!("id-{number}")));
+
     world.next_call_of(&number, Fault::gate(Stage::Counted));
     let mut operator = world.start(NEVER_FINAL).await;
     world.migrate("twice", &number, &code(1)).await;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    let held = world.held().await;
     operator.terminate().await.unwrap();
     super::terminate::until_not_ready(&mut operator).await;
     operator.terminate().await.unwrap();
     let exit = operator.ended(Duration::from_secs(5)).await.unwrap();
     assert_eq!(exit, Some(0));
-    assert!(world.sim.release(held.id, Release::Continue));
+    world.go_on(held);
     let _operator = world.start(NEVER_FINAL).await;
-    let status = reason(&world, "twice", "Verified").await;
-    assert_verified(&status, &number);
+    verified(&world, "twice", &number).await;
     assert_eq!(world.executed(&number), 1);
     world.finish().await.unwrap();
 }

@@ -1,20 +1,11 @@
 //! Whether a code was already spent: people and tools rewrite, relabel, restore, recreate.
 
-use harness::cams_simulator::{Fault, Release, Stage};
-use harness::{Migration, World};
-use serde_json::json;
-
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, code, finished, phone, reason,
-    told,
-};
+use super::*;
 
 /// A resource whose code `code(2)` was refused; the right one is `code(1)`.
 async fn refused(world: &World, name: &str) -> String {
     let number = phone(1);
-    world.number(&number, &code(1), &format!("id-{number}"));
-    world.code(name, &code(2)).await.unwrap();
-    world.make(&Migration::new(name, &number)).await;
+    world.offer(name, &number, &code(2), &code(1)).await;
     let status = reason(world, name, "CodeRejected").await;
     assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
     assert_eq!(world.executed(&number), 1);
@@ -36,13 +27,13 @@ async fn c28_a_refused_code_is_not_sent_again_whatever_happens_to_its_secret() {
     world.looked("r").await;
     // retryToken allows another code, never this one.
     world.retry("r", "again").await;
-    let seen = |s: &serde_json::Value| s["lastHandledRetryToken"] == "again";
-    world.until("r", PATIENCE, seen).await.unwrap();
+    let seen = |s: &Value| s["lastHandledRetryToken"] == "again";
+    world.until_status("r", seen).await;
     assert_eq!(world.calls(&number).len(), 1);
     // Another code is refused, then the first is put back.
     world.code("r", &code(3)).await.unwrap();
-    let two = |s: &serde_json::Value| s["history"].as_array().is_some_and(|h| h.len() == 2);
-    world.until("r", PATIENCE, two).await.unwrap();
+    let two = |s: &Value| s["history"].as_array().is_some_and(|h| h.len() == 2);
+    world.until_status("r", two).await;
     assert_eq!(world.calls(&number).len(), 2);
     world.code("r", &code(2)).await.unwrap();
     let status = world.looked("r").await;
@@ -58,41 +49,34 @@ async fn c29_a_secret_deleted_during_the_call_changes_nothing() {
     world.next_call_of(&number, Fault::gate(Stage::Received));
     let _operator = world.start(NEVER_FINAL).await;
     world.migrate("c29", &number, &code(1)).await;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
-    world
-        .plane
-        .control
-        .kubectl_ok(["-n", &world.namespace, "delete", "secret", "c29-code"])
-        .await
-        .unwrap();
-    assert!(world.sim.release(held.id, Release::Continue));
-    let status = reason(&world, "c29", "Verified").await;
-    assert_verified(&status, &number);
+    let held = world.held().await;
+    let delete = format!("-n {} delete secret c29-code", world.namespace);
+    world.kubectl(&delete).await;
+    world.go_on(held);
+    verified(&world, "c29", &number).await;
     assert_eq!(world.executed(&number), 1);
     world.finish().await.unwrap();
 }
 
 /// Deletes the resource while its call is held, and creates it again at once.
-async fn recreated_in_flight(world: &World, right: &str, wanted: &str) -> serde_json::Value {
+async fn recreated_in_flight(world: &World, right: &str, wanted: &str) -> Value {
     let number = phone(1);
     world.next_call_of(&number, Fault::gate(Stage::Executed));
     let _operator = world.start(NEVER_FINAL).await;
-    world.number(&number, right, &format!("id-{number}"));
-    world.code("c30", &code(1)).await.unwrap();
-    world.make(&Migration::new("c30", &number)).await;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    world.offer("c30", &number, &code(1), right).await;
+    let held = world.held().await;
     world.delete("c30").await.unwrap();
     world.make(&Migration::new("c30", &number)).await;
     let status = reason(world, "c30", "Queued").await;
     assert!(status["attempt"].is_null(), "{status}");
-    assert!(world.sim.release(held.id, Release::Continue));
+    world.go_on(held);
     let status = reason(world, "c30", wanted).await;
     assert_eq!(world.calls(&number).len(), 1);
     let event = told(world, "OutcomeWithoutResource").await;
     let call = &world.calls(&number)[0];
     assert!(event.note.as_deref().unwrap().contains(&call.request_id));
-    let line = world.logs().concat();
-    assert!(line.contains("Outcome of an attempt whose resource is gone"));
+    let log = world.logs().concat();
+    assert!(log.contains("Outcome of an attempt whose resource is gone"));
     world.finish().await.unwrap();
     status
 }
@@ -112,7 +96,7 @@ async fn c30_recreated_in_flight_a_refused_code_is_not_sent_again() {
 }
 
 /// Deletes the resource while its outcome is unknown, and creates it again at once.
-async fn recreated_while_unknown(world: &World, fault: Fault) -> serde_json::Value {
+async fn recreated_while_unknown(world: &World, fault: Fault) -> Value {
     let number = phone(1);
     world.next_call_of(&number, fault);
     world.migrate("u", &number, &code(1)).await;
@@ -143,11 +127,7 @@ async fn c30_recreated_while_unknown_a_code_stays_spent_and_a_different_one_goes
     assert_eq!(harness::condition(&status, "Finished"), "True", "{status}");
     world.sim.set_code(&phone(1), &code(2));
     world.code("u", &code(2)).await.unwrap();
-    let status = reason(&world, "u", "Verified").await;
-    assert_verified(&status, &phone(1));
-    assert_eq!(
-        (world.calls(&phone(1)).len(), world.executed(&phone(1))),
-        (2, 1)
-    );
+    verified(&world, "u", &phone(1)).await;
+    assert_eq!(world.counts(&phone(1)), (2, 1));
     world.finish().await.unwrap();
 }

@@ -1,12 +1,8 @@
 //! Many resources, and more than one process.
 
-use harness::cams_simulator::{Fault, Release, Stage};
-use harness::{Migration, World, requests_of};
+use harness::requests_of;
 
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_final_unknown, assert_verified, code,
-    finished, phone, reason,
-};
+use super::*;
 
 /// No lease: only the claims keep the two processes apart.
 #[tokio::test]
@@ -18,8 +14,7 @@ async fn two_operators_send_each_code_once() {
         world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
     }
     for n in 0..20 {
-        let status = reason(&world, &format!("m-{n}"), "Verified").await;
-        assert_verified(&status, &phone(n));
+        verified(&world, &format!("m-{n}"), &phone(n)).await;
         assert_eq!(world.executed(&phone(n)), 1);
     }
     world.finish().await.unwrap();
@@ -42,15 +37,15 @@ async fn one_resource_costs_no_more_than_its_budget_of_requests() {
 }
 
 /// How many status writes show it as queued: a busy machine is late.
-fn shown_queued(all: &[harness::AuditEntry], name: &str) -> usize {
-    let queued = |r: &&&harness::AuditEntry| {
+fn shown_queued(all: &[AuditEntry], name: &str) -> usize {
+    let queued = |r: &&&AuditEntry| {
         let body = r.request_object.as_ref();
         body.is_some_and(|body| body["status"]["reason"] == "Queued")
     };
     requests_of(all, name).iter().filter(queued).count()
 }
 
-fn within(all: &[harness::AuditEntry], name: &str, requests: usize, writes: usize) {
+fn within(all: &[AuditEntry], name: &str, requests: usize, writes: usize) {
     let about = requests_of(all, name);
     let shown: Vec<String> = about
         .iter()
@@ -70,8 +65,7 @@ async fn thirty_accepted_codes_keep_their_budget_of_requests() {
         world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
     }
     for n in 0..30 {
-        let status = reason(&world, &format!("m-{n}"), "Verified").await;
-        assert_verified(&status, &phone(n));
+        verified(&world, &format!("m-{n}"), &phone(n)).await;
         assert_eq!(world.executed(&phone(n)), 1);
     }
     let figures = world.finish().await.unwrap();
@@ -100,12 +94,10 @@ async fn a_late_refusal_replaces_a_final_unknown() {
     world.next_call_of(&number, Fault::gate(Stage::Executed));
     let _first = world.start(SOON_FINAL).await;
     let _second = world.start(SOON_FINAL).await;
-    world.number(&number, &code(9), &format!("id-{number}"));
-    world.code("late", &code(1)).await.unwrap();
-    world.make(&Migration::new("late", &number)).await;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    world.offer("late", &number, &code(1), &code(9)).await;
+    let held = world.held().await;
     assert_final_unknown(&finished(&world, "late").await);
-    assert!(world.sim.release(held.id, Release::Continue));
+    world.go_on(held);
     let status = reason(&world, "late", "CodeRejected").await;
     assert_eq!(status["errorCode"], "VerifyCode.Mismatch", "{status}");
     assert_eq!(status["history"].as_array().unwrap().len(), 1, "{status}");

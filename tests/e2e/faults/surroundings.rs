@@ -1,18 +1,16 @@
 //! What stands around the process: the reader of its log, and its ServiceAccount's token.
 
 use std::process::Stdio;
-use std::time::Duration;
 
-use harness::{Operator, World};
-use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::Api;
-use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified, code, phone, reason};
+use super::*;
 
 /// What a kernel's pipe holds, but for a last line that did not fit.
 const ALMOST_FULL: usize = 60_000;
@@ -36,8 +34,7 @@ async fn a_full_pipe_on_stderr_stops_neither_calls_nor_the_exit() {
         world.migrate(&format!("n{n}"), &phone(n), &code(n)).await;
     }
     for n in 0..NUMBERS {
-        let status = reason(&world, &format!("n{n}"), "Verified").await;
-        assert_verified(&status, &phone(n));
+        verified(&world, &format!("n{n}"), &phone(n)).await;
     }
     let pid = operator.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     kill_process(pid.unwrap(), Signal::TERM).unwrap();
@@ -57,35 +54,17 @@ async fn token_bound_to(world: &World, secret: &str) -> String {
     let (name, namespace) = (parts.next().unwrap(), parts.next().unwrap());
     let admin = world.plane.admin.clone();
     let secrets: Api<Secret> = Api::namespaced(admin.clone(), namespace);
-    let object = Secret {
-        metadata: ObjectMeta {
-            name: Some(secret.to_owned()),
-            ..ObjectMeta::default()
-        },
-        ..Secret::default()
-    };
-    secrets
-        .create(&PostParams::default(), &object)
-        .await
-        .unwrap();
-    let request = TokenRequest {
-        spec: TokenRequestSpec {
-            bound_object_ref: Some(BoundObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Secret".to_owned()),
-                name: Some(secret.to_owned()),
-                uid: None,
-            }),
-            ..TokenRequestSpec::default()
-        },
-        ..TokenRequest::default()
-    };
+    let mut object = Secret::default();
+    object.metadata.name = Some(secret.to_owned());
+    let created = secrets.create(&PostParams::default(), &object).await;
+    created.unwrap();
+    let bound = json!({"apiVersion": "v1", "kind": "Secret", "name": secret});
+    let request = json!({"spec": {"audiences": [], "boundObjectRef": bound}});
+    let request: TokenRequest = serde_json::from_value(request).unwrap();
     let accounts: Api<ServiceAccount> = Api::namespaced(admin, namespace);
-    let answer = accounts
-        .create_token_request(name, &PostParams::default(), &request)
-        .await
-        .unwrap();
-    answer.status.unwrap().token
+    let params = PostParams::default();
+    let answer = accounts.create_token_request(name, &params, &request).await;
+    answer.unwrap().status.unwrap().token
 }
 
 /// kubelet renews the token in the pod's file; kube reads the file again each minute.
@@ -113,13 +92,11 @@ async fn a_renewed_service_account_token_is_taken_up_when_the_old_one_is_refused
     let user = world.plane.operator_user();
     let namespace = user.rsplit(':').nth(1).unwrap();
     let secrets: Api<Secret> = Api::namespaced(world.plane.admin.clone(), namespace);
-    secrets
-        .delete("renewed-token-old", &DeleteParams::default())
-        .await
-        .unwrap();
+    let params = DeleteParams::default();
+    secrets.delete("renewed-token-old", &params).await.unwrap();
     until_refused(&world, &old).await;
     world.migrate("after", &phone(2), &code(2)).await;
-    let verified = |status: &serde_json::Value| harness::reason(status) == "Verified";
+    let verified = |status: &Value| harness::reason(status) == "Verified";
     let status = world.until("after", 3 * PATIENCE, verified).await.unwrap();
     assert_verified(&status, &phone(2));
     let calls = |n| world.calls(&phone(n)).len();
@@ -130,16 +107,9 @@ async fn a_renewed_service_account_token_is_taken_up_when_the_old_one_is_refused
 /// The API server remembers for some seconds that a token was good.
 async fn until_refused(world: &World, token: &str) {
     let client = world.plane.control.client(token).await.unwrap();
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
+    let refused = async || {
         let version = client.apiserver_version().await;
-        if matches!(version, Err(kube::Error::Api(status)) if status.code == 401) {
-            return;
-        }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "never: the old token refused"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        matches!(version, Err(kube::Error::Api(status)) if status.code == 401)
+    };
+    until_asked("the old token is refused", refused).await;
 }

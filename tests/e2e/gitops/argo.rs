@@ -4,9 +4,9 @@
 use harness::repository;
 use mlua::{Function, Lua, LuaSerdeExt, Table};
 use phone_migration_operator::api::reason::Kstatus;
-use serde_json::Value;
 
 use super::states::recorded;
+use super::*;
 
 const KEY: &str = "resource.customizations.health.phonemigration.dev_PhoneMigration";
 
@@ -52,9 +52,8 @@ async fn argo_cd_shows_of_every_state_what_is_designed() {
 
 #[test]
 fn argo_cd_waits_where_there_is_no_status_at_all() {
-    let object = serde_json::json!({"metadata": {"generation": 1}});
+    let object = json!({"metadata": {"generation": 1}});
     assert_eq!(health(&script(), &object).0, "Progressing");
-    let object =
-        serde_json::json!({"metadata": {"generation": 1}, "status": {"observedGeneration": 1}});
+    let object = json!({"metadata": {"generation": 1}, "status": {"observedGeneration": 1}});
     assert_eq!(health(&script(), &object).0, "Progressing");
 }

@@ -2,17 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::time::Duration;
 
 use cluster_tools::Tools;
 use futures::StreamExt;
-use harness::{World, condition};
 use phone_migration_operator::api::reason::Kstatus;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::OPERATOR;
 use super::states::{Recorded, recorded};
+use super::*;
 
 const PHONE: &str = "8613800000901";
 
@@ -49,13 +47,8 @@ async fn install(helm: &Path, world: &World, name: &str, timeout: &str) -> Outpu
         .env("KUBECONFIG", world.plane.control.admin_kubeconfig_path())
         .args(["install", name])
         .arg(chart.path())
-        .args([
-            "--namespace",
-            &world.namespace,
-            "--wait",
-            "--timeout",
-            timeout,
-        ])
+        .args(["--namespace", &world.namespace])
+        .args(["--wait", "--timeout", timeout])
         .kill_on_drop(true)
         .output()
         .await
@@ -72,10 +65,7 @@ async fn helm_install_with_wait_fails_when_the_code_is_refused() {
     let output = install(&helm, &world, "store", "50s").await;
     assert!(!output.status.success(), "{output:?}");
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        words.contains("store") && words.contains("Failed"),
-        "{words}"
-    );
+    assert_says(&words, &["store", "Failed"]);
     // At once, not when its time is up.
     assert!(!words.contains("deadline"), "{words}");
     world.until_reason("store", "CodeRejected").await.unwrap();
@@ -98,16 +88,9 @@ async fn play(world: &World, name: &str, state: &Recorded) {
 
 /// Whether `kubectl wait --for=condition=Finished` ends.
 async fn finishes(world: &World, name: &str) -> bool {
-    let resource = format!("phmig/{name}");
-    let namespace = ["--namespace", &world.namespace];
-    let wait = [
-        "wait",
-        &resource,
-        "--for=condition=Finished",
-        "--timeout=1s",
-    ];
-    let arguments = [&namespace[..], &wait[..]].concat();
-    let output = world.plane.control.kubectl(&arguments).await.unwrap();
+    let wait = "wait --for=condition=Finished --timeout=1s";
+    let wait = format!("--namespace {} {wait} phmig/{name}", world.namespace);
+    let output = world.plane.control.kubectl(wait.split(' ')).await.unwrap();
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
         output.status.success() || words.contains("timed out"),

@@ -4,15 +4,17 @@ use std::process::Stdio;
 
 use harness::repository;
 use phone_migration_operator::api::reason::Kstatus;
-use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::states::recorded;
+use super::*;
 
 /// The verdicts of kstatus on each object, in order, and those of the expressions.
 async fn verdicts(objects: &[&Value]) -> Vec<(String, String)> {
-    let program = tokio::task::spawn_blocking(kstatus::program).await.unwrap();
+    let program = tokio::task::spawn_blocking(::kstatus::program)
+        .await
+        .unwrap();
     let program = program.unwrap_or_else(|error| panic!("{error}"));
     let mut child = Command::new(program)
         .arg(repository().join("deploy/flux/kustomization.yaml"))
@@ -58,20 +60,14 @@ async fn kstatus_and_flux_expressions_say_of_every_state_what_is_designed() {
 
 #[tokio::test]
 async fn a_terminating_object_and_one_of_no_operator_are_never_current() {
-    let recorded = recorded().await;
-    let mut verified = recorded
-        .iter()
-        .find(|r| r.what == "verified-0")
-        .unwrap()
-        .object
-        .clone();
+    let mut recorded = recorded().await.iter();
+    let verified = recorded.find(|r| r.what == "verified-0").unwrap();
+    let mut verified = verified.object.clone();
     verified["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
     let mut bare = verified.clone();
-    bare["metadata"]
-        .as_object_mut()
-        .unwrap()
-        .remove("deletionTimestamp");
-    bare["status"] = serde_json::json!({"observedGeneration": -1});
+    let metadata = bare["metadata"].as_object_mut().unwrap();
+    metadata.remove("deletionTimestamp");
+    bare["status"] = json!({"observedGeneration": -1});
     let said = verdicts(&[&verified, &bare]).await;
     assert_eq!(said[0].0, "Terminating");
     assert_eq!(said[1], ("InProgress".to_owned(), "InProgress".to_owned()));

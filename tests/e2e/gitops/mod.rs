@@ -8,4 +8,6 @@ mod kstatus;
 mod ownership;
 mod states;
 
+use harness::cases::*;
+
 use crate::OPERATOR;

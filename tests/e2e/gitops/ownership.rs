@@ -2,9 +2,7 @@
 
 use std::process::Output;
 
-use harness::World;
-
-use super::OPERATOR;
+use super::*;
 
 const PHONE: &str = "8613800000911";
 
@@ -17,28 +15,14 @@ fn manifest(namespace: &str, token: &str) -> String {
     )
 }
 
-async fn kubectl(world: &World, args: &[&str], input: &str) -> Output {
+/// What `kubectl apply` or `kubectl diff` says for another manager.
+async fn kubectl(world: &World, verb: &str, input: &str) -> Output {
+    let manager = "--server-side --field-manager=kustomize-controller";
+    let words = format!("{verb} {manager} -f -");
     let control = &world.plane.control;
-    control
-        .kubectl_with_input(args.to_vec(), input)
-        .await
-        .unwrap()
+    let run = control.kubectl_with_input(words.split(' '), input);
+    run.await.unwrap()
 }
-
-const APPLY: [&str; 5] = [
-    "apply",
-    "--server-side",
-    "--field-manager=kustomize-controller",
-    "-f",
-    "-",
-];
-const DIFF: [&str; 5] = [
-    "diff",
-    "--server-side",
-    "--field-manager=kustomize-controller",
-    "-f",
-    "-",
-];
 
 #[tokio::test]
 async fn another_manager_applies_without_conflict_and_sees_no_drift() {
@@ -46,27 +30,21 @@ async fn another_manager_applies_without_conflict_and_sees_no_drift() {
     world.number(PHONE, "40718265", "id-1");
     world.code("store", "40718265").await.unwrap();
     let _operator = world.start(&[]).await;
-    let (first, second) = (
-        manifest(&world.namespace, "1"),
-        manifest(&world.namespace, "2"),
-    );
-    let applied = kubectl(&world, &APPLY, &first).await;
+    let [first, second] = ["1", "2"].map(|token| manifest(&world.namespace, token));
+    let applied = kubectl(&world, "apply", &first).await;
     assert!(applied.status.success(), "{applied:?}");
     world.until_reason("store", "Verified").await.unwrap();
     // Exit code 1 is a difference.
-    let same = kubectl(&world, &DIFF, &first).await;
+    let same = kubectl(&world, "diff", &first).await;
     assert_eq!(same.status.code(), Some(0), "{same:?}");
-    let differs = kubectl(&world, &DIFF, &second).await;
+    let differs = kubectl(&world, "diff", &second).await;
     assert_eq!(differs.status.code(), Some(1), "{differs:?}");
-    let applied = kubectl(&world, &APPLY, &second).await;
+    let applied = kubectl(&world, "apply", &second).await;
     assert!(applied.status.success(), "{applied:?}");
-    let seen = |status: &serde_json::Value| status["observedGeneration"] == 2;
-    let status = world
-        .until("store", std::time::Duration::from_secs(30), seen)
-        .await
-        .unwrap();
+    let seen = |status: &Value| status["observedGeneration"] == 2;
+    let status = world.until_status("store", seen).await;
     assert_eq!(status["reason"], "Verified");
-    let object = serde_json::to_value(world.get("store").await.unwrap()).unwrap();
+    let object = world.object("store").await;
     // The operator owns only status.
     for entry in object["metadata"]["managedFields"].as_array().unwrap() {
         let ours = entry["manager"] == "phone-migration-operator";

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use harness::{Migration, World};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use phone_migration_operator::api::code_ledger::LedgerEntry;
@@ -18,10 +17,9 @@ use phone_migration_operator::domain::fact::{
 };
 use phone_migration_operator::domain::ledger::{Ledger, Unusable, migration_of};
 use phone_migration_operator::domain::status::{Stamp, apply};
-use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::OPERATOR;
+use super::*;
 
 /// A resource as the API server returned it, and its expected verdict.
 #[derive(Clone, Debug)]
@@ -67,16 +65,18 @@ fn told() -> ReplyDetails {
 /// one does not compile.
 fn ways(reason: Reason) -> Vec<(Way, Kstatus)> {
     use Kstatus::{Current, Failed, InProgress, Paused};
-    let next = Some(Timestamp::now() + std::time::Duration::from_secs(60));
-    let until = Timestamp::now() + std::time::Duration::from_secs(1920);
-    let no_code = |why| Way::without_attempt(Fact::State(State::NoCode(why)));
-    let queued = |why| Way::without_attempt(Fact::State(State::Queued(why)));
+    let next = Some(Timestamp::now() + Duration::from_secs(60));
+    let until = Timestamp::now() + Duration::from_secs(1920);
+    let state = |state| Way::without_attempt(Fact::State(state));
+    let no_code = |why| state(State::NoCode(why));
+    let queued = |why| state(State::Queued(why));
     let held = |release_cause| {
-        Way::without_attempt(Fact::State(State::HeldBack {
+        let reply = told();
+        state(State::HeldBack {
             release_cause,
-            reply: told(),
+            reply,
             next,
-        }))
+        })
     };
     let released = |release_cause: ReleaseCause| {
         let fact = Fact::Result(CamsResult::Released {
@@ -138,37 +138,24 @@ fn ways(reason: Reason) -> Vec<(Way, Kstatus)> {
             (queued(QueuedFor::OpenAttempt { until }), InProgress),
             (released(ReleaseCause::NotSent), InProgress),
         ],
-        Reason::Verified => vec![
-            (
-                Way::of_attempt(vec![verified(VerifiedBy::Call)], Outcome::Accepted),
-                Current,
-            ),
-            (
-                Way::without_attempt(verified(VerifiedBy::ReadBefore)),
-                Current,
-            ),
-            (
-                Way::of_attempt(
-                    vec![unknown, verified(VerifiedBy::ReadAfter)],
-                    Outcome::Adopted,
-                ),
-                Current,
-            ),
-        ],
+        Reason::Verified => {
+            let called = vec![verified(VerifiedBy::Call)];
+            let found = vec![unknown, verified(VerifiedBy::ReadAfter)];
+            let known = verified(VerifiedBy::ReadBefore);
+            vec![
+                (Way::of_attempt(called, Outcome::Accepted), Current),
+                (Way::without_attempt(known), Current),
+                (Way::of_attempt(found, Outcome::Adopted), Current),
+            ]
+        }
         Reason::CodeRejected => vec![
             (spent(Outcome::Refused, None), Failed),
-            (
-                Way::without_attempt(Fact::State(State::UsedElsewhere)),
-                Failed,
-            ),
+            (state(State::UsedElsewhere), Failed),
         ],
         Reason::RequestRejected => vec![(spent(Outcome::RequestRefused, None), Failed)],
         Reason::AttemptsExhausted => vec![
             (spent(Outcome::Refused, Some(limit.clone())), Failed),
-            (
-                Way::without_attempt(Fact::State(State::Exhausted(limit))),
-                Failed,
-            ),
+            (state(State::Exhausted(limit)), Failed),
         ],
         Reason::CredentialsInvalid => vec![
             (held(ReleaseCause::Credentials), InProgress),
@@ -188,43 +175,28 @@ fn ways(reason: Reason) -> Vec<(Way, Kstatus)> {
             (released(ReleaseCause::Throttled), InProgress),
         ],
         Reason::OutcomeUnknown => {
-            let overdue = Fact::Result(CamsResult::UnknownOverdue {
-                read_error: "Timeout".into(),
-            });
+            let read_error = "Timeout".into();
+            let overdue = Fact::Result(CamsResult::UnknownOverdue { read_error });
+            let (early, late) = (vec![unknown.clone()], vec![unknown, overdue]);
             vec![
-                (
-                    Way::of_attempt(vec![unknown.clone()], Outcome::Unknown),
-                    InProgress,
-                ),
-                (
-                    Way::of_attempt(vec![unknown, overdue], Outcome::Unknown),
-                    Failed,
-                ),
+                (Way::of_attempt(early, Outcome::Unknown), InProgress),
+                (Way::of_attempt(late, Outcome::Unknown), Failed),
                 (spent(Outcome::UnknownFinal, None), Failed),
             ]
         }
         Reason::LedgerUnreadable => {
-            let fact = Fact::State(State::LedgerUnreadable {
+            let unreadable = State::LedgerUnreadable {
                 why: Unusable::Unparsable,
                 ledger: "b4fe317ed266eed05525c1baaf1e31b4".into(),
-            });
-            vec![(Way::without_attempt(fact), Failed)]
+            };
+            vec![(state(unreadable), Failed)]
         }
         Reason::CodeUnknown => vec![
-            (
-                Way::without_attempt(Fact::State(State::CodeUnknown(Because::OtherKey))),
-                Failed,
-            ),
-            (
-                Way::without_attempt(Fact::State(State::CodeUnknown(Because::Restored))),
-                Failed,
-            ),
+            (state(State::CodeUnknown(Because::OtherKey)), Failed),
+            (state(State::CodeUnknown(Because::Restored)), Failed),
         ],
-        Reason::DuplicatePhoneNumber => {
-            let fact = Fact::State(State::Duplicate { other: None });
-            vec![(Way::without_attempt(fact), Failed)]
-        }
-        Reason::Suspended => vec![(Way::without_attempt(Fact::State(State::Suspended)), Paused)],
+        Reason::DuplicatePhoneNumber => vec![(state(State::Duplicate { other: None }), Failed)],
+        Reason::Suspended => vec![(state(State::Suspended), Paused)],
     }
 }
 
@@ -234,7 +206,7 @@ fn entry(object: &PhoneMigration, outcome: Option<Outcome>) -> LedgerEntry {
         attempt_id: "0123456789abcdef0123456789abcdef".into(),
         fingerprint: "01234567:0123456789abcdef0123456789abcdef".into(),
         signed_at: Time(now),
-        final_at: Time(now + std::time::Duration::from_secs(1920)),
+        final_at: Time(now + Duration::from_secs(1920)),
         cust_space_id: object.spec.cust_space_id.clone(),
         migration: migration_of(object),
         secret: None,
@@ -252,12 +224,9 @@ async fn store(world: &World, name: &str, way: &Way) -> Value {
     let migration = Migration::new(name, "8613800001234");
     let created = serde_json::to_value(world.create(&migration).await.unwrap()).unwrap();
     let mut object: PhoneMigration = serde_json::from_value(created).unwrap();
+    let entry = way.entry.map(|outcome| entry(&object, outcome));
     let ledger = Ledger {
-        entries: way
-            .entry
-            .map(|outcome| entry(&object, outcome))
-            .into_iter()
-            .collect(),
+        entries: entry.into_iter().collect(),
         ..Ledger::default()
     };
     for fact in &way.facts {

@@ -1,8 +1,7 @@
 //! The alerts in the chart; `tests/e2e/observe` tests their queries and when they fire.
 
-use serde_json::Value;
-
 use super::helm::{Helm, chart, ci, only};
+use super::*;
 
 const ENABLED: [&str; 2] = ["--set", "prometheusRule.enabled=true"];
 
@@ -60,11 +59,9 @@ async fn traces_get_out_to_the_collectors_port() {
         ("http://[fd00::1]:4319/otlp", 4319),
     ] {
         let set = format!("networkPolicy.enabled=true,tracing.otlpEndpoint={endpoint}");
-        let objects = helm.objects(&["--set", &set]).await;
-        let egress = only(&objects, "NetworkPolicy")["spec"]["egress"]
-            .as_array()
-            .unwrap();
-        let collector = egress.last().unwrap();
+        let objects = helm.set(&set).await;
+        let egress = &only(&objects, "NetworkPolicy")["spec"]["egress"];
+        let collector = egress.as_array().unwrap().last().unwrap();
         assert_eq!(collector["ports"][0]["port"], port, "{endpoint}");
         assert_eq!(collector["to"], Value::Null);
     }

@@ -1,19 +1,12 @@
 //! The pod of `helm test`, run as a kubelet would run its container.
 
-use std::time::Duration;
-
-use harness::Operator;
-use serde_json::Value;
-
 use super::helm::{NAME, chart, documents};
 use super::release::Site;
+use super::*;
 
 /// The pod among the release's hooks.
 async fn hook(site: &Site) -> Value {
-    let hooks = site
-        .helm
-        .ok(&["get", "hooks", NAME, "--namespace", NAME])
-        .await;
+    let hooks = site.helm(&format!("get hooks {NAME}")).await;
     let [pod] = documents(&hooks).try_into().unwrap();
     assert_eq!(pod["kind"], "Pod", "{pod}");
     assert_eq!(pod["metadata"]["annotations"]["helm.sh/hook"], "test");
@@ -29,17 +22,17 @@ async fn helm_test_checks_with_the_operators_flags_and_says_what_is_wrong() {
     // The API server takes the pod, with every default and bound.
     let file = world.dir().join("check-pod.json");
     std::fs::write(&file, pod.to_string()).unwrap();
-    let args = ["create", "--dry-run=server", "-f", file.to_str().unwrap()];
-    site.control.kubectl_ok(args).await.unwrap();
+    let file = file.display();
+    site.kubectl(&format!("create --dry-run=server -f {file}"))
+        .await;
     let deployment = site.get("deployment", NAME).await.unwrap();
-    let selected = deployment["spec"]["selector"]["matchLabels"].as_object();
+    let selected = &deployment["spec"]["selector"]["matchLabels"];
     let labels = &pod["metadata"]["labels"];
+    let mut selected = selected.as_object().unwrap().iter();
+    // Otherwise the Service would send scrapes to it.
     assert!(
-        selected
-            .unwrap()
-            .iter()
-            .any(|(key, value)| labels[key] != *value),
-        "the Service would send scrapes to it: {labels}"
+        selected.any(|(key, value)| labels[key] != *value),
+        "{labels}"
     );
     let flags = |spec: &Value| {
         let args = spec["containers"][0]["args"].as_array().unwrap();
@@ -54,8 +47,8 @@ async fn helm_test_checks_with_the_operators_flags_and_says_what_is_wrong() {
     assert!(said.lines().any(|line| line.starts_with("ok")), "{said}");
     assert!(!said.contains("WRONG"), "{said}");
 
-    let args = ["delete", "clusterrolebinding", NAME];
-    site.control.kubectl_ok(args).await.unwrap();
+    site.kubectl(&format!("delete clusterrolebinding {NAME}"))
+        .await;
     let launch = site.launch_pod(&world, &pod["spec"]).await;
     let (exit, said) = run(&launch).await;
     assert_eq!(exit, Some(1), "{said}");

@@ -10,13 +10,15 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use harness::{ControlPlane, control_plane::Options, repository};
-use serde_json::{Map, Value, json};
+use harness::control_plane::Options;
+use harness::{ControlPlane, repository};
+use serde_json::Map;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use super::helm::{Helm, NAME, all_ci, ci, only, path, tools};
+use super::*;
 
 /// The groups and versions of the chart and the samples.
 const GROUP_VERSIONS: [&str; 8] = [
@@ -43,14 +45,8 @@ async fn everything(dir: &Path) -> ControlPlane {
         let args = ["apply", "--server-side", "-f", path(file)];
         control.kubectl_ok(&args).await.unwrap();
     }
-    let args = [
-        "wait",
-        "--for=condition=Established",
-        "--timeout=30s",
-        "crd",
-        "--all",
-    ];
-    control.kubectl_ok(&args).await.unwrap();
+    let established = "wait --for=condition=Established --timeout=30s crd --all";
+    control.kubectl_ok(established.split(' ')).await.unwrap();
     control
 }
 
@@ -99,11 +95,8 @@ fn references(schema: &Value, to: &mut Vec<String>) {
     match schema {
         Value::Object(map) => {
             let reference = map.get("$ref").and_then(Value::as_str);
-            to.extend(
-                reference
-                    .and_then(|r| r.strip_prefix(REFERENCE))
-                    .map(str::to_owned),
-            );
+            let name = reference.and_then(|r| r.strip_prefix(REFERENCE));
+            to.extend(name.map(str::to_owned));
             map.values().for_each(|value| references(value, to));
         }
         Value::Array(list) => list.iter().for_each(|value| references(value, to)),
@@ -115,15 +108,14 @@ fn references(schema: &Value, to: &mut Vec<String>) {
 /// established.
 async fn published(control: &ControlPlane, group_version: &str) -> Value {
     let url = format!("/openapi/v3/{group_version}");
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
-    loop {
+    let mut document = Value::Null;
+    let there = async || {
         let output = control.kubectl(["get", "--raw", &url]).await.unwrap();
-        if output.status.success() {
-            return serde_json::from_slice(&output.stdout).unwrap();
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{url}: {output:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+        document = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        output.status.success()
+    };
+    until_asked(&url, there).await;
+    document
 }
 
 /// An unknown field is an error, as in the API server's strict validation.
@@ -212,11 +204,8 @@ impl Judge {
     /// Whether this pod may be created, and the objections.
     async fn admit(&self, pod: &Value) -> Result<(), String> {
         let args = ["create", "--dry-run=server", "-f", "-"];
-        let output = self
-            .control
-            .kubectl_with_input(args, &pod.to_string())
-            .await;
-        let output = output.unwrap();
+        let pod = pod.to_string();
+        let output = self.control.kubectl_with_input(args, &pod).await.unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         match output.status.success() && !error.contains("PodSecurity") {
             true => Ok(()),
@@ -228,18 +217,14 @@ impl Judge {
 #[tokio::test]
 async fn everything_conforms_and_the_api_server_takes_it() {
     let (judge, helm) = (judge().await, Helm::without_cluster().await);
-    let dry_run = [
-        "apply",
-        "--server-side",
-        "--dry-run=server",
-        "--validate=strict",
-        "-f",
-        "-",
-    ];
+    let dry_run = "apply --server-side --dry-run=server --validate=strict -f -";
     for name in all_ci() {
         let yaml = helm.template(&["--values", &ci(&name)]).await;
         judge.conforms(&name, &yaml).await;
-        let output = judge.control.kubectl_with_input(dry_run, &yaml).await;
+        let output = judge
+            .control
+            .kubectl_with_input(dry_run.split(' '), &yaml)
+            .await;
         let output = output.unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{name}: {error}");
@@ -305,19 +290,12 @@ async fn each_pod_is_admitted_as_restricted() {
             let args = ["-n", NAME, "create", "serviceaccount", account];
             judge.control.kubectl_ok(args).await.unwrap();
         }
-        let mut pod = json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": "pod", "namespace": NAME},
-            "spec": spec,
-        });
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": spec,
+            "metadata": {"name": "pod", "namespace": NAME}});
         let admitted = judge.admit(&pod).await;
         assert!(admitted.is_ok(), "{name}: {admitted:?}");
         pod["spec"]["containers"][0]["securityContext"] = json!({});
         let why = judge.admit(&pod).await.unwrap_err();
-        assert!(
-            why.contains("violates PodSecurity \"restricted"),
-            "{name}: {why}"
-        );
+        assert_says(&why, &["violates PodSecurity \"restricted"]);
     }
 }

@@ -6,9 +6,10 @@ use std::process::{Output, Stdio};
 use cluster_tools::Tools;
 use harness::{ControlPlane, repository};
 use serde::Deserialize;
-use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
+
+use super::*;
 
 /// Name of the releases here, of the chart, and of the namespace that the README installs into.
 pub const NAME: &str = "phone-migration-operator";
@@ -40,10 +41,8 @@ pub fn all_ci() -> Vec<String> {
 
 /// Built by the first caller.
 pub async fn tools() -> Tools {
-    tokio::task::spawn_blocking(Tools::ensure)
-        .await
-        .unwrap()
-        .unwrap_or_else(|error| panic!("{error}"))
+    let tools = tokio::task::spawn_blocking(Tools::ensure).await;
+    tools.unwrap().unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub struct Helm {
@@ -113,6 +112,11 @@ impl Helm {
         documents(&self.template(values).await)
     }
 
+    /// The objects with these values.
+    pub async fn set(&self, values: &str) -> Vec<Value> {
+        self.objects(&["--set", values]).await
+    }
+
     /// The objects with a values file of the chart's.
     pub async fn ci(&self, name: &str) -> Vec<Value> {
         self.objects(&["--values", &ci(name)]).await
@@ -131,16 +135,21 @@ pub fn documents(yaml: &str) -> Vec<Value> {
         .collect()
 }
 
+/// metadata.name.
+pub fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// metadata.namespace, empty for an object of the whole cluster.
+pub fn namespace(object: &Value) -> &str {
+    let namespace = &object["metadata"]["namespace"];
+    namespace.as_str().unwrap_or_default()
+}
+
 /// "Kind namespace/name", the identity of an object.
 pub fn id(object: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let metadata = &object["metadata"];
-    format!(
-        "{} {}/{}",
-        text(&object["kind"]),
-        text(&metadata["namespace"]),
-        text(&metadata["name"])
-    )
+    let kind = object["kind"].as_str().unwrap_or_default();
+    format!("{kind} {}/{}", namespace(object), name(object))
 }
 
 /// The only object of a kind.
@@ -163,7 +172,6 @@ pub fn without_helm(mut object: Value) -> Value {
 /// Whether this line sets such a label.
 pub fn is_helm_label(line: &str) -> bool {
     let line = line.trim_start();
-    HELM_LABELS
-        .iter()
-        .any(|label| line.starts_with(&format!("{label}:")))
+    let mut labels = HELM_LABELS.iter();
+    labels.any(|label| line.starts_with(&format!("{label}:")))
 }

@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use harness::{control_plane, repository};
-use serde_json::Value;
 use tokio::process::Command;
 
 use super::helm::{Helm, NAME, chart, documents, id, is_helm_label, only, path, without_helm};
 use super::release::Site;
+use super::*;
 
 /// Files of `deploy/` that are templates of the chart.
 const RENDERED: [&str; 5] = [
@@ -73,22 +73,20 @@ fn kustomize_and_the_chart_have_the_same_crds() {
     }
 }
 
-/// Object by object and field by field, by the real kustomize (kubectl has it built in).
+/// The objects that the real kustomize builds (kubectl has it built in).
+async fn build(folder: &Path) -> Vec<Value> {
+    let assets = tokio::task::spawn_blocking(control_plane::assets).await;
+    let kubectl = assets.unwrap().unwrap().kubectl();
+    let output = Command::new(kubectl).arg("kustomize").arg(folder).output();
+    let output = output.await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    documents(&String::from_utf8(output.stdout).unwrap())
+}
+
+/// Object by object and field by field.
 #[tokio::test]
 async fn kustomize_builds_what_the_chart_renders() {
-    let kubectl = tokio::task::spawn_blocking(control_plane::assets)
-        .await
-        .unwrap()
-        .unwrap()
-        .kubectl();
-    let output = Command::new(kubectl)
-        .args(["kustomize", "deploy"])
-        .current_dir(repository())
-        .output()
-        .await
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let built = by_id(documents(&String::from_utf8(output.stdout).unwrap()));
+    let built = by_id(build(&repository().join("deploy")).await);
 
     let helm = Helm::without_cluster().await;
     let mut wanted = by_id(helm.objects(&[]).await);
@@ -98,23 +96,26 @@ async fn kustomize_builds_what_the_chart_renders() {
     // Of `helm test`.
     let check = format!("Pod {NAME}/{NAME}-check");
     assert!(wanted.remove(&check).is_some(), "{check}");
-    let mut wanted: BTreeMap<String, Value> = wanted
+    let wanted = wanted
         .into_iter()
-        .map(|(id, object)| (id, without_helm(object)))
-        .collect();
+        .map(|(id, object)| (id, without_helm(object)));
+    let mut wanted: BTreeMap<String, Value> = wanted.collect();
     // As generated: kustomize has no release labels, and no uninstall.
     for plural in CRDS {
         let name = format!("{plural}.phonemigration.dev");
         let crd = wanted.get_mut(&format!("CustomResourceDefinition /{name}"));
-        crd.unwrap()["metadata"] = serde_json::json!({ "name": name });
+        crd.unwrap()["metadata"] = json!({ "name": name });
     }
     // Helm makes the namespace by --create-namespace, without labels.
     let namespace = fs::read_to_string(repository().join("deploy/namespace.yaml")).unwrap();
     wanted.extend(by_id(documents(&namespace)));
 
-    let ids =
-        |objects: &BTreeMap<String, Value>| -> Vec<String> { objects.keys().cloned().collect() };
-    assert_eq!(ids(&built), ids(&wanted));
+    assert!(
+        built.keys().eq(wanted.keys()),
+        "{:?} and {:?}",
+        built.keys(),
+        wanted.keys()
+    );
     for (id, object) in &wanted {
         assert_eq!(&built[id], object, "{id}");
     }
@@ -123,11 +124,6 @@ async fn kustomize_builds_what_the_chart_renders() {
 /// The component for a sign-in without a key turns the base into the chart's output for that.
 #[tokio::test]
 async fn the_component_without_a_key_is_what_the_chart_renders() {
-    let kubectl = tokio::task::spawn_blocking(control_plane::assets)
-        .await
-        .unwrap()
-        .unwrap()
-        .kubectl();
     let dir = tempfile::tempdir().unwrap();
     // From there: up to the root, and down again.
     let here = dir.path().canonicalize().unwrap();
@@ -136,16 +132,13 @@ async fn the_component_without_a_key_is_what_the_chart_renders() {
     let deploy = format!("{up}{}", path(&deploy).trim_start_matches('/'));
     let own = format!("resources: [{deploy}]\ncomponents: [{deploy}/rrsa]\n");
     fs::write(here.join("kustomization.yaml"), own).unwrap();
-    let output = Command::new(kubectl).arg("kustomize").arg(&here).output();
-    let output = output.await.unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let built = documents(&String::from_utf8(output.stdout).unwrap());
+    let built = build(&here).await;
 
     let helm = Helm::without_cluster().await;
     // The schema refuses such names, so the chart uses others.
     let values = "credentials.source=rrsa,credentials.rrsa.roleArn=acs:ram::1:role/NAME,\
                   credentials.rrsa.oidcProviderArn=acs:ram::1:oidc-provider/PROVIDER";
-    let rendered = helm.objects(&["--set", values]).await;
+    let rendered = helm.set(values).await;
     let rendered = without_helm(only(&rendered, "Deployment").clone());
     let text = rendered.to_string().replace("ram::1:", "ram::ACCOUNT_ID:");
     let wanted: Value = serde_json::from_str(&text).unwrap();
@@ -157,26 +150,21 @@ async fn the_component_without_a_key_is_what_the_chart_renders() {
 #[tokio::test]
 async fn the_folder_of_crds_is_applied_as_it_is_and_by_kustomize() {
     let site = Site::new().await;
-    let kubectl = async |args: &[&str]| site.control.kubectl_ok(args.iter().copied()).await;
     let (crds, deploy) = (repository().join("crds"), repository().join("deploy"));
-    let applied = kubectl(&["apply", "-f", path(&crds)]).await.unwrap();
+    let applied = site.kubectl(&format!("apply -f {}", path(&crds))).await;
     for plural in CRDS {
         let crd = format!("{plural}.phonemigration.dev");
         assert!(applied.contains(&format!("{crd} created")), "{applied}");
-        let established = "--for=condition=Established";
-        let args = ["wait", established, "--timeout=30s", "crd", &crd];
-        kubectl(&args).await.unwrap();
+        let established = "wait --for=condition=Established --timeout=30s crd";
+        site.kubectl(&format!("{established} {crd}")).await;
     }
     assert_eq!(applied.lines().count(), CRDS.len(), "{applied}");
-    let applied = kubectl(&["apply", "-k", path(&deploy)]).await.unwrap();
+    let applied = site.kubectl(&format!("apply -k {}", path(&deploy))).await;
     for plural in CRDS {
         let unchanged = format!("{plural}.phonemigration.dev unchanged");
         assert!(applied.contains(&unchanged), "{applied}");
     }
-    assert!(
-        applied.contains(&format!("deployment.apps/{NAME} created")),
-        "{applied}"
-    );
+    assert_says(&applied, &[&format!("deployment.apps/{NAME} created")]);
     let role = site.get("role", &format!("{NAME}-ledger")).await.unwrap();
     assert_eq!(role["rules"][0]["resources"][0], "codeledgers");
 }

@@ -21,4 +21,6 @@ mod rights;
 mod values;
 mod walk;
 
+use harness::cases::*;
+
 use crate::OPERATOR;

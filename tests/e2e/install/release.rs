@@ -6,15 +6,12 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use harness::{
-    ACCESS_KEY_ID, ACCESS_KEY_SECRET, ControlPlane, Launch, Operator, Plane, World,
-    control_plane::Options,
-};
-use serde_json::Value;
+use harness::control_plane::Options;
+use harness::{ControlPlane, Launch, Plane};
 use tempfile::TempDir;
 
-use super::OPERATOR;
 use super::helm::{Helm, NAME, chart, path};
+use super::*;
 
 /// A control plane on which nothing is installed, and Helm.
 pub struct Site {
@@ -26,9 +23,8 @@ pub struct Site {
 impl Site {
     pub async fn new() -> Self {
         let dir = TempDir::new().unwrap();
-        let control = ControlPlane::start(dir.path(), Options::default())
-            .await
-            .unwrap();
+        let control = ControlPlane::start(dir.path(), Options::default()).await;
+        let control = control.unwrap();
         let helm = Helm::on(&control).await;
         Self {
             control: Arc::new(control),
@@ -37,37 +33,34 @@ impl Site {
         }
     }
 
+    /// Runs kubectl with these words; returns its output.
+    pub async fn kubectl(&self, words: &str) -> String {
+        let words = words.split_whitespace();
+        self.control.kubectl_ok(words).await.unwrap()
+    }
+
+    /// Runs Helm with these words, for the release's namespace.
+    pub async fn helm(&self, words: &str) -> String {
+        let words: Vec<&str> = words.split(' ').chain(["--namespace", NAME]).collect();
+        self.helm.ok(&words).await
+    }
+
     /// `helm install` of a chart in a folder, as the README says; the credentials come after it.
     pub async fn install(&self, chart: &Path, values: &[&str]) {
-        let mut args = vec![
-            "install",
-            NAME,
-            path(chart),
-            "--namespace",
-            NAME,
-            "--create-namespace",
-        ];
+        let mut args = vec!["install", NAME, path(chart)];
+        args.extend(["--namespace", NAME, "--create-namespace"]);
         args.extend(values);
         self.helm.ok(&args).await;
-        let args = [
-            "wait",
-            "--for=condition=Established",
-            "--timeout=30s",
-            "crd",
-            "--all",
-        ];
-        self.control.kubectl_ok(args).await.unwrap();
+        self.kubectl("wait --for=condition=Established --timeout=30s crd --all")
+            .await;
         self.credentials().await;
     }
 
     async fn credentials(&self) {
         let id = format!("--from-literal=ALIBABA_CLOUD_ACCESS_KEY_ID={ACCESS_KEY_ID}");
         let secret = format!("--from-literal=ALIBABA_CLOUD_ACCESS_KEY_SECRET={ACCESS_KEY_SECRET}");
-        let name = "alibaba-cloud-credentials";
-        let args = [
-            "-n", NAME, "create", "secret", "generic", name, &id, &secret,
-        ];
-        self.control.kubectl_ok(args).await.unwrap();
+        let create = format!("-n {NAME} create secret generic alibaba-cloud-credentials");
+        self.kubectl(&format!("{create} {id} {secret}")).await;
     }
 
     /// `helm upgrade` to the chart as it is.
@@ -80,10 +73,9 @@ impl Site {
 
     /// A tenant's namespace and a simulated account, for operators of this release.
     pub async fn world(&self, namespace: &str) -> World {
-        let plane = Plane::of(Arc::clone(&self.control), NAME, NAME)
-            .await
-            .unwrap();
-        let world = World::in_namespace(Arc::new(plane), OPERATOR, namespace).await;
+        let plane = Plane::of(Arc::clone(&self.control), NAME, NAME).await;
+        let plane = Arc::new(plane.unwrap());
+        let world = World::in_namespace(plane, OPERATOR, namespace).await;
         let mut world = world.unwrap();
         world.ledger_namespace = NAME.to_owned();
         world
@@ -91,17 +83,8 @@ impl Site {
 
     /// An object as it is now; `None` if there is none.
     pub async fn get(&self, kind: &str, name: &str) -> Option<Value> {
-        let args = [
-            "-n",
-            NAME,
-            "get",
-            kind,
-            name,
-            "--ignore-not-found",
-            "-o",
-            "json",
-        ];
-        let text = self.control.kubectl_ok(args).await.unwrap();
+        let get = format!("-n {NAME} get {kind} {name} --ignore-not-found -o json");
+        let text = self.kubectl(&get).await;
         (!text.trim().is_empty()).then(|| serde_json::from_str(&text).unwrap())
     }
 

@@ -4,19 +4,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde_json::{Value, json};
-
-use super::helm::{Helm, NAME, all_ci, chart, ci, documents, id, only, path};
+use super::helm::{Helm, NAME, all_ci, chart, ci, documents, id, name, namespace, only, path};
+use super::*;
 
 fn ids(objects: &[Value]) -> BTreeSet<String> {
     objects.iter().map(id).collect()
 }
 
 fn kinds(objects: &[Value]) -> BTreeSet<&str> {
-    objects
-        .iter()
-        .map(|o| o["kind"].as_str().unwrap())
-        .collect()
+    let kinds = objects.iter().map(|o| o["kind"].as_str().unwrap());
+    kinds.collect()
 }
 
 fn pod(objects: &[Value]) -> &Value {
@@ -69,12 +66,10 @@ async fn each_object_comes_with_its_value() {
     let of_default = ids(&helm.ci("default").await);
     let named = |kind: &str, name: &str| format!("{kind} {NAME}/{name}");
     let wide = |kind: &str, name: &str| format!("{kind} /{name}");
+    let crd = |plural: &str| format!("CustomResourceDefinition /{plural}.phonemigration.dev");
     let expected = [
-        wide("CustomResourceDefinition", "codeledgers.phonemigration.dev"),
-        wide(
-            "CustomResourceDefinition",
-            "phonemigrations.phonemigration.dev",
-        ),
+        crd("codeledgers"),
+        crd("phonemigrations"),
         wide("ClusterRole", NAME),
         wide("ClusterRole", &format!("{NAME}-view")),
         wide("ClusterRole", &format!("{NAME}-edit")),
@@ -110,31 +105,21 @@ async fn each_object_comes_with_its_value() {
     assert!(!kinds(&pods).contains("Service"));
     // Without any kind of the Prometheus Operator's.
     let annotated = "metricsService.annotations.prometheus\\.io/scrape=true";
-    let plain = helm
-        .objects(&[
-            "--set",
-            "metricsService.enabled=true",
-            "--set-string",
-            annotated,
-        ])
-        .await;
+    let service = ["--set", "metricsService.enabled=true"];
+    let values = [&service[..], &["--set-string", annotated]].concat();
+    let plain = helm.objects(&values).await;
     let service = only(&plain, "Service");
-    assert_eq!(
-        service["metadata"]["annotations"]["prometheus.io/scrape"],
-        "true"
-    );
+    let annotations = &service["metadata"]["annotations"];
+    assert_eq!(annotations["prometheus.io/scrape"], "true");
     assert!(!kinds(&plain).contains("ServiceMonitor"));
 
     let existing = helm.ci("existing").await;
     for kind in ["Secret", "ServiceAccount", "CustomResourceDefinition"] {
         assert!(!kinds(&existing).contains(kind), "{kind}");
     }
-    let without = helm.objects(&["--set", "rbac.create=false"]).await;
-    assert!(
-        !without
-            .iter()
-            .any(|o| o["apiVersion"].as_str().unwrap().starts_with("rbac"))
-    );
+    let without = helm.set("rbac.create=false").await;
+    let of_rbac = |o: &Value| o["apiVersion"].as_str().unwrap().starts_with("rbac");
+    assert!(!without.iter().any(of_rbac));
 }
 
 /// A name in the values must not leave one object behind under the old one.
@@ -146,45 +131,45 @@ async fn objects_refer_to_each_other_under_any_name() {
         "nameOverride=other",
         "serviceAccount.name=other",
     ] {
-        let objects = helm.objects(&["--set", values]).await;
-        let account = only(&objects, "ServiceAccount")["metadata"]["name"].clone();
+        let objects = helm.set(values).await;
+        let account = name(only(&objects, "ServiceAccount"));
         assert_eq!(pod(&objects)["serviceAccountName"], account, "{values}");
         for binding in objects.iter().filter(|o| o["roleRef"].is_object()) {
             assert_eq!(binding["subjects"][0]["name"], account, "{values}");
             let kind = binding["roleRef"]["kind"].as_str().unwrap();
-            let role = &binding["roleRef"]["name"];
-            let bound = |o: &&Value| o["kind"] == kind && &o["metadata"]["name"] == role;
+            let role = binding["roleRef"]["name"].as_str().unwrap();
+            let bound = |o: &&Value| o["kind"] == kind && name(o) == role;
             assert_eq!(objects.iter().filter(bound).count(), 1, "{values}: {role}");
         }
-        let key = &only(&objects, "Secret")["metadata"]["name"];
+        let key = name(only(&objects, "Secret"));
         let volume = &pod(&objects)["volumes"][1]["secret"]["secretName"];
         assert_eq!(volume, key, "{values}");
     }
 }
 
+/// Kinds without a namespace.
+const CLUSTER_WIDE: [&str; 3] = [
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+];
+
 #[tokio::test]
 async fn every_object_is_labelled_and_in_the_releases_namespace() {
     let helm = Helm::without_cluster().await;
-    for name in all_ci() {
-        for object in helm.ci(&name).await {
-            let what = format!("{name}: {}", id(&object));
-            let metadata = &object["metadata"];
+    for values in all_ci() {
+        for object in helm.ci(&values).await {
+            let what = format!("{values}: {}", id(&object));
+            let labels = &object["metadata"]["labels"];
             for label in ["name", "instance", "version", "managed-by"] {
                 let label = format!("app.kubernetes.io/{label}");
-                assert!(metadata["labels"][&label].is_string(), "{what}: {label}");
+                assert!(labels[&label].is_string(), "{what}: {label}");
             }
-            let cluster_wide = [
-                "ClusterRole",
-                "ClusterRoleBinding",
-                "CustomResourceDefinition",
-            ];
             let kind = object["kind"].as_str().unwrap();
-            let tenant = metadata["namespace"]
-                .as_str()
-                .is_some_and(|n| n.starts_with("tenant-"));
-            match metadata["namespace"].as_str() {
-                None => assert!(cluster_wide.contains(&kind), "{what}"),
-                Some(namespace) => assert!(namespace == NAME || tenant, "{what}"),
+            match namespace(&object) {
+                "" => assert!(CLUSTER_WIDE.contains(&kind), "{what}"),
+                NAME => {}
+                other => assert!(other.starts_with("tenant-"), "{what}"),
             }
         }
     }
@@ -197,14 +182,10 @@ async fn the_list_of_namespaces_decides_over_watches_and_rights() {
     let objects = helm.ci("namespaced").await;
     assert!(!kinds(&objects).contains("ClusterRoleBinding"));
     assert!(args(&objects).contains(&"--watch-namespaces=tenant-a,tenant-b"));
-    let bound: Vec<&Value> = objects
-        .iter()
-        .filter(|o| o["kind"] == "RoleBinding" && o["roleRef"]["kind"] == "ClusterRole")
-        .collect();
-    let places: Vec<&str> = bound
-        .iter()
-        .map(|o| o["metadata"]["namespace"].as_str().unwrap())
-        .collect();
+    let bindings = objects.iter().filter(|o| o["kind"] == "RoleBinding");
+    let bound = bindings.filter(|o| o["roleRef"]["kind"] == "ClusterRole");
+    let bound: Vec<&Value> = bound.collect();
+    let places: Vec<&str> = bound.iter().map(|o| namespace(o)).collect();
     assert_eq!(places, ["tenant-a", "tenant-b"]);
     for binding in bound {
         assert_eq!(binding["roleRef"]["name"], NAME);
@@ -212,44 +193,30 @@ async fn the_list_of_namespaces_decides_over_watches_and_rights() {
     }
     // Without rbac.aggregate, the only role for users is the one that is bound to no user.
     let roles = objects.iter().filter(|o| o["kind"] == "ClusterRole");
-    let names: BTreeSet<&str> = roles
-        .map(|o| o["metadata"]["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        names,
-        BTreeSet::from([NAME, "phone-migration-operator-code-desk"])
-    );
+    let names: BTreeSet<&str> = roles.map(name).collect();
+    let wanted = [NAME, "phone-migration-operator-code-desk"];
+    assert_eq!(names, BTreeSet::from(wanted));
 }
 
 #[tokio::test]
 async fn secrets_are_listed_only_by_who_asks_for_it() {
     let helm = Helm::without_cluster().await;
-    for name in all_ci() {
-        let objects = helm.ci(&name).await;
+    for values in all_ci() {
+        let objects = helm.ci(&values).await;
         let watches = args(&objects).contains(&"--watch-secrets");
-        assert_eq!(watches, name == "namespaced", "{name}");
-        let of_people = |o: &Value| {
-            o["metadata"]["name"]
-                .as_str()
-                .unwrap()
-                .ends_with("-code-desk")
+        assert_eq!(watches, values == "namespaced", "{values}");
+        let wanted = match watches {
+            true => json!(["get", "list", "watch"]),
+            false => json!(["get"]),
         };
-        let of_the_operator = |o: &&Value| o["rules"].is_array() && !of_people(o);
-        for role in objects.iter().filter(of_the_operator) {
-            for rule in role["rules"].as_array().unwrap() {
-                let secrets = rule["resources"]
-                    .as_array()
-                    .unwrap()
-                    .contains(&json!("secrets"));
-                if secrets {
-                    let wanted = if watches {
-                        json!(["get", "list", "watch"])
-                    } else {
-                        json!(["get"])
-                    };
-                    assert_eq!(rule["verbs"], wanted, "{name}");
-                }
-            }
+        let roles = objects.iter().filter(|o| o["rules"].is_array());
+        // The code desk's role is for people.
+        let roles = roles.filter(|role| !name(role).ends_with("-code-desk"));
+        let rules = roles.flat_map(|role| role["rules"].as_array().unwrap());
+        let secrets = json!("secrets");
+        let of_secrets = |rule: &&Value| rule["resources"].as_array().unwrap().contains(&secrets);
+        for rule in rules.filter(of_secrets) {
+            assert_eq!(rule["verbs"], wanted, "{values}");
         }
     }
 }
@@ -259,29 +226,20 @@ async fn the_crds_are_kept_unless_it_is_said_otherwise() {
     let helm = Helm::without_cluster().await;
     let (default, namespaced) = (helm.ci("default").await, helm.ci("namespaced").await);
     for plural in ["codeledgers", "phonemigrations"] {
-        let name = format!("{plural}.phonemigration.dev");
-        let crd = |objects: &[Value]| {
-            let of_that_name = |o: &&Value| {
-                o["kind"] == "CustomResourceDefinition" && o["metadata"]["name"] == name
-            };
-            objects.iter().find(of_that_name).unwrap().clone()
-        };
+        let crd = format!("CustomResourceDefinition /{plural}.phonemigration.dev");
+        let crd = |objects: &[Value]| objects.iter().find(|o| id(o) == crd).unwrap().clone();
         let kept = crd(&default);
-        assert_eq!(
-            kept["metadata"]["annotations"]["helm.sh/resource-policy"],
-            "keep"
-        );
+        let annotations = &kept["metadata"]["annotations"];
+        assert_eq!(annotations["helm.sh/resource-policy"], "keep");
         let not_kept = crd(&namespaced);
         assert_eq!(not_kept["metadata"]["annotations"], Value::Null);
         let text = harness::repository().join(format!("crds/{plural}.yaml"));
         let text = std::fs::read_to_string(text).unwrap();
         let own: Value = serde_yaml_ng::from_str(&text).unwrap();
         let own = numbers(own["spec"].clone());
-        assert!(numbers(kept["spec"].clone()) == own, "another CRD {name}");
-        assert!(
-            numbers(not_kept["spec"].clone()) == own,
-            "another CRD {name}"
-        );
+        assert!(numbers(kept["spec"].clone()) == own, "another CRD {plural}");
+        let other = numbers(not_kept["spec"].clone());
+        assert!(other == own, "another CRD {plural}");
     }
 }
 
@@ -306,14 +264,9 @@ async fn with_an_existing_key_every_rendering_is_the_same() {
     let key = |objects: &[Value]| only(objects, "Secret")["data"]["key"].clone();
     let (first, second) = (helm.objects(&[]).await, helm.objects(&[]).await);
     assert_ne!(key(&first), key(&second));
-    let secret = only(&first, "Secret");
-    assert_eq!(
-        secret["metadata"]["annotations"]["helm.sh/resource-policy"],
-        "keep"
-    );
-    let none = helm
-        .objects(&["--set", "fingerprintKey.create=false"])
-        .await;
+    let annotations = &only(&first, "Secret")["metadata"]["annotations"];
+    assert_eq!(annotations["helm.sh/resource-policy"], "keep");
+    let none = helm.set("fingerprintKey.create=false").await;
     assert!(!kinds(&none).contains("Secret"));
 }
 
@@ -322,11 +275,11 @@ async fn the_pod_waits_for_its_key_whoever_makes_it() {
     let helm = Helm::without_cluster().await;
     let volume = |objects: &[Value]| pod(objects)["volumes"][1]["secret"].clone();
     let own = format!("{NAME}-fingerprint-key");
-    let none = ["--set", "fingerprintKey.create=false"];
+    let none = helm.set("fingerprintKey.create=false").await;
     for (objects, name) in [
         (helm.ci("existing").await, "fingerprint-key"),
         (helm.ci("default").await, own.as_str()),
-        (helm.objects(&none).await, own.as_str()),
+        (none, own.as_str()),
     ] {
         let secret = volume(&objects);
         assert_eq!(secret["secretName"], name);
@@ -345,10 +298,8 @@ async fn more_replicas_are_spread_and_survive_a_drain() {
     let deployment = &only(&three, "Deployment")["spec"];
     assert_eq!(deployment["replicas"], 3);
     // One strategy for any number of replicas: the API server refuses a change back to Recreate.
-    assert_eq!(
-        deployment["strategy"],
-        only(&one, "Deployment")["spec"]["strategy"]
-    );
+    let strategy = &only(&one, "Deployment")["spec"]["strategy"];
+    assert_eq!(&deployment["strategy"], strategy);
     let labels = &deployment["selector"]["matchLabels"];
     let spread = pod(&three)["topologySpreadConstraints"].as_array().unwrap();
     assert_eq!(spread.len(), 2);
@@ -368,57 +319,41 @@ async fn nothing_gets_out_but_dns_the_api_server_https_and_traces() {
     let selector = &policy["podSelector"];
     let (instance, name) = ("app.kubernetes.io/instance", "app.kubernetes.io/name");
     assert_eq!(selector["matchExpressions"][0]["key"], name);
-    let names = selector["matchExpressions"][0]["values"]
-        .as_array()
-        .unwrap();
+    let names = &selector["matchExpressions"][0]["values"];
+    let names = names.as_array().unwrap();
     let operators = &only(&objects, "Deployment")["spec"]["template"]["metadata"];
     for metadata in [operators, &only(&objects, "Pod")["metadata"]] {
         let labels = &metadata["labels"];
-        assert_eq!(
-            selector["matchLabels"],
-            json!({ instance: labels[instance] })
-        );
+        let wanted = json!({ instance: labels[instance] });
+        assert_eq!(selector["matchLabels"], wanted);
         assert!(names.contains(&labels[name]), "{labels}");
     }
     assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
     let ingress = policy["ingress"].as_array().unwrap();
     assert_eq!(ingress.len(), 1);
-    assert_eq!(
-        ingress[0]["ports"],
-        json!([{"protocol": "TCP", "port": 9090}])
-    );
+    let metrics = json!([{"protocol": "TCP", "port": 9090}]);
+    assert_eq!(ingress[0]["ports"], metrics);
     assert_eq!(ingress[0]["from"].as_array().unwrap().len(), 1);
     let egress = policy["egress"].as_array().unwrap();
-    let ports = |rule: &Value| -> Vec<(String, u64)> {
-        let ports = rule["ports"].as_array().unwrap();
-        let port = |p: &Value| {
-            (
-                p["protocol"].as_str().unwrap().to_owned(),
-                p["port"].as_u64().unwrap(),
-            )
-        };
-        ports.iter().map(port).collect()
-    };
-    let tcp = |port| ("TCP".to_owned(), port);
-    let udp = |port| ("UDP".to_owned(), port);
-    let dns = [udp(53), tcp(53), udp(5353), tcp(5353)];
+    let ports = |rule: &Value| rule["ports"].clone();
+    let tcp = |port: u16| json!({"protocol": "TCP", "port": port});
+    let udp = |port: u16| json!({"protocol": "UDP", "port": port});
+    let dns = json!([udp(53), tcp(53), udp(5353), tcp(5353)]);
     assert_eq!(ports(&egress[0]), dns);
     assert!(egress[0]["to"].to_string().contains("openshift-dns"));
-    assert_eq!(ports(&egress[1]), [tcp(443), tcp(6443)]);
-    assert_eq!(
-        egress[1]["to"],
-        json!([{"ipBlock": {"cidr": "10.0.0.1/32"}}])
-    );
-    assert_eq!(ports(&egress[2]), [tcp(443)]);
+    assert_eq!(ports(&egress[1]), json!([tcp(443), tcp(6443)]));
+    let api_server = json!([{"ipBlock": {"cidr": "10.0.0.1/32"}}]);
+    assert_eq!(egress[1]["to"], api_server);
+    assert_eq!(ports(&egress[2]), json!([tcp(443)]));
     // The cloud's metadata services hand out the node's credentials.
     for network in ["169.254.0.0/16", "100.64.0.0/10"] {
         assert!(egress[2]["to"].to_string().contains(network), "{network}");
     }
     // STS is also inside a VPC; the metadata service is not for an operator with a key.
-    assert_eq!(ports(&egress[3]), [tcp(443)]);
+    assert_eq!(ports(&egress[3]), json!([tcp(443)]));
     let sts = egress[3]["to"].to_string();
     assert!(sts.contains("100.100.100.200/32") && !sts.contains("100.64.0.0/10"));
-    assert_eq!(ports(&egress[4]), [tcp(4318)]);
+    assert_eq!(ports(&egress[4]), json!([tcp(4318)]));
     assert!(egress[4]["to"].to_string().contains("observability"));
     assert_eq!(egress.len(), 5);
 
@@ -426,16 +361,12 @@ async fn nothing_gets_out_but_dns_the_api_server_https_and_traces() {
     let metadata = |objects: &[Value]| {
         let egress = &only(objects, "NetworkPolicy")["spec"]["egress"];
         let to = json!([{"ipBlock": {"cidr": "100.100.100.200/32"}}]);
-        egress
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|rule| rule["to"] == to)
-            .map(ports)
+        let mut rules = egress.as_array().unwrap().iter();
+        rules.find(|rule| rule["to"] == to).map(ports)
     };
     assert_eq!(metadata(&objects), None);
     assert_eq!(metadata(&helm.ci("rrsa").await), None);
-    assert_eq!(metadata(&helm.ci("ecs").await), Some(vec![tcp(80)]));
+    assert_eq!(metadata(&helm.ci("ecs").await), Some(json!([tcp(80)])));
 }
 
 /// The key that signs: the flag, the variables, the mounted files, and the annotation for the
@@ -474,16 +405,14 @@ async fn one_value_decides_whose_key_signs() {
     assert!(volume(&rrsa, "more").is_some());
     let mounts = pod(&rrsa)["containers"][0]["volumeMounts"].to_string();
     assert!(mounts.contains("/more") && mounts.contains("/var/run/secrets/alibaba-cloud"));
-    assert!(
-        !only(&rrsa, "ServiceAccount")
-            .to_string()
-            .contains("pod-identity")
-    );
+    let account = only(&rrsa, "ServiceAccount").to_string();
+    assert!(!account.contains("pod-identity"));
 
-    for (name, flag) in [
+    let flags = [
         ("webhook", "--credentials=oidc"),
         ("ecs", "--credentials=ecs"),
-    ] {
+    ];
+    for (name, flag) in flags {
         let objects = helm.ci(name).await;
         assert_eq!(credentials(&objects), [flag], "{name}");
         assert!(volume(&objects, "credentials").is_none(), "{name}");
@@ -587,9 +516,7 @@ async fn names_that_look_like_numbers_or_booleans_stay_texts() {
     assert_eq!(labels["app.kubernetes.io/name"], "44");
     assert_eq!(labels["app.kubernetes.io/instance"], "48");
     let bound = objects.iter().filter(|o| o["kind"] == "RoleBinding");
-    let places: BTreeSet<_> = bound
-        .map(|o| o["metadata"]["namespace"].as_str().unwrap())
-        .collect();
+    let places: BTreeSet<&str> = bound.map(namespace).collect();
     assert_eq!(places, BTreeSet::from(["46", "49", "true"]));
 }
 
@@ -600,16 +527,8 @@ async fn the_notes_say_what_is_left_to_do() {
     let chart = chart();
     let notes = async |values: &str| {
         let chart = chart.to_str().unwrap();
-        let args = [
-            "install",
-            NAME,
-            chart,
-            "--namespace",
-            "cams",
-            "--dry-run=client",
-            "--values",
-            values,
-        ];
+        let install = format!("install {NAME} {chart} --namespace cams --dry-run=client");
+        let args: Vec<&str> = install.split(' ').chain(["--values", values]).collect();
         helm.ok(&args).await
     };
     let default = notes(&ci("default")).await;

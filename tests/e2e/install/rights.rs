@@ -1,13 +1,10 @@
 //! The rights of a release: enough for everything, and no unused one.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-use harness::{AuditEntry, Migration, World};
-use serde_json::Value;
 
 use super::helm::{NAME, chart};
 use super::release::Site;
+use super::*;
 
 /// Used once a ledger is 30 days old and its number has no resource any more.
 const RETENTION: &str = "phonemigration.dev codeledgers delete";
@@ -72,17 +69,12 @@ async fn everything(site: &Site, world: &World) {
     world.until_reason("right", "Verified").await.unwrap();
     let first = world.until_reason("wrong", "CodeRejected").await.unwrap();
     // The second refusal is the same Event again, which is a patch of the first.
-    world.code("wrong", "99999992").await.unwrap();
-    world.request("wrong", "now").await.unwrap();
+    world.replace_code("wrong", "99999992").await;
     let again = |status: &Value| {
         status["reason"] == "CodeRejected" && status["attempt"]["id"] != first["attempt"]["id"]
     };
-    world
-        .until("wrong", Duration::from_secs(30), again)
-        .await
-        .unwrap();
-    world.code("wrong", "22345678").await.unwrap();
-    world.request("wrong", "now again").await.unwrap();
+    world.until_status("wrong", again).await;
+    world.replace_code("wrong", "22345678").await;
     let status = world.until_reason("wrong", "Verified").await.unwrap();
     assert_eq!(status["id"], "id-8613800000002");
     assert_eq!(operator.stop().await.unwrap(), Some(0));
@@ -91,10 +83,8 @@ async fn everything(site: &Site, world: &World) {
 
 /// Asserts that there are no unused rights, and no used ones that are not granted.
 async fn compare(site: &Site, world: &World) {
-    let (granted, used) = (
-        granted(site).await,
-        used(site, &world.plane.operator_user()),
-    );
+    let granted = granted(site).await;
+    let used = used(site, &world.plane.operator_user());
     println!("granted: {granted:#?}");
     let unused: Vec<&String> = granted.difference(&used).collect();
     assert_eq!(unused, [RETENTION]);
@@ -119,22 +109,13 @@ async fn rights_end_at_the_namespaces_of_the_list() {
     site.install(&chart(), &[]).await;
     let world = site.world("tenant-a").await;
     world.namespace("tenant-b").await.unwrap();
-    assert_eq!(
-        may(&site, &world, "get", "secrets", "tenant-b").await,
-        "yes"
-    );
-    assert_eq!(
-        may(&site, &world, "list", "secrets", "tenant-a").await,
-        "no"
-    );
+    let get = may(&site, &world, "get", "secrets", "tenant-b").await;
+    assert_eq!(get, "yes");
+    let list = may(&site, &world, "list", "secrets", "tenant-a").await;
+    assert_eq!(list, "no");
 
-    site.upgrade(&[
-        "--set",
-        "watchNamespaces={tenant-a}",
-        "--set",
-        "watchSecrets=true",
-    ])
-    .await;
+    let values = "watchNamespaces={tenant-a},watchSecrets=true";
+    site.upgrade(&["--set", values]).await;
     assert!(site.get("clusterrolebinding", NAME).await.is_none());
     world.allow_secret_watches();
     everything(&site, &world).await;
@@ -159,32 +140,25 @@ async fn rights_end_at_the_namespaces_of_the_list() {
 #[tokio::test]
 async fn no_release_may_write_what_users_own() {
     let site = Site::new().await;
-    site.install(&chart(), &["--set", "watchSecrets=true"])
-        .await;
+    let values = ["--set", "watchSecrets=true"];
+    site.install(&chart(), &values).await;
     let world = site.world("tenant-a").await;
-    for (verb, resource) in [
-        ("create", "phonemigrations"),
-        ("update", "phonemigrations"),
-        ("patch", "phonemigrations"),
-        ("delete", "phonemigrations"),
-        ("create", "secrets"),
-        ("update", "secrets"),
-        ("patch", "secrets"),
-        ("delete", "secrets"),
-        ("create", "pods"),
-        ("create", "serviceaccounts/token"),
-        ("impersonate", "users"),
-        ("escalate", "clusterroles"),
-        ("bind", "clusterroles"),
-        ("get", "nodes"),
-        ("get", "leases"),
-        ("get", "codeledgers"),
-        ("create", "codeledgers"),
-        ("update", "codeledgers"),
-        ("delete", "codeledgers"),
-    ] {
-        let answer = may(&site, &world, verb, resource, "tenant-a").await;
-        assert_eq!(answer, "no", "{verb} {resource}");
+    let never = [
+        ("phonemigrations", "create update patch delete"),
+        ("secrets", "create update patch delete"),
+        ("codeledgers", "get create update delete"),
+        ("pods", "create"),
+        ("serviceaccounts/token", "create"),
+        ("users", "impersonate"),
+        ("clusterroles", "escalate bind"),
+        ("nodes", "get"),
+        ("leases", "get"),
+    ];
+    for (resource, verbs) in never {
+        for verb in verbs.split(' ') {
+            let answer = may(&site, &world, verb, resource, "tenant-a").await;
+            assert_eq!(answer, "no", "{verb} {resource}");
+        }
     }
 }
 
@@ -192,23 +166,12 @@ async fn no_release_may_write_what_users_own() {
 async fn may(site: &Site, world: &World, verb: &str, resource: &str, namespace: &str) -> String {
     let kubeconfig = world.dir().join("may.kubeconfig");
     let server = world.plane.control.url();
-    world
-        .plane
-        .operator_kubeconfig(&kubeconfig, &server)
-        .unwrap();
-    let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
+    let written = world.plane.operator_kubeconfig(&kubeconfig, &server);
+    written.unwrap();
+    let kubeconfig = kubeconfig.display();
     let (resource, sub) = resource.split_once('/').unwrap_or((resource, ""));
-    let sub = format!("--subresource={sub}");
-    let args = [
-        &kubeconfig,
-        "auth",
-        "can-i",
-        verb,
-        resource,
-        &sub,
-        "--namespace",
-        namespace,
-    ];
-    let output = site.control.kubectl(args).await.unwrap();
+    let what = format!("{verb} {resource} --subresource={sub} --namespace {namespace}");
+    let words = format!("--kubeconfig={kubeconfig} auth can-i {what}");
+    let output = site.control.kubectl(words.split(' ')).await.unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

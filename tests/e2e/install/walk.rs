@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, repository};
+use harness::repository;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -14,6 +14,7 @@ use tokio::process::Command;
 use super::helm::{NAME, tools};
 use super::page::Page;
 use super::release::Site;
+use super::*;
 
 /// The pages that come first, and those that come last.
 const FIRST: [&str; 3] = ["docs/install.md", "README.md", "docs/first-migration.md"];
@@ -186,11 +187,9 @@ fn pages() -> Vec<Page> {
 /// Creates the namespaces of the examples, and the objects that Argo CD brings.
 async fn prepare(site: &Site) {
     for namespace in ["tenant-a", "tenant-b", "argocd"] {
-        let args = ["create", "namespace", namespace];
-        site.control.kubectl_ok(args).await.unwrap();
+        site.kubectl(&format!("create namespace {namespace}")).await;
     }
-    let args = ["-n", "argocd", "create", "configmap", "argocd-cm"];
-    site.control.kubectl_ok(args).await.unwrap();
+    site.kubectl("-n argocd create configmap argocd-cm").await;
 }
 
 #[tokio::test]

@@ -1,12 +1,7 @@
 //! The expected end after the kill.
 
-use harness::World;
-use harness::cams_simulator::Entry;
-use harness::expect::assert_final_unknown;
-use serde_json::Value;
-
 use super::point::{NAME, Point};
-use super::{PATIENCE, code, phone, reason};
+use super::*;
 
 /// The code that the user gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +55,7 @@ pub async fn assert_left_behind(
     claimed: Option<&str>,
     alone: bool,
 ) {
-    let status = world.get(NAME).await.unwrap().data["status"].clone();
+    let status = world.status(NAME).await;
     let ledgers = world.ledgers().await.unwrap();
     let entry = ledgers
         .first()
@@ -114,14 +109,12 @@ pub async fn assert_end(world: &World, point: Point, given: Given, claimed: Opti
             assert_carried(&world.calls(&number), &[status["attempt"]["id"].as_str()]);
         }
         End::Found => {
-            let status = reason(world, NAME, "Verified").await;
-            assert_verified(&status, &number);
+            let status = verified(world, NAME, &number).await;
             assert_eq!(status["attempt"]["id"].as_str(), claimed, "{status}");
             assert_carried(&world.calls(&number), &[claimed]);
         }
         End::Unknown { calls: received } => {
-            let done = |status: &Value| harness::condition(status, "Finished") == "True";
-            let status = world.until(NAME, PATIENCE, done).await.unwrap();
+            let status = finished(world, NAME).await;
             assert_final_unknown(&status);
             assert_eq!(status["attempt"]["number"], 1, "{status}");
             world.looked(NAME).await;
@@ -147,10 +140,8 @@ pub async fn assert_end(world: &World, point: Point, given: Given, claimed: Opti
 async fn assert_next_code_goes_on(world: &World, mut sent: Vec<Option<&str>>) {
     let number = phone(1);
     assert!(world.sim.set_code(&number, &code(2)));
-    world.code(NAME, &code(2)).await.unwrap();
-    world.request(NAME, "another code").await.unwrap();
-    let status = reason(world, NAME, "Verified").await;
-    assert_verified(&status, &number);
+    world.replace_code(NAME, &code(2)).await;
+    let status = verified(world, NAME, &number).await;
     assert_eq!(status["attempt"]["number"], 2, "{status}");
     assert_eq!(status["history"].as_array().unwrap().len(), 1, "{status}");
     sent.push(status["attempt"]["id"].as_str());
@@ -161,9 +152,4 @@ async fn assert_next_code_goes_on(world: &World, mut sent: Vec<Option<&str>>) {
 fn assert_carried(calls: &[Entry], attempts: &[Option<&str>]) {
     let carried: Vec<_> = calls.iter().map(|call| call.nonce.as_deref()).collect();
     assert_eq!(carried, attempts);
-}
-
-fn assert_verified(status: &Value, phone: &str) {
-    assert_eq!(harness::condition(status, "Ready"), "True", "{status}");
-    assert_eq!(status["id"], format!("id-{phone}"), "{status}");
 }

@@ -1,8 +1,6 @@
 //! C01 with one operator, restarted at once. Each test is one kill point.
 
-use std::time::Duration;
-
-use harness::{Migration, World, for_each_seed};
+use harness::for_each_seed;
 
 use super::ends::Given::{Right, Wrong};
 use super::ends::{Given, assert_end, assert_left_behind};
@@ -12,7 +10,7 @@ use super::point::Point::{
     ReceivedExecuted, StatusUnanswered,
 };
 use super::point::{NAME, Point, Scene};
-use super::{OPERATOR, SOON_FINAL, code, phone};
+use super::*;
 
 async fn restarted(point: Point, given: Given) {
     let case = format!("{point:?}-{given:?}").to_lowercase();
@@ -40,10 +38,7 @@ pub async fn give(world: &World, given: Given) {
         Right => code(1),
         Wrong => code(9),
     };
-    world.number(&number, &right, &format!("id-{number}"));
-    world.code(NAME, &code(1)).await.unwrap();
-    let migration = Migration::new(NAME, &number);
-    world.make(&migration).await;
+    world.offer(NAME, &number, &code(1), &right).await;
 }
 
 #[tokio::test]

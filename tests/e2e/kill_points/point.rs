@@ -1,15 +1,11 @@
 //! The points of an attempt at which the operator is killed, and the fault that holds it there.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Fault, FaultRule, Held, Release, Stage, VERIFIED};
+use harness::Seed;
+use harness::cams_simulator::Held;
 use harness::fault_proxy::Request;
-use harness::{
-    FaultProxy, Operator, Rule, Seed, Then, When, World, claim_of, outcome_of, shown_of,
-};
 
 use super::relay::Relay;
-use super::{PATIENCE, SOON_FINAL, until};
+use super::*;
 
 /// The one resource of a case.
 pub const NAME: &str = "killed";
@@ -124,10 +120,8 @@ impl Replica {
     async fn acknowledge(&mut self) {
         self.operator.process().unwrap().stop().unwrap();
         self.rules.clear();
-        let told = || {
-            self.claim()
-                .is_some_and(|claim| matches!(claim.status, Some(200 | 201)))
-        };
+        let told = |claim: Request| matches!(claim.status, Some(200 | 201));
+        let told = || self.claim().is_some_and(told);
         until("the claim is acknowledged", told).await;
     }
 }
@@ -147,9 +141,7 @@ impl Scene {
             _ => None,
         };
         if let Some((stage, _)) = point.gate() {
-            let rule = FaultRule::new(Fault::gate(stage));
-            let rule = rule.action(VERIFIED).phone(phone).once();
-            world.fault(rule);
+            world.next_call_of(phone, Fault::gate(stage));
         }
         let mut flags = SOON_FINAL.to_vec();
         if let Some(relay) = &relay {
@@ -157,8 +149,7 @@ impl Scene {
         }
         let mut scene = Vec::new();
         for _ in 0..replicas {
-            let proxy = world.proxy().await.unwrap();
-            let operator = world.operator_via(&proxy, &flags).await.unwrap();
+            let (proxy, operator) = world.proxied(&flags).await;
             let rules = point.rules(&proxy);
             scene.push(Replica {
                 proxy,

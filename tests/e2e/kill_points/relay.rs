@@ -3,14 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use harness::World;
-use harness::cams_simulator::VERIFIED;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::PATIENCE;
+use super::*;
 
 /// Forwards everything except the second half of the first submission: the rest of that connection
 /// is silence until its client is gone.

@@ -1,12 +1,10 @@
 //! C02: many resources, and kills at random moments.
 
-use std::time::Duration;
+use harness::cams_simulator::Decision;
+use harness::{Seed, for_each_seed};
+use tokio::time::sleep_until;
 
-use harness::cams_simulator::{Decision, VERIFIED};
-use harness::{Migration, Operator, Seed, World, for_each_seed};
-use tokio::time::{Instant, sleep_until};
-
-use super::{NEVER_FINAL, OPERATOR, PATIENCE, code, phone, until};
+use super::*;
 
 /// Every so many resources one has a wrong code.
 const WRONG_EVERY: usize = 7;
@@ -29,12 +27,9 @@ fn is_wrong(n: usize) -> bool {
 
 async fn give(world: &World, resources: usize) {
     for n in 0..resources {
-        let (name, number) = (format!("m-{n}"), phone(n));
         let right = if is_wrong(n) { "73990000" } else { &code(n) };
-        world.number(&number, right, &format!("id-{number}"));
-        world.code(&name, &code(n)).await.unwrap();
-        let migration = Migration::new(&name, &number);
-        world.make(&migration).await;
+        let name = format!("m-{n}");
+        world.offer(&name, &phone(n), &code(n), right).await;
     }
 }
 
@@ -53,20 +48,13 @@ async fn settled(world: &World, resources: usize, within: Duration) -> Ends {
 
 async fn ends(world: &World, resources: usize) -> Ends {
     let objects = world.list().await.unwrap();
-    let ledger = world.sim.ledger();
     let mut ends = Ends::default();
     for n in 0..resources {
         let (name, number) = (format!("m-{n}"), phone(n));
         let object = objects.iter().find(|o| o["metadata"]["name"] == *name);
         let status = &object.unwrap()["status"];
-        let about = |e: &&harness::cams_simulator::Entry| {
-            e.action == VERIFIED && e.phone.as_deref() == Some(&*number)
-        };
-        let executions: Vec<_> = ledger
-            .iter()
-            .filter(about)
-            .filter(|e| e.executed())
-            .collect();
+        let mut executions = world.calls(&number);
+        executions.retain(Entry::executed);
         assert!(executions.len() <= 1, "{name} was executed twice");
         let decision = executions.first().map(|e| e.decision);
         match (harness::reason(status), decision) {

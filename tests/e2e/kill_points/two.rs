@@ -1,18 +1,17 @@
 //! C01 with two active operators and no election: the one that claimed is killed, the other one
 //! takes over. Only the claim keeps them apart.
 
-use harness::{World, for_each_seed};
+use harness::for_each_seed;
 
-use super::OPERATOR;
 use super::ends::Given::{Right, Wrong};
 use super::ends::{Given, assert_end, assert_left_behind};
 use super::one::give;
-use super::phone;
 use super::point::Point::{
     BeforeClaim, BeforeEvent, BeforeOutcome, BeforeStatus, ClaimUnanswered, Claimed, Executed,
     HalfReplied, HalfSent, OutcomeUnanswered, Received, ReceivedExecuted, StatusUnanswered,
 };
 use super::point::{Point, Scene};
+use super::*;
 
 async fn taken_over(point: Point, given: Given) {
     let case = format!("two-{point:?}-{given:?}").to_lowercase();

@@ -2,8 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use harness::{Operator, World, without_user_input};
-use serde_json::{Value, json};
+use harness::without_user_input;
+
+use super::*;
 
 /// Everything in etcd except the Secrets themselves, by key. PhoneMigrations come without their
 /// users' own input.
@@ -12,18 +13,13 @@ pub async fn etcd_dump(world: &World) -> Vec<(String, Vec<u8>)> {
     // From "/" to "0": every key that begins with "/".
     let range = json!({"key": STANDARD.encode("/"), "range_end": STANDARD.encode("0")});
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let reply = client
-        .post(url)
-        .body(range.to_string())
-        .send()
-        .await
-        .unwrap();
+    let reply = client.post(url).body(range.to_string()).send().await;
+    let reply = reply.unwrap();
     assert!(reply.status().is_success(), "{}", reply.status());
     let reply: Value = serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap();
     let bytes = |kv: &Value, field: &str| {
-        STANDARD
-            .decode(kv[field].as_str().unwrap_or_default())
-            .unwrap()
+        let text = kv[field].as_str().unwrap_or_default();
+        STANDARD.decode(text).unwrap()
     };
     let mut dump = Vec::new();
     for kv in reply["kvs"].as_array().unwrap() {

@@ -2,8 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use harness::cams_simulator::{Fault, FaultRule};
-use harness::{ACCESS_KEY_ID, Migration, SECURITY_TOKEN, World};
+use harness::SECURITY_TOKEN;
+
+use super::*;
 
 /// The numbers and codes of one run; no other text looks like them.
 pub struct Canary(pub usize);
@@ -38,13 +39,11 @@ impl Canary {
 
 /// A resource whose code is right.
 pub async fn sends(world: &World, canary: &Canary, name: &str, n: usize) {
-    let (phone, code) = (canary.phone(n), canary.code(n));
-    world.number(&phone, &code, &format!("id-{phone}"));
-    world.code(name, &code).await.unwrap();
-    world.make(&Migration::new(name, phone)).await;
+    world.migrate(name, &canary.phone(n), &canary.code(n)).await;
 }
 
-pub fn fault(world: &World, phone: &str, action: &str, fault: Fault) {
-    let rule = FaultRule::new(fault).action(action).phone(phone).once();
-    world.fault(rule);
+/// The next read of this number meets this.
+pub fn next_read(world: &World, phone: &str, fault: Fault) {
+    let rule = FaultRule::new(fault).action(READ_STATUS);
+    world.fault(rule.phone(phone).once());
 }

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 
-use harness::{Operator, SECURITY_TOKEN, World};
+use harness::SECURITY_TOKEN;
 use phone_migration_operator::app::config::{self, Command, Environment};
 use phone_migration_operator::app::operator;
 use phone_migration_operator::telemetry;
@@ -15,6 +15,8 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
+
+use super::*;
 
 /// Holds the child's arguments, one per line.
 const ARGUMENTS: &str = "LEAKS_CHILD_ARGUMENTS";

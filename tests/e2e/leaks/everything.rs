@@ -1,46 +1,34 @@
 //! Runs every error path once, then searches all output for every secret.
 
-use harness::cams_simulator::{
-    AccessKey, Answer, Fault, READ_STATUS, Refusal, Release, Stage, VERIFIED,
-};
-use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, Operator, SECURITY_TOKEN, World};
-use serde_json::{Value, json};
+use harness::SECURITY_TOKEN;
+use harness::cams_simulator::Answer;
 
 use super::artefacts::{etcd_dump, of_process};
-use super::canary::{Canary, fault, sends};
+use super::canary::{Canary, next_read, sends};
 use super::replies::{CALM, replies};
-use super::{OPERATOR, PATIENCE, SOON_FINAL, reason, until};
+use super::*;
 
 /// Secrets that hold anything but a code that may be sent.
 async fn values(world: &World, canary: &Canary) {
     let code = canary.code(40);
     let other = "a-value-of-another-key";
+    let other_secret = "hunter2-Database/Passw0rd+==";
+    let no_time = json!({"code": code, "expiresAt": "the canary's next birthday"});
+    let past = json!({"code": code, "expiresAt": "2020-01-01T00:00:00Z"});
     let table = [
-        (
-            json!({"code": "hunter2-Database/Passw0rd+=="}),
-            "InvalidCode",
-        ),
+        (json!({"code": other_secret}), "InvalidCode"),
         (json!({"code": format!("+{code}")}), "InvalidCode"),
         (json!({"code": format!("{code}.\n")}), "InvalidCode"),
-        (
-            json!({"code": code, "expiresAt": "the canary's next birthday"}),
-            "InvalidCode",
-        ),
-        (
-            json!({"code": code, "expiresAt": "2020-01-01T00:00:00Z"}),
-            "CodeExpired",
-        ),
+        (no_time, "InvalidCode"),
+        (past, "CodeExpired"),
         (json!({"another": other}), "KeyNotFound"),
     ];
     for (n, (data, _)) in table.iter().enumerate() {
         let name = format!("value-{n}");
-        world
-            .secret(&format!("{name}-code"), data.clone())
-            .await
-            .unwrap();
-        world
-            .make(&Migration::new(&name, canary.phone(40 + n)))
-            .await;
+        let secret = format!("{name}-code");
+        world.secret(&secret, data.clone()).await.unwrap();
+        let phone = canary.phone(40 + n);
+        world.make(&Migration::new(&name, phone)).await;
     }
     for (n, (_, wanted)) in table.iter().enumerate() {
         reason(world, &format!("value-{n}"), wanted).await;
@@ -59,33 +47,21 @@ async fn account(world: &World, canary: &Canary) {
     let throttle = told("Throttling.User", 60).retry_after_ms(500);
     let throttle = Fault::api(Stage::Counted, throttle);
     let phone = |n| canary.phone(n);
-    fault(world, &phone(60), VERIFIED, throttle);
+    world.next_call_of(&phone(60), throttle);
     sends(world, canary, "account-60", 60).await;
     reason(world, "account-60", "Verified").await;
     // A pre-read whose reply says too much.
-    let look = Fault::answer(
-        Stage::Received,
-        Answer::Api {
-            refusal: told("InvalidParameter", 64),
-        },
-    );
-    fault(world, &phone(64), READ_STATUS, look);
-    let code = canary.code(64);
-    world.migrate("look", &phone(64), &code).await;
+    let refusal = told("InvalidParameter", 64);
+    let look = Fault::answer(Stage::Received, Answer::Api { refusal });
+    next_read(world, &phone(64), look);
+    sends(world, canary, "look", 64).await;
     reason(world, "look", "Verified").await;
-    fault(
-        world,
-        &phone(61),
-        VERIFIED,
-        Fault::ClockOffset { ms: 20 * 60_000 },
-    );
+    world.next_call_of(&phone(61), Fault::ClockOffset { ms: 20 * 60_000 });
     sends(world, canary, "account-61", 61).await;
     reason(world, "account-61", "ClockSkew").await;
     reason(world, "account-61", "Verified").await;
-    fault(
-        world,
+    world.next_call_of(
         &phone(62),
-        VERIFIED,
         Fault::api(Stage::Counted, told("Forbidden.RAM", 62)),
     );
     sends(world, canary, "account-62", 62).await;
@@ -98,26 +74,22 @@ async fn account(world: &World, canary: &Canary) {
     let right = AccessKey::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET);
     world.sim.add_key(right.with_token(SECURITY_TOKEN));
     reason(world, "account-63", "Verified").await;
-    let echoed = |e: &harness::cams_simulator::Entry| {
-        e.reply_code.as_deref() == Some("SignatureDoesNotMatch")
-    };
+    let echoed = |e: &Entry| e.reply_code.as_deref() == Some("SignatureDoesNotMatch");
     assert!(world.sim.ledger().iter().any(echoed), "no echo was sent");
+}
+
+async fn until_logged(world: &World, text: &str) {
+    until(text, || world.logs().concat().contains(text)).await;
 }
 
 /// Deleted while its call is in flight: the outcome goes to an Event and the log.
 async fn orphaned(world: &World, canary: &Canary) {
-    fault(
-        world,
-        &canary.phone(70),
-        VERIFIED,
-        Fault::gate(Stage::Executed),
-    );
+    world.next_call_of(&canary.phone(70), Fault::gate(Stage::Executed));
     sends(world, canary, "orphan", 70).await;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    let held = world.held().await;
     world.delete("orphan").await.unwrap();
-    assert!(world.sim.release(held.id, Release::Continue));
-    let logged = || world.logs().concat().contains("whose resource is gone");
-    until("the orphan's outcome is logged", logged).await;
+    world.go_on(held);
+    until_logged(world, "whose resource is gone").await;
 }
 
 /// Its credential files are damaged; the operator notices, and the test repairs them.
@@ -126,13 +98,7 @@ async fn spoilt_credentials(world: &World, canary: &Canary, folder: &std::path::
     std::fs::write(&token, format!("{SECURITY_TOKEN} {ACCESS_KEY_SECRET}")).unwrap();
     sends(world, canary, "spoilt", 71).await;
     reason(world, "spoilt", "Verified").await;
-    let logged = || {
-        world
-            .logs()
-            .concat()
-            .contains("CAMS credentials not reloaded")
-    };
-    until("the spoilt file is noticed", logged).await;
+    until_logged(world, "CAMS credentials not reloaded").await;
     std::fs::write(&token, SECURITY_TOKEN).unwrap();
 }
 
@@ -140,18 +106,14 @@ async fn spoilt_credentials(world: &World, canary: &Canary, folder: &std::path::
 /// held.
 async fn without_tls(world: &World, canary: &Canary, flags: &[&str]) {
     let url = world.sim.url().replace("http:", "https:");
-    let flags: Vec<&str> = flags
-        .iter()
-        .copied()
-        .chain(["--cams-endpoint", &url])
-        .collect();
+    let flags = [flags, &["--cams-endpoint", &url]].concat();
     let mut operator = world.start(&flags).await;
     sends(world, canary, "tls", 80).await;
     let told = |status: &Value| {
         let shown = status.to_string();
         shown.contains("NotSent.Tls") || shown.contains("CAMS cannot be reached")
     };
-    world.until("tls", PATIENCE, told).await.unwrap();
+    world.until_status("tls", told).await;
     assert!(world.sim.ledger().is_empty(), "sent without TLS");
     assert_eq!(operator.stop().await.unwrap(), Some(0));
 }
@@ -168,13 +130,12 @@ async fn nothing_is_found(world: &World, operator: &mut Operator) {
 }
 
 async fn every_error_path(signature: &str, canary: Canary) {
-    let world = World::new(OPERATOR, &format!("every-path-{signature}"))
-        .await
-        .unwrap();
+    let case = format!("every-path-{signature}");
+    let world = World::new(OPERATOR, &case).await.unwrap();
     let folder = world.temporary_credentials().unwrap();
     let path = folder.to_string_lossy().into_owned();
     let given = ["--signature", signature, "--credentials-dir", &path];
-    let flags: Vec<&str> = SOON_FINAL.iter().copied().chain(given).collect();
+    let flags = [SOON_FINAL, &given].concat();
     without_tls(&world, &canary, &flags).await;
     let mut operator = world.start(&flags).await;
     replies(&world, &canary).await;
@@ -183,11 +144,8 @@ async fn every_error_path(signature: &str, canary: Canary) {
     spoilt_credentials(&world, &canary, &folder).await;
     account(&world, &canary).await;
     // 25 codes and more, as many numbers, a signature of every call and read, and the keys.
-    assert!(
-        world.canaries().count() > 100,
-        "{}",
-        world.canaries().count()
-    );
+    let secrets = world.canaries().count();
+    assert!(secrets > 100, "{secrets}");
     nothing_is_found(&world, &mut operator).await;
     assert_eq!(operator.stop().await.unwrap(), Some(0));
     nothing_new_after_the_end(&world).await;

@@ -6,11 +6,9 @@ use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use harness::{Migration, World};
 use ring::{digest, hmac};
-use serde_json::Value;
 
-use super::{OPERATOR, SOON_FINAL, reason};
+use super::*;
 
 /// Fewest bytes of a digest that count as a match.
 const LEAST: usize = 8;
@@ -32,9 +30,7 @@ impl Shown {
         let mut digests: HashSet<[u8; LEAST]> = HashSet::new();
         for text in &texts {
             for bytes in decoded(text) {
-                let beginning: Option<[u8; LEAST]> =
-                    bytes.get(..LEAST).and_then(|b| b.try_into().ok());
-                digests.extend(beginning);
+                digests.extend(bytes.first_chunk::<LEAST>());
             }
         }
         let mut first = vec![false; 1 << 16];
@@ -49,8 +45,8 @@ impl Shown {
     }
 
     fn has(&self, digest: &[u8]) -> bool {
-        let beginning: [u8; LEAST] = digest[..LEAST].try_into().unwrap();
-        self.first[first_two(digest)] && self.digests.contains(&beginning)
+        let beginning = digest.first_chunk::<LEAST>().unwrap();
+        self.first[first_two(digest)] && self.digests.contains(beginning)
     }
 }
 
@@ -76,11 +72,11 @@ fn collect(value: &Value, into: &mut BTreeSet<String>) {
 fn decoded(text: &str) -> Vec<Vec<u8>> {
     let hex = |text: &str| -> Option<Vec<u8>> {
         let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-        let bytes = digits?
+        let pairs = digits?;
+        let bytes = pairs
             .chunks_exact(2)
-            .map(|pair| (pair[0] * 16 + pair[1]) as u8)
-            .collect();
-        Some(bytes)
+            .map(|pair| (pair[0] * 16 + pair[1]) as u8);
+        Some(bytes.collect())
     };
     let mut all: Vec<Vec<u8>> = hex(text).into_iter().collect();
     for alphabet in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
@@ -167,20 +163,13 @@ fn schemes(object: &Value) -> Vec<Scheme> {
     for salt in salts(object) {
         let salt = salt.as_bytes();
         let key = || By::Mac(hmac::Key::new(hmac::HMAC_SHA256, salt));
-        all.push(Scheme::new(
-            "salt before",
-            digest(&digest::SHA256),
-            salt,
-            b"",
-        ));
-        all.push(Scheme::new(
-            "salt behind",
-            digest(&digest::SHA256),
-            b"",
-            salt,
-        ));
-        all.push(Scheme::new("public key", key(), b"", b""));
-        all.push(Scheme::new("own parts, public key", key(), &own, b""));
+        let sha256 = || By::Digest(&digest::SHA256);
+        all.extend([
+            Scheme::new("salt before", sha256(), salt, b""),
+            Scheme::new("salt behind", sha256(), b"", salt),
+            Scheme::new("public key", key(), b"", b""),
+            Scheme::new("own parts, public key", key(), &own, b""),
+        ]);
     }
     all
 }
@@ -216,18 +205,16 @@ async fn t05_a_million_guesses_find_no_code_in_a_resource() {
     world.code("refused", "480296").await.unwrap();
     world.make(&Migration::new("refused", phone)).await;
     reason(&world, "refused", "CodeRejected").await;
-    let object = serde_json::to_value(world.get("refused").await.unwrap()).unwrap();
+    let object = world.object("refused").await;
     let status = &object["status"];
     assert!(status["attempt"]["codeFingerprint"].is_string(), "{status}");
-    assert!(
-        status["history"][0]["codeFingerprint"].is_string(),
-        "{status}"
-    );
+    let spent = &status["history"][0];
+    assert!(spent["codeFingerprint"].is_string(), "{status}");
     let [ledger] = <[Value; 1]>::try_from(world.ledgers().await.unwrap()).unwrap();
     assert!(ledger["entries"][0]["fingerprint"].is_string(), "{ledger}");
     world.finish().await.unwrap();
     // Together: a value of one object may salt a value of the other.
-    let both = serde_json::json!({"metadata": object["metadata"], "spec": object["spec"],
+    let both = json!({"metadata": object["metadata"], "spec": object["spec"],
         "status": object["status"], "ledger": ledger});
     let object = std::sync::Arc::new(both);
     let halves = [0..500_000, 500_000..1_000_000].map(|codes| {
@@ -244,7 +231,7 @@ async fn t05_a_million_guesses_find_no_code_in_a_resource() {
 fn t05_the_guesses_find_a_code_that_is_hashed_with_public_values_only() {
     let code = b"004711";
     let object = |fingerprint: String| {
-        serde_json::json!({
+        json!({
             "metadata": {"uid": "u-1", "name": "store", "namespace": "tenant"},
             "spec": {"phoneNumber": "8613800001234"},
             "status": {"attempt": {"id": "a-1", "codeFingerprint": fingerprint}},
@@ -267,11 +254,8 @@ fn t05_the_guesses_find_a_code_that_is_hashed_with_public_values_only() {
     ];
     for fingerprint in fingerprints {
         let found = guessed(&object(fingerprint.clone()), 4_000..5_000);
-        assert_eq!(
-            found.map(|(code, _)| code).as_deref(),
-            Some("004711"),
-            "{fingerprint}"
-        );
+        let found = found.map(|(code, _)| code);
+        assert_eq!(found.as_deref(), Some("004711"), "{fingerprint}");
     }
     let random = "0badcafe:9f86d081884c7d659a2feaa0c55ad015".to_owned();
     assert_eq!(guessed(&object(random), 4_000..5_000), None);

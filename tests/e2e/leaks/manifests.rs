@@ -1,7 +1,8 @@
 //! The forbidden contents of the shipped manifests.
 
 use serde::Deserialize;
-use serde_json::Value;
+
+use super::*;
 
 /// Every document of the shipped manifests, samples included.
 fn documents() -> Vec<Value> {

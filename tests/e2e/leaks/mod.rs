@@ -1,7 +1,7 @@
 //! Nothing leaks, and nothing foreign gets in: the tests search all output for secrets, and try the
 //! threats of `docs/threats.md`, whose numbers are in the names.
 
-use harness::expect::{NEVER_FINAL, PATIENCE, SOON_FINAL, finished, reason, until};
+use harness::cases::*;
 
 use crate::OPERATOR;
 

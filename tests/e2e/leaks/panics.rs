@@ -2,24 +2,14 @@
 //! process. And the process listens on one port.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use harness::{Migration, World};
-
-use super::{OPERATOR, SOON_FINAL, artefacts, child, finished, reason, until};
+use super::*;
 
 const CODE: &str = "46680001";
 
-fn phone(n: usize) -> String {
-    format!("8613881{n:06}")
-}
-
 fn panics(world: &World) -> usize {
-    world
-        .logs()
-        .concat()
-        .matches("\"Panicked; the message is withheld")
-        .count()
+    let logs = world.logs().concat();
+    logs.matches("\"Panicked; the message is withheld").count()
 }
 
 #[tokio::test]
@@ -32,8 +22,7 @@ async fn t23_a_panic_stops_one_resource_and_not_the_others() {
     // By file, so that the environment holds no key.
     let folder = world.temporary_credentials().unwrap();
     let folder = folder.to_string_lossy().into_owned();
-    let given = ["--credentials-dir", folder.as_str()];
-    let flags: Vec<&str> = SOON_FINAL.iter().copied().chain(given).collect();
+    let flags = [SOON_FINAL, &["--credentials-dir", &folder]].concat();
     let mut operator = child::start(&world, test, &flags).await;
     let [visit, before, after, _] = child::AT.map(|(_, name)| name);
     // Without a Secret: the reconcile itself writes.
@@ -53,11 +42,8 @@ async fn t23_a_panic_stops_one_resource_and_not_the_others() {
     let status = finished(&world, before).await;
     assert_eq!(harness::reason(&status), "OutcomeUnknown", "{status}");
     let sent = world.sim.ledger();
-    assert!(
-        !sent
-            .iter()
-            .any(|e| e.code.is_some() && e.phone == Some(phone(1)))
-    );
+    let of_it = |e: &Entry| e.code.is_some() && e.phone == Some(phone(1));
+    assert!(!sent.iter().any(of_it));
     reason(&world, visit, "SecretNotFound").await;
     // Each write about the first one panics, and is made nevertheless; nothing loops.
     for token in ["a", "b", "c"] {
@@ -73,17 +59,13 @@ async fn t23_a_panic_stops_one_resource_and_not_the_others() {
         assert!(reply.starts_with("HTTP/1.1 200"), "{path}: {reply}");
     }
     let metrics = operator.http("/metrics").await.unwrap();
-    assert!(
-        !metrics
-            .contains("controller_runtime_reconcile_panics_total{controller=\"phonemigration\"} 0"),
-        "{metrics}"
-    );
+    let none = "controller_runtime_reconcile_panics_total{controller=\"phonemigration\"} 0";
+    assert!(!metrics.contains(none), "{metrics}");
     // The panic's message is nowhere.
     world.finish().await.unwrap();
     let search = world.canaries().search().unwrap();
-    search
-        .none_in(&artefacts::of_process(&mut operator).await)
-        .unwrap();
+    let shown = artefacts::of_process(&mut operator).await;
+    search.none_in(&shown).unwrap();
 }
 
 #[tokio::test]
@@ -94,20 +76,13 @@ async fn t23_a_panic_of_a_core_task_ends_the_process() {
     let world = World::new(OPERATOR, "core-panics").await.unwrap();
     let test = "leaks::panics::t23_a_panic_of_a_core_task_ends_the_process";
     // In the namespace whose Lease the shipped rights cover.
-    let elects = [
-        "--leader-elect",
-        "true",
-        "--lease-namespace",
-        "phone-migration-operator",
-    ];
+    let lease = ["--lease-namespace", "phone-migration-operator"];
+    let elects = [&["--leader-elect", "true"], &lease[..]].concat();
     let mut operator = child::spawn(&world, test, &elects);
     let code = operator.ended(Duration::from_secs(60)).await.unwrap();
     assert_eq!(code, Some(1));
     let log = operator.log();
-    assert!(
-        log.contains("A core task ended by itself (it panicked)"),
-        "{log}"
-    );
+    assert_says(&log, &["A core task ended by itself (it panicked)"]);
     world.finish().await.unwrap();
 }
 

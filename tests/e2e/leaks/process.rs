@@ -6,11 +6,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, FINGERPRINT_KEY};
+use harness::FINGERPRINT_KEY;
 
-use super::OPERATOR;
+use super::*;
 
 /// The user "nobody" of most systems.
 const NOBODY: u32 = 65534;
@@ -106,10 +106,8 @@ fn t12_nobody_of_the_same_user_may_look_into_the_process() {
     let running = start(dir.path());
     let proc = format!("/proc/{}", running.0.id());
     let status = fs::read_to_string(format!("{proc}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("Uid:"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with("Uid:"));
+    let line = line.unwrap();
     assert!(
         !line.split_whitespace().any(|uid| uid == "0"),
         "it runs as root: {line}"
@@ -130,10 +128,9 @@ fn t12_an_abort_leaves_no_core_file() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = start(dir.path());
     let limits = fs::read_to_string(format!("/proc/{}/limits", running.0.id())).unwrap();
-    let line = limits
-        .lines()
-        .find(|line| line.starts_with("Max core file size"))
-        .unwrap();
+    let mut lines = limits.lines();
+    let line = lines.find(|line| line.starts_with("Max core file size"));
+    let line = line.unwrap();
     let values: Vec<&str> = line.split_whitespace().skip(4).take(2).collect();
     assert_eq!(values, ["0", "0"], "{line}");
     let kill = Command::new("kill")

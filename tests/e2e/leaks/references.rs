@@ -4,20 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use harness::{AuditEntry, Migration, World};
 use http::{Request, Response};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DynamicObject, ListParams, PostParams, WatchParams};
 use kube::client::Body;
 use phone_migration_operator::api::crd::{VerifyCodeSecretRef, crd_yaml};
 use phone_migration_operator::cluster::Cluster;
-use serde_json::{Value, json};
 
-use super::{OPERATOR, SOON_FINAL, reason};
-
-fn phone(n: usize) -> String {
-    format!("8613861{n:06}")
-}
+use super::*;
 
 /// Paths of all fields below a schema.
 fn fields(schema: &Value, path: &str, into: &mut BTreeSet<String>) {
@@ -54,12 +48,8 @@ fn t06_t09_t10_the_spec_has_these_fields_only() {
 async fn t07_the_operators_token_cannot_list_or_watch_secrets() {
     let world = World::new(OPERATOR, "rights").await.unwrap();
     world.code("m", "46990001").await.unwrap();
-    let client = world
-        .plane
-        .control
-        .client(world.plane.operator_token())
-        .await
-        .unwrap();
+    let plane = &world.plane;
+    let client = plane.control.client(plane.operator_token()).await.unwrap();
     let forbidden = |error: kube::Error| match error {
         kube::Error::Api(status) => assert_eq!(status.code, 403, "{status:?}"),
         other => panic!("{other:?}"),
@@ -71,18 +61,10 @@ async fn t07_the_operators_token_cannot_list_or_watch_secrets() {
     let watch = own.watch(&WatchParams::default(), "0").await;
     forbidden(watch.err().expect("a watch was opened"));
     let new = Secret::default();
-    forbidden(
-        own.create(&PostParams::default(), &new)
-            .await
-            .err()
-            .unwrap(),
-    );
-    forbidden(
-        own.delete("m-code", &Default::default())
-            .await
-            .err()
-            .unwrap(),
-    );
+    let created = own.create(&PostParams::default(), &new).await;
+    forbidden(created.err().unwrap());
+    let deleted = own.delete("m-code", &Default::default()).await;
+    forbidden(deleted.err().unwrap());
     // A read by name is allowed.
     assert!(own.get("m-code").await.is_ok());
 }
@@ -92,18 +74,14 @@ async fn t08_a_secret_of_another_namespace_is_out_of_reach() {
     let world = World::new(OPERATOR, "tenant-b").await.unwrap();
     let other = format!("{}-of-a", world.namespace);
     world.namespace(&other).await.unwrap();
-    world
-        .secret_in(&other, "store-code", json!({"code": "46990002"}))
-        .await
-        .unwrap();
+    let code = json!({"code": "46990002"});
+    world.secret_in(&other, "store-code", code).await.unwrap();
     let _operator = world.start(SOON_FINAL).await;
     world.number(&phone(1), "46990002", "id-1");
     // The spec has no such field; a strict client gets an error, another one loses the field.
     let foreign = json!({"verifyCodeSecretRef": {"name": "store-code", "namespace": other}});
-    let object = world
-        .create(&Migration::new("store", phone(1)).spec(foreign))
-        .await
-        .unwrap();
+    let store = Migration::new("store", phone(1)).spec(foreign);
+    let object = world.create(&store).await.unwrap();
     assert!(object.data["spec"]["verifyCodeSecretRef"]["namespace"].is_null());
     reason(&world, "store", "SecretNotFound").await;
     assert!(world.sim.ledger().is_empty());
@@ -114,33 +92,37 @@ async fn t08_a_secret_of_another_namespace_is_out_of_reach() {
     world.finish().await.unwrap();
 }
 
+/// Names of Secrets that are none.
+const BAD_NAMES: [&str; 22] = [
+    "",
+    "/",
+    ".",
+    "..",
+    "a/",
+    "a/b",
+    "a b",
+    "a\\b",
+    "a\n",
+    "a;b",
+    "a#b",
+    "a..b",
+    "a%2fb",
+    "a?x=1",
+    "a?limit=1",
+    "%2e%2e",
+    ".hidden",
+    "../secrets",
+    "../../nodes",
+    "..%2f..%2f",
+    "..%2f..%2fsecrets",
+    "kube-system/x",
+];
+
 #[tokio::test]
 async fn t08_names_that_are_paths_are_refused_at_admission() {
     let world = World::new(OPERATOR, "paths").await.unwrap();
     let api = world.migrations();
-    for (n, name) in [
-        "a/b",
-        "/",
-        "..",
-        ".",
-        "../secrets",
-        "..%2f..%2fsecrets",
-        "a%2fb",
-        "a?x=1",
-        "a#b",
-        "a b",
-        "a\\b",
-        ".hidden",
-        "a/",
-        "a\n",
-        "a;b",
-        "%2e%2e",
-        "a..b",
-        "kube-system/x",
-    ]
-    .iter()
-    .enumerate()
-    {
+    for (n, name) in BAD_NAMES.iter().enumerate() {
         let body = json!({
             "apiVersion": "phonemigration.dev/v1alpha1", "kind": "PhoneMigration",
             "metadata": {"name": format!("bad-{n}")},
@@ -153,10 +135,15 @@ async fn t08_names_that_are_paths_are_refused_at_admission() {
             .err()
             .unwrap_or_else(|| panic!("{name:?} was accepted"))
             .to_string();
-        assert!(
-            words.contains("spec.verifyCodeSecretRef.name"),
-            "{name:?}: {words}"
-        );
+        assert_says(&words, &["spec.verifyCodeSecretRef.name"]);
+    }
+}
+
+fn reference(name: &str) -> VerifyCodeSecretRef {
+    VerifyCodeSecretRef {
+        name: name.into(),
+        key: "code".into(),
+        expires_at_key: "expiresAt".into(),
     }
 }
 
@@ -171,47 +158,23 @@ async fn t08_a_path_is_never_built_from_an_unchecked_name() {
         std::future::ready(Ok::<_, std::convert::Infallible>(reply.unwrap()))
     });
     let cluster = Cluster::new(kube::Client::new(service, "tenant-a"), "test".into());
-    for name in [
-        "..",
-        "../secrets/x",
-        "a/b",
-        "/",
-        "a%2fb",
-        "%2e%2e",
-        "a?limit=1",
-        "a#b",
-        ".",
-        "../../nodes",
-        "..%2f..%2f",
-        "",
-    ] {
-        let reference = VerifyCodeSecretRef {
-            name: name.into(),
-            key: "code".into(),
-            expires_at_key: "expiresAt".into(),
-        };
+    for name in BAD_NAMES {
+        let reference = reference(name);
         let _ = cluster.secret("tenant-a", &reference).await;
         let folder = "/api/v1/namespaces/tenant-a/secrets/";
         for uri in asked.lock().unwrap().drain(..) {
             let rest = uri.strip_prefix(folder);
             let rest = rest.unwrap_or_else(|| panic!("{name:?} asks for {uri}"));
-            let plain = rest
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+            let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-.".contains(&b);
+            let plain = rest.bytes().all(is_plain);
             assert!(
                 plain && !rest.is_empty() && !rest.starts_with('.'),
                 "{name:?} asks for {uri}"
             );
         }
     }
-    let good = VerifyCodeSecretRef {
-        name: "store-42".into(),
-        key: "code".into(),
-        expires_at_key: "expiresAt".into(),
-    };
+    let good = reference("store-42");
     let _ = cluster.secret("tenant-a", &good).await;
-    assert_eq!(
-        *asked.lock().unwrap(),
-        ["/api/v1/namespaces/tenant-a/secrets/store-42"]
-    );
+    let path = "/api/v1/namespaces/tenant-a/secrets/store-42";
+    assert_eq!(*asked.lock().unwrap(), [path]);
 }

@@ -1,11 +1,9 @@
 //! Replies of CAMS that say too much, or that are not the API's.
 
-use harness::cams_simulator::{Answer, Fault, READ_STATUS, Refusal, Stage, VERIFIED};
-use harness::{World, condition};
-use serde_json::Value;
+use harness::cams_simulator::Answer;
 
-use super::canary::{Canary, fault, sends};
-use super::{PATIENCE, reason};
+use super::canary::{Canary, next_read, sends};
+use super::*;
 
 /// Resources without a fault are numbered from here.
 pub const CALM: usize = 100;
@@ -83,12 +81,12 @@ pub async fn replies(world: &World, canary: &Canary) {
     let table = unlucky(canary);
     // The last takes longest.
     for (n, (unlucky, wanted)) in table.iter().enumerate().rev() {
-        fault(world, &canary.phone(n), VERIFIED, unlucky.clone());
+        world.next_call_of(&canary.phone(n), unlucky.clone());
         // The pre-read and the read before a refusal is shown repeat too much as well.
         if wanted.ends_with("Rejected") {
             let read = Fault::answer(Stage::Received, raw(200, JSON, quoted(canary, n)));
             for _ in 0..2 {
-                fault(world, &canary.phone(n), READ_STATUS, read.clone());
+                next_read(world, &canary.phone(n), read.clone());
             }
         }
         let name = format!("reply-{n}");
@@ -96,7 +94,7 @@ pub async fn replies(world: &World, canary: &Canary) {
         // Three in a row would trip the circuit breaker.
         if *unlucky != Fault::blackhole(Stage::Counted) {
             let told = |status: &Value| status["attempt"]["outcome"].is_string();
-            world.until(&name, PATIENCE, told).await.unwrap();
+            world.until_status(&name, told).await;
         }
         let calm = format!("calm-{n}");
         sends(world, canary, &calm, CALM + n).await;
@@ -107,6 +105,6 @@ pub async fn replies(world: &World, canary: &Canary) {
             harness::reason(status) == *wanted && condition(status, "Finished") == "True"
         };
         let name = format!("reply-{n}");
-        world.until(&name, PATIENCE, ended).await.unwrap();
+        world.until_status(&name, ended).await;
     }
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use harness::{Migration, Operator, World};
-
-use super::{OPERATOR, SOON_FINAL, artefacts, reason};
+use super::*;
 
 /// Names and labels of all series, except one: the metric of the API server's answers has a series
 /// for each HTTP status, and the first 404 adds one.
@@ -23,7 +21,6 @@ async fn series(operator: &mut Operator) -> BTreeSet<String> {
 
 async fn many(name: &str, count: usize) {
     let world = World::new(OPERATOR, name).await.unwrap();
-    let phone = |n: usize| format!("8613851{n:06}");
     let mut operator = world.start(SOON_FINAL).await;
     world.migrate("first", &phone(0), "46450001").await;
     reason(&world, "first", "Verified").await;
@@ -37,19 +34,14 @@ async fn many(name: &str, count: usize) {
         reason(&world, &format!("tenant-{n}-store"), "SecretNotFound").await;
     }
     let waits = format!("phonemigration_objects{{reason=\"SecretNotFound\"}} {count}");
-    let deadline = tokio::time::Instant::now() + super::PATIENCE;
-    while !operator.http("/metrics").await.unwrap().contains(&waits) {
-        assert!(tokio::time::Instant::now() < deadline, "never: {waits}");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    operator.until_metric(&waits).await;
     assert_eq!(series(&mut operator).await, before);
     world.finish().await.unwrap();
     let mut canaries = world.canaries();
     canaries.add("a namespace", &world.namespace);
     let search = canaries.search().unwrap();
-    search
-        .none_in(&artefacts::of_process(&mut operator).await[3..])
-        .unwrap();
+    let shown = artefacts::of_process(&mut operator).await;
+    search.none_in(&shown[3..]).unwrap();
 }
 
 #[tokio::test]

@@ -1,17 +1,11 @@
 //! Amounts: of bytes that others send, and of codes that others can make the operator spend.
 
-use harness::cams_simulator::{Answer, Fault, FaultRule, Stage, VERIFIED};
-use harness::{Migration, World};
+use harness::cams_simulator::Answer;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PostParams};
-use serde_json::json;
 
-use super::{NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, finished, reason};
-
-fn phone(n: usize) -> String {
-    format!("8613841{n:06}")
-}
+use super::*;
 
 /// Largest growth of the resident memory, in KiB.
 const MOST: u64 = 20 * 1024;
@@ -29,26 +23,16 @@ async fn t18_huge_secrets_and_replies_do_not_stay_in_memory() {
         let mut secret = Secret::default();
         secret.metadata.name = Some(format!("{name}-code"));
         // As large as the API server allows, in addition to the key that the operator reads.
-        let value = |text: Vec<u8>| ByteString(text);
-        secret.data = Some(
-            [
-                ("code".to_owned(), value(vec![b'7'; 500 << 10])),
-                ("other".to_owned(), value(vec![b'8'; 500 << 10])),
-            ]
-            .into(),
-        );
-        secrets
-            .create(&PostParams::default(), &secret)
-            .await
-            .unwrap();
+        let values = [("code", b'7'), ("other", b'8')];
+        let values = values.map(|(key, byte)| (key.to_owned(), ByteString(vec![byte; 500 << 10])));
+        secret.data = Some(values.into());
+        let created = secrets.create(&PostParams::default(), &secret).await;
+        created.unwrap();
         world.make(&Migration::new(&name, phone(n))).await;
     }
     let huge = Fault::answer(Stage::Executed, Answer::Huge { bytes: 50 << 20 });
     for n in 20..23 {
-        let rule = FaultRule::new(huge.clone())
-            .action(VERIFIED)
-            .phone(phone(n));
-        world.fault(rule.once());
+        world.next_call_of(&phone(n), huge.clone());
         let name = format!("reply-{n}");
         world.migrate(&name, &phone(n), "46340002").await;
     }
@@ -73,10 +57,7 @@ async fn t20_no_loop_of_edits_spends_more_codes_than_the_limit() {
     world.number(&number, "46349999", "id-1");
     world.code("m", "46340100").await.unwrap();
     world.make(&Migration::new("m", &number)).await;
-    let calls = || {
-        let of = |e: &harness::cams_simulator::Entry| e.action == VERIFIED;
-        world.sim.ledger().into_iter().filter(of).count()
-    };
+    let calls = || world.calls(&number).len();
     for n in 1..12 {
         finished(&world, "m").await;
         let code = json!({"stringData": {"code": format!("4634{:04}", 100 + n)}});
@@ -88,8 +69,8 @@ async fn t20_no_loop_of_edits_spends_more_codes_than_the_limit() {
         }
         let token = format!("edit-{n}");
         world.request("m", &token).await.unwrap();
-        let seen = |s: &serde_json::Value| s["lastHandledReconcileAt"] == *token;
-        world.until("m", PATIENCE, seen).await.unwrap();
+        let seen = |s: &Value| s["lastHandledReconcileAt"] == *token;
+        world.until_status("m", seen).await;
     }
     let status = reason(&world, "m", "AttemptsExhausted").await;
     assert_eq!(calls(), 5, "{status}");
@@ -99,10 +80,10 @@ async fn t20_no_loop_of_edits_spends_more_codes_than_the_limit() {
         world.patch_secret("m-code", code).await.unwrap();
         let token = format!("token-{n}");
         world.retry("m", &token).await;
-        let seen = |s: &serde_json::Value| {
+        let seen = |s: &Value| {
             s["lastHandledRetryToken"] == *token && harness::condition(s, "Finished") == "True"
         };
-        world.until("m", PATIENCE, seen).await.unwrap();
+        world.until_status("m", seen).await;
     }
     assert_eq!(calls(), 20);
     world.finish().await.unwrap();

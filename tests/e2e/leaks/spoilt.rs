@@ -1,17 +1,7 @@
 //! Damaged replies of the API server: the operator and its libraries log no part of them, even at
 //! `RUST_LOG=trace`.
 
-use harness::{Rule, Then, When, World, claim_of};
-
-use super::{NEVER_FINAL, OPERATOR, reason};
-
-fn phone(n: usize) -> String {
-    format!("8613831{n:06}")
-}
-
-fn code(n: usize) -> String {
-    format!("4731{n:04}")
-}
+use super::*;
 
 /// Replaces one text by another in a body that holds it.
 fn replaced(body: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
@@ -48,55 +38,48 @@ const SPOILT: [(&str, Spoil); 7] = [
     ("half", half),
 ];
 
-#[tokio::test]
-async fn t02_c36_a_secret_spoilt_on_its_way_is_in_no_log() {
-    let world = World::new(OPERATOR, "spoilt-secrets").await.unwrap();
-    let proxy = world.proxy().await.unwrap();
-    let operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
+/// Each resource meets its spoilt reply once. All are verified, and the log says `says`.
+async fn met(case: &str, spoilt: Vec<(&str, When, Then)>, says: &str) {
+    let world = World::new(OPERATOR, case).await.unwrap();
+    let (proxy, operator) = world.proxied(NEVER_FINAL).await;
     let mut rules: Vec<Rule> = Vec::new();
-    for (n, (name, spoil)) in SPOILT.iter().enumerate() {
-        let secret = When::get("secrets").name(format!("{name}-code"));
-        rules.push(proxy.rule(secret.once(), Then::corrupt(spoil)));
+    for (n, (name, when, then)) in spoilt.iter().enumerate() {
+        rules.push(proxy.rule(when.clone().once(), then.clone()));
         world.migrate(name, &phone(n), &code(n)).await;
     }
     for rule in &rules {
         rule.hit().await.unwrap();
     }
-    for (n, (name, _)) in SPOILT.iter().enumerate() {
-        let status = reason(&world, name, "Verified").await;
-        assert_eq!(status["id"], format!("id-{}", phone(n)), "{status}");
+    for (n, (name, ..)) in spoilt.iter().enumerate() {
+        verified(&world, name, &phone(n)).await;
     }
-    let log = operator.log();
-    assert!(log.contains("its answer is not a Secret"), "{log}");
+    assert_says(&operator.log(), &[says]);
     world.finish().await.unwrap();
 }
 
-/// A library that logs the body of a resource reveals its number.
+#[tokio::test]
+async fn t02_c36_a_secret_spoilt_on_its_way_is_in_no_log() {
+    let spoilt = SPOILT.map(|(name, spoil)| {
+        let secret = When::get("secrets").name(format!("{name}-code"));
+        (name, secret, Then::corrupt(spoil))
+    });
+    let says = "its answer is not a Secret";
+    met("spoilt-secrets", spoilt.into(), says).await;
+}
+
+/// A library that logs the body of a resource reveals its number. A live read, and the replies to
+/// the claim and to the status write.
 #[tokio::test]
 async fn t02_a_resource_spoilt_on_its_way_is_in_no_log() {
-    let world = World::new(OPERATOR, "spoilt-resources").await.unwrap();
-    let proxy = world.proxy().await.unwrap();
-    let operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    let mut rules: Vec<Rule> = Vec::new();
-    // A live read, and the replies to the claim and to the status write.
-    let shown = When::update("phonemigrations/status").name("shown");
-    for (name, when) in [
-        ("looked", When::get("phonemigrations").name("looked").once()),
-        ("claimed", claim_of("claimed").once()),
-        ("shown", shown.once()),
-    ] {
-        rules.push(proxy.rule(when, Then::corrupt(in_a_list)));
-        let n = 20 + rules.len();
-        world.migrate(name, &phone(n), &code(n)).await;
-    }
-    for rule in &rules {
-        rule.hit().await.unwrap();
-    }
-    for (n, name) in [(21, "looked"), (22, "claimed"), (23, "shown")] {
-        let status = reason(&world, name, "Verified").await;
-        assert_eq!(status["id"], format!("id-{}", phone(n)), "{status}");
-    }
-    let log = operator.log();
-    assert!(log.contains("its answer cannot be parsed"), "{log}");
-    world.finish().await.unwrap();
+    let requests = [
+        ("looked", When::get("phonemigrations").name("looked")),
+        ("claimed", claim_of("claimed")),
+        (
+            "shown",
+            When::update("phonemigrations/status").name("shown"),
+        ),
+    ];
+    let spoilt = requests.map(|(name, when)| (name, when, Then::corrupt(in_a_list)));
+    let says = "its answer cannot be parsed";
+    met("spoilt-resources", spoilt.into(), says).await;
 }

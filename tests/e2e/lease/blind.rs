@@ -1,8 +1,8 @@
 //! A standby that has not seen the leader's last writes takes over.
 
-use harness::{FrameThen, Migration, Then, When, reason};
+use harness::FrameThen;
 
-use super::{AT_ONCE, elector, finish, flags, leads, run, until_leads, world};
+use super::*;
 
 const PHONE: &str = "8613800002101";
 const WRONG: &str = "99881234";
@@ -19,15 +19,14 @@ fn a_standby_whose_watch_is_blind_takes_over_and_sends_nothing_again() {
         world.make(&Migration::new("m", PHONE)).await;
         let mut a = elector(&world, "a").await;
         until_leads(&mut a, AT_ONCE).await;
-        world.until_reason("m", "SecretNotFound").await.unwrap();
+        reason(&world, "m", "SecretNotFound").await;
         let blind = proxy.frame_rule(When::watch("phonemigrations"), FrameThen::Drop);
         let unlisted = proxy.rule(When::list("codeledgers"), Then::Hold);
-        let standby = flags(&world, "b");
-        let mut b = world.operator_via(&proxy, &standby).await.unwrap();
+        let standby = world.operator_via(&proxy, &flags(&world, "b")).await;
+        let mut b = standby.unwrap();
         assert!(!leads(&mut b).await);
-        world.code("m", WRONG).await.unwrap();
-        world.request("m", "the code is there").await.unwrap();
-        let before = world.until_reason("m", "CodeRejected").await.unwrap();
+        world.replace_code("m", WRONG).await;
+        let before = reason(&world, "m", "CodeRejected").await;
         assert_eq!(world.calls(PHONE).len(), 1);
         let live = proxy.rule(When::get("codeledgers"), Then::after(|_| {}));
         assert_eq!(a.stop().await.unwrap(), Some(0));
@@ -36,14 +35,13 @@ fn a_standby_whose_watch_is_blind_takes_over_and_sends_nothing_again() {
         // It sees again; the next reconcile overrides any plan from its old view.
         drop((blind, unlisted));
         world.request("m", "look").await.unwrap();
-        let looked = |status: &serde_json::Value| status["lastHandledReconcileAt"] == "look";
+        let looked = |status: &Value| status["lastHandledReconcileAt"] == "look";
         let status = world.until("m", AT_ONCE, looked).await.unwrap();
-        assert_eq!(reason(&status), "CodeRejected", "{status}");
+        assert_eq!(harness::reason(&status), "CodeRejected", "{status}");
         assert_eq!(status["attempt"], before["attempt"], "{status}");
         assert_eq!(world.calls(PHONE).len(), 1);
-        world.code("m", RIGHT).await.unwrap();
-        world.request("m", "the right code").await.unwrap();
-        world.until_reason("m", "Verified").await.unwrap();
+        world.replace_code("m", RIGHT).await;
+        reason(&world, "m", "Verified").await;
         assert_eq!(world.calls(PHONE).len(), 2);
         finish(&world).await;
     });

@@ -1,18 +1,13 @@
 //! Leader election: two operators, one Lease, a real API server.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::LazyLock;
 
-use harness::cams_simulator::{Fault, FaultRule, READ_STATUS, Refusal, Release, Stage, VERIFIED};
-use harness::control_plane::{ControlPlane, Options};
-use harness::{Operator, World, condition};
+use harness::cases::*;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
 use tokio::runtime::Runtime;
-use tokio::time::Instant;
 
 use crate::OPERATOR;
 
@@ -60,11 +55,8 @@ subjects:
     );
     control.apply(&manifests).await.unwrap();
     let can = format!("auth can-i update leases.coordination.k8s.io --as {SUBJECT} -n {namespace}");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while control.kubectl_ok(can.split(' ')).await.is_err() {
-        assert!(Instant::now() < deadline, "the Role is not in force");
-        tokio::time::sleep(POLL).await;
-    }
+    let in_force = async || control.kubectl_ok(can.split(' ')).await.is_ok();
+    until_asked("the Role is in force", in_force).await;
     world
 }
 
@@ -140,40 +132,29 @@ fn only_the_leader_calls_and_an_edit_of_the_lease_costs_nothing() {
         let mut b = elector(&world, "b").await;
         assert!(!leads(&mut b).await);
         for n in 0..5 {
-            let phone = format!("861380000200{n}");
             let name = format!("store-{n}");
-            world.migrate(&name, &phone, "12345678").await;
+            world.migrate(&name, &phone(n), "12345678").await;
         }
         for n in 0..5 {
-            let name = format!("store-{n}");
-            let status = world.until_reason(&name, "Verified").await.unwrap();
-            assert_eq!(condition(&status, "Ready"), "True");
+            verified(&world, &format!("store-{n}"), &phone(n)).await;
         }
         // Another client writes into the Lease: the next renewal conflicts, and the leader reads it
         // again.
         let patch = Patch::Merge(json!({"metadata": {"labels": {"team": "a"}}}));
         let params = PatchParams::default();
-        leases(&world)
-            .await
-            .patch(LEASE, &params, &patch)
-            .await
-            .unwrap();
+        let patched = leases(&world).await.patch(LEASE, &params, &patch).await;
+        patched.unwrap();
         let namespace = world.namespace.clone();
-        let renewed_after_conflict = |entries: &[harness::AuditEntry]| {
+        let renewed_after_conflict = |entries: &[AuditEntry]| {
             let mut updates = entries.iter().filter(|e| {
                 e.resource == "leases" && e.namespace == namespace && e.verb == "update"
             });
             updates.any(|e| e.code == 409) && updates.any(|e| e.code == 200)
         };
+        let (what, within) = ("a renewal after a conflict", Duration::from_secs(20));
         let control = &world.plane.control;
-        control
-            .audit_until(
-                "a renewal after a conflict",
-                Duration::from_secs(20),
-                renewed_after_conflict,
-            )
-            .await
-            .unwrap();
+        let renewed = control.audit_until(what, within, renewed_after_conflict);
+        renewed.await.unwrap();
         let lease = leases(&world).await.get(LEASE).await.unwrap();
         assert_eq!(lease.metadata.labels.unwrap()["team"], "a");
         let spec = lease.spec.unwrap();
@@ -201,16 +182,11 @@ fn a_stopping_leader_ends_its_call_and_hands_over_at_once() {
         let mut a = elector(&world, "a").await;
         until_leads(&mut a, AT_ONCE).await;
         let mut b = elector(&world, "b").await;
-        let gate = Fault::gate(Stage::Executed);
-        world.next_call(gate);
+        world.next_call(Fault::gate(Stage::Executed));
         world.migrate("first", "8613800004000", "12345678").await;
-        let held = world.sim.wait_held(Duration::from_secs(15)).await.unwrap();
+        let held = world.held().await;
         a.terminate().await.unwrap();
-        let told = Instant::now();
-        while !a.log().contains("Stopping") {
-            assert!(told.elapsed() < AT_ONCE, "{}", a.log());
-            tokio::time::sleep(POLL).await;
-        }
+        a.until_logged("Stopping").await;
         world.migrate("second", "8613800004001", "87654321").await;
         // The call runs longer than a standby's polling interval; the Lease is still held.
         let start = Instant::now();
@@ -219,7 +195,7 @@ fn a_stopping_leader_ends_its_call_and_hands_over_at_once() {
             assert!(!leads(&mut b).await);
             tokio::time::sleep(POLL).await;
         }
-        assert!(world.sim.release(held.id, Release::Continue));
+        world.go_on(held);
         // The next leader's first call is never within a second of this one.
         let answered = Instant::now();
         while holder(&world).await == "a" {
@@ -231,7 +207,7 @@ fn a_stopping_leader_ends_its_call_and_hands_over_at_once() {
         assert_eq!(a.ended(Duration::from_secs(10)).await.unwrap(), Some(0));
         assert!(a.log().contains("Lease released"), "{}", a.log());
         for name in ["first", "second"] {
-            world.until_reason(name, "Verified").await.unwrap();
+            reason(&world, name, "Verified").await;
         }
         assert_eq!(a.log().matches(SUBMITTED).count(), 1, "{}", a.log());
         assert_eq!(b.log().matches(SUBMITTED).count(), 1, "{}", b.log());
@@ -250,7 +226,7 @@ fn a_restart_with_the_same_identity_goes_on_at_once() {
         let mut again = elector(&world, "a").await;
         until_leads(&mut again, AT_ONCE).await;
         world.migrate("store", "8613800005000", "12345678").await;
-        world.until_reason("store", "Verified").await.unwrap();
+        reason(&world, "store", "Verified").await;
         finish(&world).await;
     });
 }
@@ -269,14 +245,10 @@ fn a_stopped_leader_that_wakes_up_claims_nothing() {
         b.signal("STOP").await.unwrap();
         world.migrate("store", "8613800006000", "12345678").await;
         a.signal("CONT").await.unwrap();
-        let start = Instant::now();
-        while !a.log().contains(LAPSED) {
-            assert!(start.elapsed() < AT_ONCE, "{}", a.log());
-            tokio::time::sleep(POLL).await;
-        }
+        a.until_logged(LAPSED).await;
         assert!(!leads(&mut a).await);
         b.signal("CONT").await.unwrap();
-        world.until_reason("store", "Verified").await.unwrap();
+        reason(&world, "store", "Verified").await;
         assert!(!a.log().contains(SUBMITTED), "{}", a.log());
         assert_eq!(b.log().matches(SUBMITTED).count(), 1, "{}", b.log());
         finish(&world).await;
@@ -286,13 +258,8 @@ fn a_stopped_leader_that_wakes_up_claims_nothing() {
 #[test]
 fn a_stopped_api_server_ends_the_leadership_and_makes_no_second_leader() {
     run(async {
-        let dir = tempfile::tempdir().unwrap();
-        let control = ControlPlane::start(dir.path(), Options::default())
-            .await
-            .unwrap();
-        let api_server = control.pids().kube_apiserver.unwrap();
-        let plane = Arc::new(harness::install(control).await.unwrap());
-        let world = World::on(plane, OPERATOR, "lease-api").await.unwrap();
+        let (_dir, world) = apart(OPERATOR, "lease-api").await;
+        let api_server = world.plane.control.pids().kube_apiserver.unwrap();
         let world = with_rights(world).await;
         let mut a = elector(&world, "a").await;
         until_leads(&mut a, AT_ONCE).await;
@@ -325,7 +292,7 @@ fn a_stopped_api_server_ends_the_leadership_and_makes_no_second_leader() {
         }
         // The watch went on, or started again, in the same process.
         world.migrate("store", "8613800007000", "12345678").await;
-        world.until_reason("store", "Verified").await.unwrap();
+        reason(&world, "store", "Verified").await;
         finish(&world).await;
     });
 }
@@ -339,18 +306,15 @@ fn reads(world: &World) -> usize {
 /// account, which lasts longer than a leadership without renewals. Returns the number of reads
 /// until then.
 async fn a_read_waits_for_its_slot(world: &World, leader: &mut Operator) -> usize {
-    let lost = FaultRule::new(Fault::close(Stage::Received)).action(VERIFIED);
-    world.fault(lost.once());
+    world.next_call(Fault::close(Stage::Received));
     let phone = "8613800007001";
     world.migrate("lost", phone, "22345678").await;
-    world.until_reason("lost", "OutcomeUnknown").await.unwrap();
-    let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(25_000);
-    let busy = FaultRule::new(Fault::api(Stage::Counted, busy)).action(READ_STATUS);
+    reason(world, "lost", "OutcomeUnknown").await;
+    let busy = FaultRule::new(busy(25_000)).action(READ_STATUS);
     world.fault(busy.once());
     world.request("lost", "one").await.unwrap();
-    leader
-        .until_metric("phonemigration_account_paused{account=\"default\"} 1")
-        .await;
+    let paused = "phonemigration_account_paused{account=\"default\"} 1";
+    leader.until_metric(paused).await;
     world.request("lost", "two").await.unwrap();
     let waits = "phonemigration_queue_depth{account=\"default\",action=\"GetPhoneNumberVerificationStatus\"} 1";
     leader.until_metric(waits).await;

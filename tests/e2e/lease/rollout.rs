@@ -1,9 +1,7 @@
 //! A rollout as Kubernetes makes one: two replicas, a surge of one, readiness, then SIGTERM. The
 //! kubelet is not there; its part is played by this case.
 
-use std::time::Duration;
-
-use super::{AT_ONCE, elector, finish, leads, run, until_leads, world};
+use super::*;
 
 const RESOURCES: u32 = 60;
 

@@ -1,14 +1,9 @@
 //! The state that a new leader takes over, after a kill and after a throttle.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Fault, Refusal, Stage, VERIFIED};
-use harness::{Operator, World, crowd_name, crowd_phone, reason};
+use harness::{crowd_name, crowd_phone};
 use kube::api::PostParams;
-use serde_json::Value;
-use tokio::time::Instant;
 
-use super::{AT_ONCE, LEASE, POLL, elector, finish, holder, leases, run, until_leads, world};
+use super::*;
 
 /// Renews the Lease as a leader does whose clock is five seconds behind. The leader is stopped
 /// meanwhile: its own renewal would write another time.
@@ -33,11 +28,7 @@ fn c09_a_killed_leader_is_followed_after_its_time_and_its_calls_are_not_overlapp
         let mut b = elector(&world, "b").await;
         let namespace = &world.namespace;
         world.fill(namespace, 0..RESOURCES).await.unwrap();
-        let start = Instant::now();
-        while a.calls(&world).len() < 15 {
-            assert!(start.elapsed() < AT_ONCE * 3, "{}", a.log());
-            tokio::time::sleep(POLL).await;
-        }
+        until("fifteen calls", || a.calls(&world).len() >= 15).await;
         renewed_by_a_late_clock(&world, &a).await;
         a.kill().await.unwrap();
         let took = until_leads(&mut b, Duration::from_secs(35)).await;
@@ -47,12 +38,11 @@ fn c09_a_killed_leader_is_followed_after_its_time_and_its_calls_are_not_overlapp
         assert_eq!(holder(&world).await, "b");
         for n in 0..RESOURCES {
             let (name, phone) = (crowd_name(n), crowd_phone(n));
-            let ended = |status: &Value| match reason(status) {
+            let ended = |status: &Value| match harness::reason(status) {
                 "OutcomeUnknown" => world.executed(&phone) == 0,
                 other => other == "Verified",
             };
-            let all = world.until(&name, Duration::from_secs(30), ended);
-            all.await.unwrap();
+            world.until_status(&name, ended).await;
         }
         let (last, first) = (a.calls(&world).pop(), b.calls(&world).remove(0));
         let apart = Duration::from_micros(first.arrived_us - last.unwrap().arrived_us);
@@ -69,26 +59,18 @@ fn a_takeover_keeps_the_pause_that_the_service_asked_the_last_leader_for() {
         let mut a = elector(&world, "a").await;
         until_leads(&mut a, AT_ONCE).await;
         let mut b = elector(&world, "b").await;
-        let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(20_000);
-        world.next_call(Fault::api(Stage::Counted, busy));
-        let ready = |name, phone| world.ready_migration(name, phone, "12345678");
-        ready("store", "8613800007000").await.unwrap();
-        world.until_reason("store", "Throttled").await.unwrap();
+        world.next_call(busy(20_000));
+        world.migrate("store", "8613800007000", "12345678").await;
+        reason(&world, "store", "Throttled").await;
         a.terminate().await.unwrap();
         until_leads(&mut b, AT_ONCE).await;
-        ready("late", "8613800007001").await.unwrap();
+        world.migrate("late", "8613800007001", "12345678").await;
         for name in ["store", "late"] {
-            let there = |status: &Value| reason(status) == "Verified";
-            let patience = Duration::from_secs(50);
-            world.until(name, patience, there).await.unwrap();
+            reason(&world, name, "Verified").await;
         }
-        let calls: Vec<u64> = world
-            .sim
-            .ledger()
-            .iter()
-            .filter(|e| e.action == VERIFIED)
-            .map(|e| e.arrived_us)
-            .collect();
+        let ledger = world.sim.ledger();
+        let calls = ledger.iter().filter(|e| e.action == VERIFIED);
+        let calls: Vec<u64> = calls.map(|e| e.arrived_us).collect();
         assert_eq!(calls.len(), 3);
         assert!(calls[1] - calls[0] > 18_000_000, "{calls:?}");
         finish(&world).await;

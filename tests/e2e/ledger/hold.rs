@@ -1,7 +1,6 @@
 //! No ledger can be written: nothing is sent, every resource shows why, and the operator goes on by
 //! itself once writes succeed.
 
-use harness::{Then, outcome_of};
 use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
 use kube::api::{Api, PostParams};
 
@@ -43,24 +42,20 @@ async fn a_quota_on_object_counts_holds_the_account_and_stops_no_outcome() {
     let world = World::new(OPERATOR, "quota").await.unwrap();
     world.expect_refused_ledgers();
     allow_ledgers(&world, 1).await;
-    let proxy = world.proxy().await.unwrap();
+    let (proxy, mut operator) = world.proxied(NEVER_FINAL).await;
     let unrecorded = proxy.rule(outcome_of("m-1"), Then::Close);
-    let mut operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     world.migrate("m-1", &phone(1), &code(1)).await;
     unrecorded.hit().await.unwrap();
     world.migrate("m-2", &phone(2), &code(2)).await;
-    let status = until_says(&world, "m-2", "Queued", HELD).await;
+    let status = says(&world, "m-2", "Queued", HELD).await;
     assert_eq!(harness::condition(&status, "Stalled"), "False", "{status}");
-    let metrics = operator.http("/metrics").await.unwrap();
-    assert!(metrics.lines().any(|line| line == METRIC), "{metrics}");
+    operator.until_metric(METRIC).await;
     drop(unrecorded);
-    let status = reason(&world, "m-1", "Verified").await;
-    assert_verified(&status, &phone(1));
+    verified(&world, "m-1", &phone(1)).await;
     assert_eq!(outcomes(&world, &phone(1)).await, ["Accepted"]);
     assert!(world.calls(&phone(2)).is_empty());
     allow_ledgers(&world, 5).await;
-    let status = reason(&world, "m-2", "Verified").await;
-    assert_verified(&status, &phone(2));
+    verified(&world, "m-2", &phone(2)).await;
     assert_eq!(world.calls(&phone(2)).len(), 1);
     world.finish().await.unwrap();
 }
@@ -76,7 +71,7 @@ async fn while_the_namespace_of_the_ledgers_is_being_deleted_nothing_is_sent() {
     let deleted = namespaces.delete(&world.ledger_namespace, &params).await;
     deleted.unwrap();
     world.migrate("m", &phone(1), &code(1)).await;
-    until_says(&world, "m", "Queued", HELD).await;
+    says(&world, "m", "Queued", HELD).await;
     assert!(world.calls(&phone(1)).is_empty());
     world.finish().await.unwrap();
 }

@@ -1,7 +1,5 @@
 //! A process does not see a spent code: the list that would show it has not come.
 
-use harness::{Operator, Then, When, shown_of};
-
 use super::*;
 
 /// The resource that spent the code is in a namespace that is not listed yet, and the ledgers are
@@ -9,9 +7,7 @@ use super::*;
 #[tokio::test]
 async fn a_code_of_a_namespace_that_is_not_listed_yet_is_not_sent_again_by_another() {
     let world = World::new(OPERATOR, "unlisted").await.unwrap();
-    let slow = format!("{}-slow", world.namespace);
-    world.namespace(&slow).await.unwrap();
-    let both = format!("{},{slow}", world.namespace);
+    let (slow, both) = world.second_namespace("slow").await;
     let flags = [NEVER_FINAL, &["--watch-namespaces", &both]].concat();
     let number = phone(1);
     world.number(&number, &code(1), &format!("id-{number}"));
@@ -28,13 +24,12 @@ async fn a_code_of_a_namespace_that_is_not_listed_yet_is_not_sent_again_by_anoth
     let unlisted = proxy.rule(slow_list, Then::Hold);
     let no_ledgers = proxy.rule(When::list("codeledgers"), Then::Hold);
     world.code("second", &code(2)).await.unwrap();
-    let second = Migration::new("second", &number);
-    world.make(&second).await;
+    world.make(&Migration::new("second", &number)).await;
     let launch = world.launch_via(&proxy.url(), &flags).unwrap();
     let mut operator = Operator::spawn(&launch).unwrap();
     unlisted.hit_within(PATIENCE).await.unwrap();
-    let says = "by another PhoneMigration";
-    let status = until_says(&world, "second", "CodeRejected", says).await;
+    let part = "by another PhoneMigration";
+    let status = says(&world, "second", "CodeRejected", part).await;
     assert!(status["attempt"].is_null(), "not its own: {status}");
     assert_eq!(world.calls(&number).len(), 1);
     drop((unlisted, no_ledgers));
@@ -51,16 +46,15 @@ async fn an_acceptance_that_no_status_shows_is_told_as_the_ledger_has_it_before_
 {
     let world = World::new(OPERATOR, "unshown").await.unwrap();
     let number = phone(1);
-    let proxy = world.proxy().await.unwrap();
+    let (proxy, mut operator) = world.proxied(NEVER_FINAL).await;
     let unshown = proxy.rule(shown_of("m"), Then::Close);
-    let mut operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     world.migrate("m", &number, &code(1)).await;
     unshown.hit().await.unwrap();
     operator.kill().await.unwrap();
     drop(unshown);
     let _no_ledgers = proxy.rule(When::list("codeledgers"), Then::Hold);
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
-    let status = until_says(&world, "m", "Verified", "CAMS accepted the code").await;
+    let status = says(&world, "m", "Verified", "CAMS accepted the code").await;
     assert_verified(&status, &number);
     let call = &world.calls(&number)[0];
     assert_eq!(status["requestId"], call.request_id, "{status}");

@@ -1,7 +1,5 @@
 //! A ledger is deleted, or another process has other settings: memory and statuses replace it.
 
-use harness::cams_simulator::Stage;
-
 use super::*;
 
 /// The resource is gone as well: only the memory of the process knows the code.
@@ -14,20 +12,15 @@ async fn a_ledger_deleted_under_a_living_operator_is_filled_again_from_its_memor
     world.delete("first").await.unwrap();
     delete_ledger(&world, &number).await;
     world.code("second", &code(2)).await.unwrap();
-    let second = Migration::new("second", &number);
-    world.make(&second).await;
+    world.make(&Migration::new("second", &number)).await;
     reason(&world, "second", "CodeRejected").await;
     assert_eq!(world.calls(&number).len(), 1);
     // Another code is claimed on the basis of memory: the ledger has both from then on.
-    new_code(&world, "second", &code(3)).await;
+    world.replace_code("second", &code(3)).await;
     until("it is refused", || world.calls(&number).len() == 2).await;
-    let both = async {
-        while outcomes(&world, &number).await != ["Refused", "Refused"] {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, both).await.unwrap();
-    new_code(&world, "second", &code(2)).await;
+    let both = async || outcomes(&world, &number).await == ["Refused", "Refused"];
+    until_asked("both are there", both).await;
+    world.replace_code("second", &code(2)).await;
     world.looked("second").await;
     assert_eq!(world.calls(&number).len(), 2);
     world.finish().await.unwrap();
@@ -44,8 +37,7 @@ async fn a_ledger_deleted_under_a_restarted_operator_is_filled_again_from_status
     assert_eq!(operator.stop().await.unwrap(), Some(0));
     delete_ledger(&world, &number).await;
     world.code("second", &code(2)).await.unwrap();
-    let second = Migration::new("second", &number);
-    world.make(&second).await;
+    world.make(&Migration::new("second", &number)).await;
     let _operator = world.start(NEVER_FINAL).await;
     reason(&world, "second", "CodeRejected").await;
     let first = world.looked("first").await;
@@ -53,9 +45,8 @@ async fn a_ledger_deleted_under_a_restarted_operator_is_filled_again_from_status
     assert_eq!(first["history"], before["history"], "{first}");
     assert_eq!(world.calls(&number).len(), 1);
     // A different code goes on.
-    new_code(&world, "first", &code(1)).await;
-    let status = reason(&world, "first", "Verified").await;
-    assert_verified(&status, &number);
+    world.replace_code("first", &code(1)).await;
+    verified(&world, "first", &number).await;
     assert_eq!(world.calls(&number).len(), 2);
     assert_eq!(outcomes(&world, &number).await, ["Accepted", "Refused"]);
     let entry = &ledger_of(&world, &number).await.unwrap()["entries"][1];
@@ -81,7 +72,7 @@ async fn an_open_entry_ends_when_its_own_signature_does_whatever_a_later_process
         .as_str()
         .and_then(|at| at.parse().ok())
         .unwrap();
-    let past = signed + std::time::Duration::from_secs(6);
+    let past = signed + Duration::from_secs(6);
     until("it would be final", || jiff::Timestamp::now() > past).await;
     let reads = world.reads(&number).len();
     world.request("m", "read it").await.unwrap();

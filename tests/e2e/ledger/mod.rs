@@ -5,17 +5,9 @@
 //! Other modules have the rest of `docs/interleavings.md`: `views` has claims and outcomes that
 //! meet other writes, `kill_points` dying processes, `cluster_faults` a restored etcd and a CRD
 //! that prunes, `lease` elections.
-//!
-//! The cases judge by reads of the API server, the simulator's ledger and the audit log. Every case
-//! ends with `World::finish`.
 
-use harness::cams_simulator::Fault;
-use harness::expect::{
-    NEVER_FINAL, PATIENCE, SOON_FINAL, assert_verified, reason, reason_in, until,
-};
-use harness::{Migration, World, message};
+use harness::cases::*;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use serde_json::{Value, json};
 
 use crate::OPERATOR;
 
@@ -27,22 +19,10 @@ mod policies;
 mod retention;
 mod unusable;
 
-/// Phone number `n` of a case.
-fn phone(n: usize) -> String {
-    format!("86135{n:08}")
-}
-
-/// A code of eight digits; no other text looks like it.
-fn code(n: usize) -> String {
-    format!("7395{n:04}")
-}
-
 /// A resource of number 1 whose code, number 2, was refused: the right one is number 1.
 async fn refused(world: &World, name: &str) -> Value {
     let number = phone(1);
-    world.number(&number, &code(1), &format!("id-{number}"));
-    world.code(name, &code(2)).await.unwrap();
-    world.make(&Migration::new(name, &number)).await;
+    world.offer(name, &number, &code(2), &code(1)).await;
     let status = reason(world, name, "CodeRejected").await;
     assert_eq!(world.executed(&number), 1);
     status
@@ -57,18 +37,13 @@ async fn request_in(world: &World, namespace: &str, name: &str, token: &str) {
     patched.unwrap();
 }
 
-/// Puts another code into the Secret of a resource, and makes the operator reconcile it.
-async fn new_code(world: &World, name: &str, code: &str) {
-    world.code(name, code).await.unwrap();
-    let token = format!("{:?}", tokio::time::Instant::now());
-    world.request(name, &token).await.unwrap();
-}
-
-/// Waits for a state and a part of its message.
-async fn until_says(world: &World, name: &str, wanted: &str, says: &str) -> Value {
-    let there =
-        |status: &Value| harness::reason(status) == wanted && message(status).contains(says);
-    world.until(name, PATIENCE, there).await.unwrap()
+/// An open entry of another client, which was signed and ends at these times.
+fn entry(space: &str, signed_at: &str, final_at: &str) -> Value {
+    json!({
+        "attemptId": "somebody", "fingerprint": "00112233:somebody", "custSpaceId": space,
+        "signedAt": signed_at, "finalAt": final_at,
+        "migration": {"namespace": "n", "name": "m", "uid": "u"},
+    })
 }
 
 /// The ledger of a number.

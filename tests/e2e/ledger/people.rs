@@ -6,9 +6,7 @@ use super::*;
 #[tokio::test]
 async fn a_resource_that_is_renamed_or_moved_shows_what_its_code_led_to_and_a_new_one_goes() {
     let world = World::new(OPERATOR, "moved").await.unwrap();
-    let other = format!("{}-other", world.namespace);
-    world.namespace(&other).await.unwrap();
-    let both = format!("{},{other}", world.namespace);
+    let (other, both) = world.second_namespace("other").await;
     let flags = [NEVER_FINAL, &["--watch-namespaces", &both]].concat();
     let _operator = world.start(&flags).await;
     refused(&world, "first").await;
@@ -65,8 +63,8 @@ async fn a_status_that_is_wiped_or_not_restored_is_shown_again_from_the_ledger()
     world.delete("r").await.unwrap();
     world.make(&Migration::new("r", &number)).await;
     let _operator = world.start(NEVER_FINAL).await;
-    let says = "by another PhoneMigration";
-    let status = until_says(&world, "r", "CodeRejected", says).await;
+    let part = "by another PhoneMigration";
+    let status = says(&world, "r", "CodeRejected", part).await;
     assert_eq!(status["requestId"], before["requestId"], "{status}");
     world.looked("r").await;
     assert_eq!(world.calls(&number).len(), 1);

@@ -5,52 +5,33 @@
 
 use super::*;
 
-/// The binding of a policy of the world's name to the namespace of its ledgers.
-fn binding(world: &World, kind: &str) -> Value {
-    let mut spec = json!({
-        "policyName": world.namespace,
-        "matchResources": {"namespaceSelector": {"matchLabels": {
-            "kubernetes.io/metadata.name": world.ledger_namespace,
-        }}},
-    });
-    if kind == "ValidatingAdmissionPolicy" {
-        spec["validationActions"] = json!(["Deny"]);
-    }
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": format!("{kind}Binding"),
-        "metadata": {"name": world.namespace}, "spec": spec,
-    })
-}
-
-/// A policy on writes of CodeLedgers.
-fn policy(world: &World, kind: &str, rest: Value) -> Value {
-    let mut spec = json!({
-        "matchConstraints": {"resourceRules": [{
-            "apiGroups": ["phonemigration.dev"], "apiVersions": ["*"],
-            "resources": ["codeledgers"], "operations": ["CREATE", "UPDATE"],
-        }]},
-    });
-    let fields = rest.as_object().unwrap().clone();
-    spec.as_object_mut().unwrap().extend(fields);
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
-        "metadata": {"name": world.namespace}, "spec": spec,
-    })
-}
-
+/// Applies a policy on writes of the world's CodeLedgers, and its binding. Both have the name of the
+/// namespace.
 async fn apply(world: &World, kind: &str, rest: Value) {
-    let manifests = format!("{}\n{}", policy(world, kind, rest), binding(world, kind));
+    let object = |kind: String, spec: Value| {
+        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+            "metadata": {"name": world.namespace}, "spec": spec})
+    };
+    let writes = json!({"apiGroups": ["phonemigration.dev"], "apiVersions": ["*"],
+        "resources": ["codeledgers"], "operations": ["CREATE", "UPDATE"]});
+    let mut policy = rest;
+    policy["matchConstraints"] = json!({"resourceRules": [writes]});
+    let namespace = json!({"kubernetes.io/metadata.name": world.ledger_namespace});
+    let mut binding = json!({"policyName": world.namespace,
+        "matchResources": {"namespaceSelector": {"matchLabels": namespace}}});
+    if kind == "ValidatingAdmissionPolicy" {
+        binding["validationActions"] = json!(["Deny"]);
+    }
+    let policy = object(kind.to_owned(), policy);
+    let binding = object(format!("{kind}Binding"), binding);
+    let manifests = format!("{policy}\n{binding}");
     world.plane.control.apply(&manifests).await.unwrap();
 }
 
 async fn take_away(world: &World, kind: &str) {
-    for kind in [format!("{kind}Binding"), kind.to_owned()] {
-        let deleted = world
-            .plane
-            .control
-            .kubectl_ok(["delete", &kind, &world.namespace]);
-        deleted.await.unwrap();
-    }
+    let name = &world.namespace;
+    world.kubectl(&format!("delete {kind}Binding {name}")).await;
+    world.kubectl(&format!("delete {kind} {name}")).await;
 }
 
 /// Distinct from a policy that refuses all: a made-up ledger passes.
@@ -64,56 +45,43 @@ async fn a_policy_that_refuses_one_ledger_stops_its_number_and_nobody_else() {
     in_force(&world, &phone(1)).await;
     let _operator = world.start(NEVER_FINAL).await;
     for n in 1..=2 {
-        let name = format!("m-{n}");
-        let (number, right) = (phone(n), code(n));
-        world.migrate(&name, &number, &right).await;
+        world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
     }
-    let says = "the API server refuses what the operator writes into it";
-    let status = until_says(&world, "m-1", "LedgerUnreadable", says).await;
+    let part = "the API server refuses what the operator writes into it";
+    let status = says(&world, "m-1", "LedgerUnreadable", part).await;
     assert_eq!(harness::condition(&status, "Stalled"), "True", "{status}");
-    let status = reason(&world, "m-2", "Verified").await;
-    assert_verified(&status, &phone(2));
+    verified(&world, "m-2", &phone(2)).await;
     assert!(world.calls(&phone(1)).is_empty());
     take_away(&world, KIND).await;
-    let status = reason(&world, "m-1", "Verified").await;
-    assert_verified(&status, &phone(1));
+    verified(&world, "m-1", &phone(1)).await;
     assert_eq!(world.calls(&phone(1)).len(), 1);
     world.finish().await.unwrap();
 }
 
 /// Waits until the API server refuses or alters a ledger of this number.
 async fn in_force(world: &World, phone: &str) {
-    let ledger = json!({
-        "apiVersion": "phonemigration.dev/v1alpha1", "kind": "CodeLedger",
-        "metadata": {"name": "probe", "namespace": world.ledger_namespace},
-        "spec": {"phoneNumber": phone},
-        "entries": [{
-            "attemptId": "probe", "fingerprint": "probe:probe", "custSpaceId": "29348393884",
-            "signedAt": "2026-01-01T00:00:00Z", "finalAt": "2026-01-01T00:32:00Z",
-            "migration": {"namespace": "n", "name": "m", "uid": "u"},
-        }],
-    });
-    let ledger: kube::api::DynamicObject = serde_json::from_value(ledger).unwrap();
-    let dry_run = kube::api::PostParams {
-        dry_run: true,
-        ..Default::default()
+    let entry = entry(
+        "29348393884",
+        "2026-01-01T00:00:00Z",
+        "2026-01-01T00:32:00Z",
+    );
+    let probe = ledger("probe", phone, json!([entry]));
+    let in_force = async || {
+        let stored = world.try_ledger(&probe).await;
+        stored.map_or(true, |stored| {
+            stored.data["entries"] != probe.data["entries"]
+        })
     };
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        match world.ledger_api().create(&dry_run, &ledger).await {
-            Ok(stored) if stored.data["entries"] == ledger.data["entries"] => {}
-            Ok(_) | Err(_) => return,
-        }
-        assert!(tokio::time::Instant::now() < deadline, "never in force");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    until_asked("the policy is in force", in_force).await;
 }
 
 /// Kubernetes 1.36 has such policies by default, 1.31 does not.
 async fn has_mutating_policies(world: &World) -> bool {
-    let resources = ["api-resources", "--api-group=admissionregistration.k8s.io"];
-    let listed = world.plane.control.kubectl_ok(resources).await.unwrap();
-    listed.contains("MutatingAdmissionPolicy")
+    let list = "api-resources --api-group=admissionregistration.k8s.io";
+    world
+        .kubectl(list)
+        .await
+        .contains("MutatingAdmissionPolicy")
 }
 
 /// The stored object differs from the operator's write, so it does not count as a claim: nothing is
@@ -139,8 +107,7 @@ async fn a_policy_that_alters_ledgers_lets_nothing_be_sent() {
     reason(&world, "m", "LedgerUnreadable").await;
     assert!(world.calls(&phone(1)).is_empty());
     take_away(&world, KIND).await;
-    let status = reason(&world, "m", "Verified").await;
-    assert_verified(&status, &phone(1));
+    let status = verified(&world, "m", &phone(1)).await;
     assert_eq!(status["attempt"]["number"], 1, "{status}");
     assert_eq!(world.calls(&phone(1)).len(), 1);
     world.finish().await.unwrap();

@@ -1,9 +1,5 @@
 //! Ledgers outlive the resources of their number by 30 days, but no longer.
 
-use std::time::Duration;
-
-use harness::{Operator, Then, When};
-use kube::api::{DynamicObject, PostParams};
 use phone_migration_operator::domain::ledger::ledger_name;
 
 use super::*;
@@ -14,25 +10,14 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 async fn old_ledger(world: &World, n: usize, days: u32, namespace: &str, outcome: Option<&str>) {
     let signed = jiff::Timestamp::now() - DAY * days;
     let at = |time: jiff::Timestamp| time.round(jiff::Unit::Second).unwrap().to_string();
-    let ledger = json!({
-        "apiVersion": "phonemigration.dev/v1alpha1", "kind": "CodeLedger",
-        "metadata": {"name": ledger_name(&phone(n))},
-        "spec": {"phoneNumber": phone(n)},
-        "entries": [{
-            "attemptId": format!("old-{n}"), "fingerprint": format!("00112233:{n:032}"),
-            "custSpaceId": "29348393884", "outcome": outcome,
-            "signedAt": at(signed), "finalAt": at(signed + Duration::from_secs(1920)),
-            "migration": {"namespace": namespace, "name": "m", "uid": "u"},
-        }],
-    });
-    let mut ledger: DynamicObject = serde_json::from_value(ledger).unwrap();
-    if outcome.is_none() {
-        let entry = ledger.data["entries"][0].as_object_mut().unwrap();
-        entry.remove("outcome");
+    let ends = at(signed + Duration::from_secs(1920));
+    let mut entry = entry("29348393884", &at(signed), &ends);
+    entry["migration"]["namespace"] = json!(namespace);
+    if let Some(outcome) = outcome {
+        entry["outcome"] = json!(outcome);
     }
-    let params = PostParams::default();
-    let created = world.ledger_api().create(&params, &ledger).await;
-    created.unwrap();
+    let ledger = ledger(&ledger_name(&phone(n)), &phone(n), json!([entry]));
+    world.put_ledger(&ledger).await;
 }
 
 /// The operator deletes only a ledger that ended long ago and whose number has no resource.
@@ -46,9 +31,8 @@ async fn a_ledger_is_deleted_thirty_days_after_its_last_code_unless_somebody_nee
     old_ledger(&world, 4, 31, &ours, Some("Refused")).await;
     // Open, however old: it is observed first.
     old_ledger(&world, 5, 31, &ours, None).await;
-    let suspended = json!({"suspend": true});
-    let of_four = Migration::new("m", phone(4)).spec(suspended);
-    world.make(&of_four).await;
+    let of_four = Migration::new("m", phone(4));
+    world.make(&of_four.spec(json!({"suspend": true}))).await;
     // The list of ledgers comes after the lists of resources: otherwise nothing is deleted.
     let proxy = world.proxy().await.unwrap();
     let listed = proxy.rule(When::list("codeledgers"), Then::Hold);
@@ -59,15 +43,10 @@ async fn a_ledger_is_deleted_thirty_days_after_its_last_code_unless_somebody_nee
     let deletions = proxy.rule(When::delete("codeledgers"), Then::after(|_| {}));
     listed.remove();
     deletions.hit().await.unwrap();
-    until("it says so", || {
-        operator.log().contains("CodeLedger deleted")
-    })
-    .await;
+    operator.until_logged("CodeLedger deleted").await;
     // It is observed after the sweep, as the last step that the end of a sweep starts.
-    until("the open one is read", || {
-        !world.reads(&phone(5)).is_empty()
-    })
-    .await;
+    let read = || !world.reads(&phone(5)).is_empty();
+    until("the open one is read", read).await;
     assert_eq!(deletions.hits(), 1);
     assert!(ledger_of(&world, &phone(1)).await.is_none());
     for n in 2..=5 {

@@ -1,19 +1,14 @@
 //! CAMS is unavailable: no code is spent on that, and all resources go on when it is back.
 
 use harness::crowd_phone;
-use serde_json::Value;
 use tcp_proxy::{Flow, Toxics};
 
-use super::{NEVER_FINAL, Net, PATIENCE, condition};
+use super::*;
 
 impl Net {
     /// Waits until the resource shows that it waits for the end of a hold of the transport.
     async fn waits_for_the_transport(&self, name: &str) {
-        let waits = |status: &Value| {
-            let said = harness::message(status).contains("cannot be reached");
-            harness::reason(status) == "Queued" && said
-        };
-        let status = self.world.until(name, PATIENCE, waits).await.unwrap();
+        let status = says(&self.world, name, "Queued", "cannot be reached").await;
         assert_eq!(condition(&status, "Reconciling"), "True", "{status}");
     }
 }
@@ -45,16 +40,13 @@ async fn refused_connections_hold_the_account_and_cost_nobody_a_code() {
 #[tokio::test]
 async fn connections_cut_under_running_calls_are_found_by_reads() {
     let net = Net::new("net-reboot", NEVER_FINAL).await;
-    let held = Flow::default().latency(std::time::Duration::from_secs(8));
+    let held = Flow::default().latency(Duration::from_secs(8));
     for n in 1..=4 {
         net.submit_through(Toxics::down(held), &format!("m-{n}"), n)
             .await;
         // One after the other, so that no pre-read takes the toxics of a call.
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while net.world.executed(&crowd_phone(n)) == 0 {
-            assert!(tokio::time::Instant::now() < deadline, "not executed");
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        let executed = || net.world.executed(&crowd_phone(n)) > 0;
+        until("it is executed", executed).await;
     }
     net.proxy.down().await;
     net.proxy.cut();
@@ -64,7 +56,7 @@ async fn connections_cut_under_running_calls_are_found_by_reads() {
     // Three without an answer in a row: the circuit breaker sends no further call.
     net.submit("next", 5).await;
     net.waits_for_the_transport("next").await;
-    assert!(net.world.calls(&crowd_phone(5)).is_empty());
+    assert!(net.calls(5).is_empty());
     net.proxy.up().await.unwrap();
     for n in 1..=4 {
         let status = net.until(&format!("m-{n}"), "Verified").await;

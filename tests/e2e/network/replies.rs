@@ -1,43 +1,27 @@
 //! Faults on the way back: executed every time, and the operator has to find out.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Fault, Release, Stage};
 use tcp_proxy::{Ending, Flow, Toxics};
 
-use super::{NEVER_FINAL, Net, PATIENCE, TOO_LATE};
-
-async fn lost_by(name: &str, down: Flow) {
-    let net = Net::new(name, NEVER_FINAL).await;
-    net.submit_through(Toxics::down(down), "m", 1).await;
-    net.is_found_by_a_read("m", 1).await;
-    net.finish().await;
-}
+use super::*;
 
 #[tokio::test]
-async fn a_reply_that_vanishes_is_found_by_a_read() {
-    lost_by("net-mute", Flow::default().limit(0, Ending::Blackhole)).await;
-}
-
-#[tokio::test]
-async fn a_reset_in_place_of_the_reply_is_found_by_a_read() {
-    lost_by("net-rst", Flow::default().limit(0, Ending::Reset)).await;
-}
-
-/// The client could still write; the server has sent its last byte, and no other reply.
-#[tokio::test]
-async fn a_half_closed_connection_without_a_reply_is_found_by_a_read() {
-    lost_by("net-fin", Flow::default().limit(0, Ending::HalfClose)).await;
-}
-
-#[tokio::test]
-async fn a_reply_after_the_deadline_is_found_by_a_read() {
-    lost_by("net-slow", Flow::default().latency(TOO_LATE)).await;
-}
-
-#[tokio::test]
-async fn a_reply_of_one_byte_a_second_is_found_by_a_read() {
-    lost_by("net-drip", Flow::default().bandwidth(1)).await;
+async fn a_reply_that_is_lost_is_found_by_a_read() {
+    let flow = Flow::default;
+    let ways = [
+        ("net-mute", flow().limit(0, Ending::Blackhole)),
+        ("net-rst", flow().limit(0, Ending::Reset)),
+        // The client could still write; the server has sent its last byte, and no other reply.
+        ("net-fin", flow().limit(0, Ending::HalfClose)),
+        ("net-slow", flow().latency(TOO_LATE)),
+        ("net-drip", flow().bandwidth(1)),
+    ];
+    for_each_row(ways, async |(name, down)| {
+        let net = Net::new(name, NEVER_FINAL).await;
+        net.submit_through(Toxics::down(down), "m", 1).await;
+        net.is_found_by_a_read("m", 1).await;
+        net.finish().await;
+    })
+    .await;
 }
 
 /// K6: in its head, in its body, and one byte before its end.
@@ -46,9 +30,9 @@ async fn c01_k6_a_reply_cut_anywhere_is_found_by_a_read() {
     let net = Net::new("net-cut", NEVER_FINAL).await;
     net.world.next_call(Fault::gate(Stage::Executed));
     net.submit("whole", 1).await;
-    let held = net.world.sim.wait_held(PATIENCE).await.unwrap();
+    let held = net.world.held().await;
     let look = net.proxy.counts().down.read;
-    assert!(net.world.sim.release(held.id, Release::Continue));
+    net.world.go_on(held);
     net.is_accepted("whole", 1).await;
     // All names and numbers are equally long, and so are the replies.
     let whole = net.proxy.counts().down.read - look;

@@ -1,12 +1,10 @@
 //! Faults on the way there: whether the call is executed, and what the operator may do if it cannot
 //! know.
 
-use std::time::Duration;
-
-use harness::{crowd_code, crowd_phone};
+use harness::crowd_code;
 use tcp_proxy::{Ending, Flow, Toxics};
 
-use super::{NEVER_FINAL, Net, SOON_FINAL, TOO_LATE, condition};
+use super::*;
 
 /// Half of a request's head.
 const SOME_BYTES: u64 = 150;
@@ -15,7 +13,7 @@ const SOME_BYTES: u64 = 150;
 async fn c15_a_reset_before_a_byte_is_read_is_never_sent_twice() {
     let net = Net::new("net-at-once", SOON_FINAL).await;
     net.submit_through(Toxics::reset_at_once(), "m", 1).await;
-    let done = |status: &serde_json::Value| condition(status, "Finished") == "True";
+    let done = |status: &Value| condition(status, "Finished") == "True";
     let status = net.world.until("m", super::PATIENCE, done).await.unwrap();
     // "Provably unsent" is allowed to go on; anything else must end unknown.
     match harness::reason(&status) {
@@ -31,7 +29,7 @@ async fn c15_a_reset_in_answer_to_the_first_byte_ends_unknown() {
     let reset = Flow::default().limit(0, Ending::Reset);
     net.submit_through(Toxics::up(reset), "m", 1).await;
     net.ends_unknown("m", 1).await;
-    assert!(net.world.calls(&crowd_phone(1)).is_empty());
+    assert!(net.calls(1).is_empty());
     net.finish().await;
 }
 
@@ -41,7 +39,7 @@ async fn a_request_that_vanishes_ends_unknown() {
     let hole = Flow::default().limit(0, Ending::Blackhole);
     net.submit_through(Toxics::up(hole), "m", 1).await;
     net.ends_unknown("m", 1).await;
-    assert!(net.world.calls(&crowd_phone(1)).is_empty());
+    assert!(net.calls(1).is_empty());
     net.finish().await;
 }
 
@@ -55,14 +53,14 @@ async fn half_a_request_is_not_executed_and_not_sent_again() {
         let name = format!("m-{n}");
         net.submit_through(Toxics::up(half), &name, n).await;
         net.ends_unknown(&name, n).await;
-        assert!(net.world.calls(&crowd_phone(n)).is_empty());
+        assert!(net.calls(n).is_empty());
     }
     net.submit("between", 3).await;
     net.is_accepted("between", 3).await;
     let half = Flow::default().limit(SOME_BYTES, Ending::Reset);
     net.submit_through(Toxics::up(half), "m-4", 4).await;
     net.ends_unknown("m-4", 4).await;
-    assert!(net.world.calls(&crowd_phone(4)).is_empty());
+    assert!(net.calls(4).is_empty());
     net.finish().await;
 }
 
@@ -73,10 +71,7 @@ async fn a_request_that_arrives_after_its_deadline_is_found_by_a_read() {
     let late = Flow::default().latency(TOO_LATE);
     net.submit_through(Toxics::up(late), "m", 1).await;
     let lost = net.until("m", "OutcomeUnknown").await;
-    assert!(
-        net.world.calls(&crowd_phone(1)).is_empty(),
-        "not late: {lost}"
-    );
+    assert!(net.calls(1).is_empty(), "not late: {lost}");
     // Another code for the same number waits as long as the first may still arrive.
     net.world.code("m", &crowd_code(7)).await.unwrap();
     net.is_found_by_a_read("m", 1).await;

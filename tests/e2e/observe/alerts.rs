@@ -4,19 +4,15 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use harness::World;
-use harness::cams_simulator::Number;
-use harness::expect::reason;
 use phone_migration_operator::cams::Verdict;
 use phone_migration_operator::cams::classify::classify;
 use phone_migration_operator::cams::wire::{ApiBody, Reply};
 use phone_migration_operator::telemetry::metrics::{Exposition, Metrics};
-use serde_json::Value;
 
 use super::metrics::documented;
-use super::morning::OPERATOR;
 use super::prometheus::Prometheus;
 use super::tools::{promtool, tools};
+use super::*;
 
 const ALERTS: &str = "deploy/charts/phone-migration-operator/files/alerts.yaml";
 const TESTS: &str = "tests/alerts/alerts.yaml";
@@ -83,7 +79,7 @@ pub fn assert_documented(what: &str, expression: &str) {
     for metric in asked {
         assert!(
             known.contains(&metric),
-            "{what} asks for {metric}, which is not in docs/metrics.md"
+            "{what}: {metric} is not in docs/metrics.md"
         );
     }
 }
@@ -109,18 +105,12 @@ async fn an_alert_clears_after_its_runbook_was_followed() {
     let alert = expression("PhoneMigrationNeedsPerson");
     prometheus.until_none(&alert).await;
     let (number, right, wrong) = ("8613800001234", "40718265", "40718266");
-    world
-        .sim
-        .add_number(Number::new(number, right, format!("id-{number}")));
-    let migration = harness::Migration::new("store-42", number);
-    world.make(&migration).await;
-    world.code("store-42", wrong).await.unwrap();
+    world.offer("store-42", number, wrong, right).await;
     reason(&world, "store-42", "CodeRejected").await;
     prometheus.until(&alert).await;
 
     // "Put a new code into the Secret"; the annotation has it read at once.
-    world.code("store-42", right).await.unwrap();
-    world.request("store-42", "now").await.unwrap();
+    world.replace_code("store-42", right).await;
     reason(&world, "store-42", "Verified").await;
     prometheus.until_none(&alert).await;
     assert_eq!(operator.stop().await.unwrap(), Some(0));

@@ -2,17 +2,15 @@
 //! fault, and names it with its remedy.
 
 use std::path::Path;
-use std::time::Duration;
 
-use harness::cams_simulator::{Fault, FaultRule, READ_STATUS, Refusal, Stage, WHO_AM_I};
-use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, ControlPlane, Launch, World};
+use harness::cams_simulator::WHO_AM_I;
+use harness::{ControlPlane, Launch};
 use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
 use phone_migration_operator::app::check::{Right, needed};
 use phone_migration_operator::app::config::{CloudVariables, Command, Config, Environment, parse};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::morning::OPERATOR;
+use super::*;
 
 /// The output of one run.
 struct Report {
@@ -22,14 +20,7 @@ struct Report {
 
 impl Report {
     async fn of(launch: &Launch<'_>) -> Self {
-        let output = tokio::process::Command::new(launch.binary)
-            .args(&launch.args)
-            .arg("check")
-            .env_clear()
-            .envs(launch.env.iter().map(|(k, v)| (k, v)))
-            .output()
-            .await
-            .unwrap();
+        let output = check(launch).await;
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8(text).unwrap();
         for secret in [ACCESS_KEY_ID, ACCESS_KEY_SECRET, "WrongSecret"] {
@@ -48,15 +39,14 @@ impl Report {
         lines.collect()
     }
 
-    /// One check fails, and its line contains all of these texts.
-    fn only_wrong(&self, says: &[&str]) {
-        assert!(!self.fine, "{}", self.text);
-        let wrong = self.lines("WRONG");
-        assert_eq!(wrong.len(), 1, "{}", self.text);
-        for word in says {
-            assert!(wrong[0].contains(word), "{word} in {}", wrong[0]);
-        }
-        assert_eq!(self.text.lines().last().unwrap(), "1 item is wrong");
+    /// One check fails, with these words in its line.
+    async fn only_wrong(launch: &Launch<'_>, says: &str) -> Self {
+        let report = Self::of(launch).await;
+        let wrong = report.lines("WRONG");
+        assert_eq!(wrong.len(), 1, "{}", report.text);
+        assert_quotes(wrong[0], says);
+        assert_eq!(report.text.lines().last(), Some("1 item is wrong"));
+        report
     }
 }
 
@@ -117,12 +107,9 @@ async fn everything_in_order_is_said_line_by_line_and_nothing_is_changed() {
 #[tokio::test]
 async fn what_is_wrong_with_configuration_and_key_file_is_found() {
     let world = World::new(OPERATOR, "check-config").await.unwrap();
-    let report = Report::of(&world.launch(&["--qps", "many"]).unwrap()).await;
-    report.only_wrong(&[
-        "configuration: --qps",
-        "\"many\"",
-        "whole number from 1 to 1000",
-    ]);
+    let there = world.launch(&["--qps", "many"]).unwrap();
+    let says = "configuration: --qps … \"many\" … whole number from 1 to 1000";
+    Report::only_wrong(&there, says).await;
 
     for (flag, says) in [
         ("--fingerprint-key-file", "head -c 32 /dev/urandom"),
@@ -131,28 +118,20 @@ async fn what_is_wrong_with_configuration_and_key_file_is_found() {
         let mut launch = world.launch(&[]).unwrap();
         let at = launch.args.iter().position(|arg| arg == flag).unwrap();
         launch.args.drain(at..at + 2);
-        let configuration = format!("configuration: {flag}");
-        Report::of(&launch)
-            .await
-            .only_wrong(&[&configuration, says]);
+        let says = format!("configuration: {flag} … {says}");
+        Report::only_wrong(&launch, &says).await;
     }
     let missing = ["--fingerprint-key-file", "/nowhere/key"];
-    let report = Report::of(&world.launch(&missing).unwrap()).await;
-    report.only_wrong(&[
-        "fingerprint key: ",
-        "there is no file /nowhere/key",
-        "head -c 32 /dev/urandom",
-    ]);
+    let there = world.launch(&missing).unwrap();
+    let says = "fingerprint key: … there is no file /nowhere/key … head -c 32 /dev/urandom";
+    Report::only_wrong(&there, says).await;
 
     let short = world.dir().join("short-key");
     std::fs::write(&short, "CANARY").unwrap();
     let flags = ["--fingerprint-key-file", short.to_str().unwrap()];
-    let report = Report::of(&world.launch(&flags).unwrap()).await;
-    report.only_wrong(&[
-        "fingerprint key: ",
-        "must hold 32 random bytes",
-        "create one with",
-    ]);
+    let there = world.launch(&flags).unwrap();
+    let says = "fingerprint key: … must hold 32 random bytes … create one with";
+    let report = Report::only_wrong(&there, says).await;
     assert!(!report.text.contains("CANARY"));
     world.finish().await.unwrap();
 }
@@ -162,68 +141,43 @@ async fn what_is_wrong_with_the_credentials_and_the_account_is_found() {
     let world = World::new(OPERATOR, "check-account").await.unwrap();
     let mut launch = world.launch(&[]).unwrap();
     set(&mut launch, "ALIBABA_CLOUD_ACCESS_KEY_SECRET", None);
-    let report = Report::of(&launch).await;
-    report.only_wrong(&[
-        "credentials: ",
-        "ALIBABA_CLOUD_ACCESS_KEY_SECRET is not set",
-        "--credentials-dir",
-    ]);
-    assert!(
-        report.lines("skipped")[1].contains("CAMS"),
-        "{}",
-        report.text
-    );
+    let says = "credentials: … ALIBABA_CLOUD_ACCESS_KEY_SECRET is not set … --credentials-dir";
+    let report = Report::only_wrong(&launch, says).await;
+    assert_says(report.lines("skipped")[1], &["CAMS"]);
 
     let empty = world.dir().join("empty");
     std::fs::create_dir(&empty).unwrap();
     let flags = ["--credentials-dir", empty.to_str().unwrap()];
-    let report = Report::of(&world.launch(&flags).unwrap()).await;
-    report.only_wrong(&[
-        "credentials: ",
-        "empty/ALIBABA_CLOUD_ACCESS_KEY_ID cannot be read",
-    ]);
+    let there = world.launch(&flags).unwrap();
+    let says = "credentials: … empty/ALIBABA_CLOUD_ACCESS_KEY_ID cannot be read";
+    Report::only_wrong(&there, says).await;
 
-    set(
-        &mut launch,
-        "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
-        Some("WrongSecret"),
-    );
-    let report = Report::of(&launch).await;
-    report.only_wrong(&[
-        "CAMS: refuses the credentials",
-        "SignatureDoesNotMatch",
-        "valid AccessKey",
-    ]);
+    let secret = "ALIBABA_CLOUD_ACCESS_KEY_SECRET";
+    set(&mut launch, secret, Some("WrongSecret"));
+    let says = "CAMS: refuses the credentials … SignatureDoesNotMatch … valid AccessKey";
+    Report::only_wrong(&launch, says).await;
 
     let launch = world.launch(&[]).unwrap();
     let denied = Refusal::new(403, "NoPermission", "You are not authorized.");
     let denied = FaultRule::new(Fault::api(Stage::Received, denied)).action(READ_STATUS);
     world.fault(denied.once());
-    let report = Report::of(&launch).await;
-    report.only_wrong(&[
-        "CAMS: refuses the account (NoPermission",
-        "cams:ChatappMigrationVerified",
-    ]);
+    let says = "CAMS: refuses the account (NoPermission … cams:ChatappMigrationVerified";
+    Report::only_wrong(&launch, says).await;
 
     world.sim.set_clock_offset(300_000);
-    let report = Report::of(&launch).await;
-    report.only_wrong(&[
-        "CAMS: its clock and that of this machine differ by",
-        "correct this",
-    ]);
+    let says = "CAMS: its clock and that of this machine differ by … correct this";
+    Report::only_wrong(&launch, says).await;
     world.sim.set_clock_offset(0);
 
     let page = FaultRule::new(Fault::close(Stage::Received)).action(READ_STATUS);
     world.fault(page.once());
-    let report = Report::of(&launch).await;
-    report.only_wrong(&["CAMS: gives no answer of its own", "what is in between"]);
+    let says = "CAMS: gives no answer of its own … what is in between";
+    Report::only_wrong(&launch, says).await;
 
     let nowhere = ["--cams-endpoint", "http://127.0.0.1:1"];
-    let report = Report::of(&world.launch(&nowhere).unwrap()).await;
-    report.only_wrong(&[
-        "CAMS: cannot be reached",
-        "--cams-endpoint, DNS and the egress rules",
-    ]);
+    let there = world.launch(&nowhere).unwrap();
+    let says = "CAMS: cannot be reached … --cams-endpoint, DNS and the egress rules";
+    Report::only_wrong(&there, says).await;
     world.finish().await.unwrap();
 }
 
@@ -231,24 +185,23 @@ async fn what_is_wrong_with_the_credentials_and_the_account_is_found() {
 async fn an_api_server_that_cannot_be_asked_is_found() {
     let world = World::new(OPERATOR, "check-api").await.unwrap();
     let launch = world.launch_via("https://127.0.0.1:1", &[]).unwrap();
-    let report = Report::of(&launch).await;
-    report.only_wrong(&["API server: no answer", "check its address"]);
+    let says = "API server: no answer … check its address";
+    let report = Report::only_wrong(&launch, says).await;
     assert_eq!(report.lines("skipped").len(), 3, "{}", report.text);
 
     let mut launch = world.launch(&[]).unwrap();
     let kubeconfig = world.dir().join("forged.kubeconfig");
     let control = &world.plane.control;
-    control
-        .write_kubeconfig(&kubeconfig, "forged-token")
-        .unwrap();
+    let written = control.write_kubeconfig(&kubeconfig, "forged-token");
+    written.unwrap();
     set(&mut launch, "KUBECONFIG", kubeconfig.to_str());
-    let report = Report::of(&launch).await;
-    report.only_wrong(&["API server: refuses our identity", "ServiceAccount"]);
+    let says = "API server: refuses our identity … ServiceAccount";
+    let report = Report::only_wrong(&launch, says).await;
     assert!(!report.text.contains("forged-token"));
 
     set(&mut launch, "KUBECONFIG", Some("/nowhere/kubeconfig"));
-    let report = Report::of(&launch).await;
-    report.only_wrong(&["API server: kubeconfig (see KUBECONFIG)"]);
+    let says = "API server: kubeconfig (see KUBECONFIG)";
+    Report::only_wrong(&launch, says).await;
     world.finish().await.unwrap();
 }
 
@@ -270,19 +223,14 @@ async fn a_crd_that_is_missing_or_of_another_version_is_found() {
             format!("CRD: {plural}.phonemigration.dev is not installed: apply crds/{plural}.yaml");
         assert!(line.contains(&says), "{says} in {line}");
     }
-    assert!(
-        report.lines("skipped")[0].contains("CodeLedgers: a CRD or a right"),
-        "{}",
-        report.text
-    );
+    let skipped = report.lines("skipped");
+    assert_says(skipped[0], &["CodeLedgers: a CRD or a right"]);
 
     let namespace = ["create", "namespace", &world.ledger_namespace];
     control.kubectl_ok(namespace).await.unwrap();
     for plural in ["phonemigrations", "codeledgers"] {
-        control
-            .apply(&definition(plural).to_string())
-            .await
-            .unwrap();
+        let crd = definition(plural).to_string();
+        control.apply(&crd).await.unwrap();
     }
     until_said(&launch, "Nothing is wrong").await;
     for (plural, part, field, says) in [
@@ -305,11 +253,10 @@ async fn a_crd_that_is_missing_or_of_another_version_is_found() {
         fields.remove(field).unwrap();
         control.apply(&crd.to_string()).await.unwrap();
         let named = format!("CRD: {plural}.phonemigration.dev is of another version and {says}");
-        until_said(&launch, &named).await.only_wrong(&[&named]);
-        control
-            .apply(&definition(plural).to_string())
-            .await
-            .unwrap();
+        until_said(&launch, &named).await;
+        Report::only_wrong(&launch, &named).await;
+        let crd = definition(plural).to_string();
+        control.apply(&crd).await.unwrap();
         until_said(&launch, "Nothing is wrong").await;
     }
     world.finish().await.unwrap();
@@ -321,16 +268,9 @@ fn definition(plural: &str) -> Value {
 }
 
 /// The OpenAPI document follows the CRD after a moment.
-async fn until_said(launch: &Launch<'_>, says: &str) -> Report {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    loop {
-        let report = Report::of(launch).await;
-        if report.text.contains(says) {
-            return report;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{}", report.text);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+async fn until_said(launch: &Launch<'_>, says: &str) {
+    let said = async || Report::of(launch).await.text.contains(says);
+    until_asked(says, said).await;
 }
 
 /// Rights are not enough: an admission policy, and a missing namespace.
@@ -345,23 +285,17 @@ async fn ledgers_that_cannot_be_written_are_found() {
 
     let message = "nothing is created here";
     world.refuse_ledgers(&["CREATE"], message).await;
-    let named = format!(
-        "CodeLedgers: cannot be written in namespace {}",
-        world.ledger_namespace
-    );
-    let report = until_said(&launch, &named).await;
-    report.only_wrong(&[&named, "HTTP 422", "admission policy"]);
+    let namespace = &world.ledger_namespace;
+    let named = format!("CodeLedgers: cannot be written in namespace {namespace}");
+    until_said(&launch, &named).await;
+    let says = format!("{named} … HTTP 422 … admission policy");
+    Report::only_wrong(&launch, &says).await;
 
-    let nowhere = launch
-        .args
-        .iter()
-        .position(|arg| arg == "--ledger-namespace");
-    launch.args[nowhere.unwrap() + 1] = "nowhere".to_owned();
-    let report = Report::of(&launch).await;
-    report.only_wrong(&[
-        "CodeLedgers: there is no namespace nowhere",
-        "--ledger-namespace",
-    ]);
+    let mut args = launch.args.iter();
+    let at = args.position(|arg| arg == "--ledger-namespace").unwrap();
+    launch.args[at + 1] = "nowhere".to_owned();
+    let says = "CodeLedgers: there is no namespace nowhere … --ledger-namespace";
+    Report::only_wrong(&launch, says).await;
     world.finish().await.unwrap();
 }
 
@@ -385,17 +319,10 @@ async fn each_missing_right_is_found_alone() {
     let world = World::new(OPERATOR, "check-rights").await.unwrap();
     let namespace = world.namespace.clone();
     let lease = format!("--lease-namespace={namespace}");
-    let flags = [
-        "--leader-elect=true",
-        &lease,
-        "--watch-secrets",
-        "--ledger-namespace",
-        &namespace,
-    ];
+    let election = ["--leader-elect=true", &lease, "--watch-secrets"];
+    let flags = [&election[..], &["--ledger-namespace", &namespace]].concat();
     let watched = format!("--watch-namespaces={namespace}");
-    let all: Vec<&str> = [watched.as_str()].into_iter().chain(flags).collect();
-    let config = config(&all);
-    let rights = needed(&config);
+    let rights = needed(&config(&[&flags[..], &[&watched]].concat()));
     let verbs = rights
         .iter()
         .enumerate()
@@ -404,53 +331,38 @@ async fn each_missing_right_is_found_alone() {
     for (n, verb) in verbs {
         looked += 1;
         let name = format!("lacks-{looked}");
-        let role = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-            "metadata": {"name": name, "namespace": namespace},
-            "rules": without(&rights, (n, verb)),
-        });
-        let account = json!({
-            "apiVersion": "v1", "kind": "ServiceAccount",
-            "metadata": {"name": name, "namespace": namespace},
-        });
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-            "metadata": {"name": name, "namespace": namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
-        });
+        let named = json!({"name": name, "namespace": namespace});
+        let rbac = "rbac.authorization.k8s.io";
+        let version = format!("{rbac}/v1");
+        let role = json!({"apiVersion": version, "kind": "Role", "metadata": named,
+            "rules": without(&rights, (n, verb))});
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named});
+        let binding = json!({"apiVersion": version, "kind": "RoleBinding", "metadata": named,
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]});
         let control = &world.plane.control;
         let manifests = [role, account, binding].map(|m| m.to_string()).join("\n");
         control.apply(&manifests).await.unwrap();
         let within = Duration::from_secs(600);
         let token = control
             .service_account_token(&namespace, &name, within)
-            .await
-            .unwrap();
+            .await;
         let kubeconfig = world.dir().join(format!("{name}.kubeconfig"));
-        control.write_kubeconfig(&kubeconfig, &token).unwrap();
+        let written = control.write_kubeconfig(&kubeconfig, &token.unwrap());
+        written.unwrap();
         let mut launch = world.launch(&flags).unwrap();
         set(&mut launch, "KUBECONFIG", kubeconfig.to_str());
-        until_known(&launch, rights.len() - 1).await;
-        let report = Report::of(&launch).await;
-        let what = format!("rights: may not {verb} {}:", rights[n]);
-        report.only_wrong(&[&what, "deploy/rbac.yaml"]);
+        // The authorizer sees a new Role after a moment.
+        let known = async || {
+            let report = Report::of(&launch).await;
+            report.lines("ok       rights").len() >= rights.len() - 1
+        };
+        until_asked("the other rights are known", known).await;
+        let says = format!("rights: may not {verb} {}: … deploy/rbac.yaml", rights[n]);
+        Report::only_wrong(&launch, &says).await;
     }
     assert_eq!(looked, 17);
     world.finish().await.unwrap();
-}
-
-/// The authorizer sees a new Role after a moment.
-async fn until_known(launch: &Launch<'_>, rights: usize) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        let report = Report::of(launch).await;
-        if report.lines("ok       rights").len() >= rights {
-            return;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{}", report.text);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 fn config(flags: &[&str]) -> Config {
@@ -523,16 +435,12 @@ async fn help_and_version_are_for_people() {
         String::from_utf8(output.stdout).unwrap()
     };
     let version = run(&["--version"]).await;
-    assert_eq!(
-        version,
-        format!("phone-migration-operator {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    let wanted = format!("phone-migration-operator {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(version, wanted);
     for args in [&["--help"][..], &["check", "--help"], &["run", "-h"]] {
         let help = run(args).await;
-        assert!(
-            help.lines().all(|line| line.chars().count() <= 100),
-            "{help}"
-        );
+        let wide = help.lines().find(|line| line.chars().count() > 100);
+        assert_eq!(wide, None);
         for word in ["Usage:", "--cams-endpoint", "PHONEMIG_QPS", "[default: 10]"] {
             assert!(help.contains(word), "{word} in {help}");
         }

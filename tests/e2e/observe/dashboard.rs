@@ -1,12 +1,10 @@
 //! The Grafana dashboard: a real Prometheus, which scraped a real run, evaluates every query.
 
-use harness::World;
-use serde_json::Value;
-
 use super::alerts::assert_documented;
-use super::morning::{OPERATOR, elect, prepare, settled};
+use super::morning::{elect, prepare, settled};
 use super::prometheus::Prometheus;
 use super::tools::tools;
+use super::*;
 
 const DASHBOARD: &str = "deploy/charts/phone-migration-operator/files/dashboard.json";
 /// Panels whose query may be empty in a healthy run: no code with an expiry waits at the end.

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use harness::World;
-use serde_json::Value;
-
-use super::morning::{LOST, OPERATOR, play};
+use super::morning::{LOST, play};
 use super::traces::submissions;
+use super::*;
 
 const OWN: &str = "phone_migration_operator";
 
@@ -43,10 +41,7 @@ async fn every_line_is_json_with_documented_fields_and_names_its_attempt_and_req
         }
         let own = line["target"].as_str().unwrap().starts_with(OWN);
         for field in line.as_object().unwrap().keys().filter(|_| own) {
-            assert!(
-                documented.contains(field),
-                "{field} is not in docs/logs.md: {line}"
-            );
+            assert!(documented.contains(field), "{field} is not in docs/logs.md");
         }
     }
     let submissions = submissions(&world);

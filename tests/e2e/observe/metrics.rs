@@ -2,11 +2,10 @@
 
 use std::fmt::Write;
 
-use harness::World;
-
-use super::morning::{BAD, CODE, GOOD, OPERATOR, elect, play, scrape};
+use super::morning::{BAD, CODE, GOOD, elect, play, scrape};
 use super::scrape::{Family, families};
 use super::tools::{promtool, tools};
+use super::*;
 
 const TABLE: &str = "docs/metrics.md";
 const HEAD: &str = "\

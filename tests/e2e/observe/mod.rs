@@ -14,3 +14,7 @@ mod queue;
 mod scrape;
 mod tools;
 mod traces;
+
+use harness::cases::*;
+
+use crate::OPERATOR;

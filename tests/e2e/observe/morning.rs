@@ -1,37 +1,20 @@
 //! A run of the operator with a little of every kind of event.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Fault, FaultRule, Refusal, Stage, VERIFIED};
-use harness::{Migration, Operator, World};
-use serde_json::{Value, json};
-
-pub(crate) use crate::OPERATOR;
+use super::*;
 
 pub const GOOD: &str = "8613800002001";
 pub const BAD: &str = "8613800002002";
 pub const LOST: &str = "8613800002003";
 pub const SLOW: &str = "8613800002004";
 pub const CODE: &str = "40718265";
-/// Longest wait for each state.
-const PATIENCE: Duration = Duration::from_secs(50);
 
 /// Verified, refused, throttled and then verified, lost for good, and waiting.
 pub async fn prepare(world: &World) {
     world.migrate("good", GOOD, CODE).await;
-    world.number(BAD, CODE, "id-2");
-    world.code("bad", "99887766").await.unwrap();
-    world.make(&Migration::new("bad", BAD)).await;
-    let lost = FaultRule::new(Fault::close(Stage::Received)).action(VERIFIED);
-    world.fault(lost.phone(LOST).once());
-    world.number(LOST, CODE, "id-3");
-    world.code("lost", CODE).await.unwrap();
-    world.make(&Migration::new("lost", LOST)).await;
-    let refusal = Refusal::new(
-        400,
-        "Throttling.User",
-        "Request was denied due to user flow control.",
-    );
+    world.offer("bad", BAD, "99887766", CODE).await;
+    world.next_call_of(LOST, Fault::close(Stage::Received));
+    world.migrate("lost", LOST, CODE).await;
+    let refusal = Refusal::new(400, "Throttling.User", "Request was denied.");
     world.next_call_of(SLOW, Fault::api(Stage::Counted, refusal));
     world.migrate("slow", SLOW, CODE).await;
     world.make(&Migration::new("late", "8613800002005")).await;
@@ -77,18 +60,16 @@ pub async fn play(world: &World, extra: &[&str]) -> Operator {
 
 /// Waits until every resource has its end.
 pub async fn settled(world: &World) {
-    for (name, reason) in [
+    for (name, wanted) in [
         ("good", "Verified"),
         ("bad", "CodeRejected"),
         ("slow", "Verified"),
         ("late", "SecretNotFound"),
         ("lost", "OutcomeUnknown"),
     ] {
-        let there = |status: &Value| harness::reason(status) == reason;
-        world.until(name, PATIENCE, there).await.unwrap();
+        reason(world, name, wanted).await;
     }
-    let final_ = |status: &Value| harness::condition(status, "Finished") == "True";
-    world.until("lost", PATIENCE, final_).await.unwrap();
+    finished(world, "lost").await;
 }
 
 /// The body of a scrape.

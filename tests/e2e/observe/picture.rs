@@ -2,17 +2,15 @@
 //! scrapes it, and answers the panels' own queries.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use harness::cams_simulator::{Fault, FaultRule, Refusal, Stage, VERIFIED};
-use harness::{Migration, World, crowd_phone};
-use picture::{Line, Panel, Unit, plot};
-use serde_json::Value;
+use ::picture::{Line, Panel, Unit, plot};
+use harness::crowd_phone;
 
 use super::dashboard::{Query, dashboard, queries};
 use super::prometheus::Prometheus;
 use super::tools::tools;
-use crate::OPERATOR;
+use super::*;
 
 const PICTURE: &str = "docs/pictures/dashboard.svg";
 const PANELS: [&str; 6] = [
@@ -59,10 +57,8 @@ async fn the_dashboard_is_drawn_from_a_batch() {
     let queries = queries(&dashboard(), "5s");
     for title in PANELS {
         let mut lines = Vec::new();
-        let of: Vec<&Query> = queries
-            .iter()
-            .filter(|query| query.title == title)
-            .collect();
+        let of = queries.iter().filter(|query| query.title == title);
+        let of: Vec<&Query> = of.collect();
         for query in &of {
             let series = prometheus.query_range(&query.text, times).await.unwrap();
             lines.extend(series.iter().map(|series| line(query, series, start)));
@@ -76,12 +72,8 @@ async fn the_dashboard_is_drawn_from_a_batch() {
             limit: (title == "Quota used").then(|| (1.0, "quota".to_owned())),
         });
     }
-    let svg = plot(
-        "Panels of the Grafana dashboard, over one batch",
-        &NOTES,
-        2,
-        &panels,
-    );
+    let title = "Panels of the Grafana dashboard, over one batch";
+    let svg = plot(title, &NOTES, 2, &panels);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(harness::repository().join(PICTURE), svg).unwrap();
     }
@@ -91,30 +83,22 @@ async fn the_dashboard_is_drawn_from_a_batch() {
 
 /// Until every code has its outcome.
 async fn batch(world: &World) {
-    let lost = FaultRule::new(Fault::close(Stage::Executed)).action(VERIFIED);
-    let lost = lost.phone(crowd_phone(BATCH / 3)).once();
-    world.sim.add_fault(lost).unwrap();
+    let lost = crowd_phone(BATCH / 3);
+    world.next_call_of(&lost, Fault::close(Stage::Executed));
     world.fill(&world.namespace, 0..BATCH).await.unwrap();
     for n in 0..WRONG {
         let (name, phone) = (format!("wrong-{n}"), crowd_phone(BATCH + n));
-        world.number(&phone, "40718265", "id");
-        world.code(&name, "99887766").await.unwrap();
-        world.create(&Migration::new(&name, phone)).await.unwrap();
+        world.offer(&name, &phone, "99887766", "40718265").await;
     }
     let patience = Duration::from_secs(90);
     world.until_accepted(BEFORE, patience).await.unwrap();
-    let refusal = Refusal::new(
-        400,
-        "Throttling.User",
-        "Request was denied due to user flow control.",
-    );
-    let spell = FaultRule::new(Fault::Throttle { ms: 4000, refusal });
-    world.sim.add_fault(spell).unwrap();
+    let refusal = Refusal::new(400, "Throttling.User", "Request was denied.");
+    world.fault(Fault::Throttle { ms: 4000, refusal });
     for (reason, count) in [("Verified", BATCH), ("CodeRejected", WRONG)] {
         let count = usize::try_from(count).unwrap();
-        let deadline = tokio::time::Instant::now() + patience;
+        let deadline = Instant::now() + patience;
         while world.by_reason().await.unwrap().get(reason) != Some(&count) {
-            assert!(tokio::time::Instant::now() < deadline, "{reason}");
+            assert!(Instant::now() < deadline, "{reason}");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }

@@ -1,15 +1,14 @@
 //! A Prometheus server that scrapes one operator.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use cluster_tools::PrometheusTools;
-use harness::Operator;
 use reqwest::{Client, Url};
-use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
+
+use super::*;
 
 /// A Prometheus server on loopback; killed when dropped.
 pub struct Prometheus {

@@ -1,21 +1,17 @@
 //! Traces, against a collector that decodes them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-use harness::cams_simulator::{Entry, VERIFIED};
-use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Operator, World};
 
 use super::collector::{Collector, text};
-use super::morning::{BAD, CODE, GOOD, LOST, OPERATOR, SLOW, play};
+use super::morning::{BAD, CODE, GOOD, LOST, SLOW, play};
+use super::*;
 
 /// The submissions that reached the gateway, by the nonce: the attempt's id.
 pub fn submissions(world: &World) -> BTreeMap<String, Entry> {
     let ledger = world.sim.ledger().into_iter();
     let submitted = ledger.filter(|entry| entry.action == VERIFIED);
-    submitted
-        .map(|entry| (entry.nonce.clone().unwrap(), entry))
-        .collect()
+    let by_nonce = submitted.map(|entry| (entry.nonce.clone().unwrap(), entry));
+    by_nonce.collect()
 }
 
 #[tokio::test]
@@ -27,14 +23,10 @@ async fn each_attempt_is_one_span_with_its_request_id_and_outcome_and_nothing_se
     assert_eq!(operator.stop().await.unwrap(), Some(0));
     let kept = collector.kept();
     assert!(kept.requests.iter().all(|(path, _)| path == "/v1/traces"));
-    assert_eq!(
-        text(&kept.resource, "service.name"),
-        "phone-migration-operator"
-    );
-    assert_eq!(
-        text(&kept.resource, "service.version"),
-        env!("CARGO_PKG_VERSION")
-    );
+    let service = text(&kept.resource, "service.name");
+    assert_eq!(service, "phone-migration-operator");
+    let version = text(&kept.resource, "service.version");
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
 
     let submissions = submissions(&world);
     assert_eq!(submissions.len(), 5, "{submissions:?}");
@@ -62,10 +54,8 @@ async fn each_attempt_is_one_span_with_its_request_id_and_outcome_and_nothing_se
         attempts.push(attempt);
     }
     outcomes.sort_unstable();
-    assert_eq!(
-        outcomes,
-        ["Accepted", "Accepted", "Refused", "Throttled", "Unknown"]
-    );
+    let wanted = ["Accepted", "Accepted", "Refused", "Throttled", "Unknown"];
+    assert_eq!(outcomes, wanted);
     attempts.sort_unstable();
     assert!(attempts.iter().eq(submissions.keys()), "{attempts:?}");
     let everything = format!("{kept:?}");
@@ -95,7 +85,7 @@ async fn the_collectors_headers_come_from_the_environment_and_a_path_is_kept() {
     let header = ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=CanaryTenant");
     launch.env.push((header.0.to_owned(), header.1.to_owned()));
     let mut operator = Operator::spawn(&launch).unwrap();
-    world.until_reason("m", "Verified").await.unwrap();
+    reason(&world, "m", "Verified").await;
     assert_eq!(operator.stop().await.unwrap(), Some(0));
     let kept = collector.kept();
     let wanted = ("/base/v1/traces".to_owned(), "CanaryTenant".to_owned());
@@ -111,13 +101,9 @@ async fn a_collector_that_is_not_there_costs_a_line_in_the_log_and_nothing_else(
     world.migrate("m", GOOD, CODE).await;
     let nowhere = ["--otlp-endpoint", "http://127.0.0.1:1"];
     let mut operator = world.start(&nowhere).await;
-    world.until_reason("m", "Verified").await.unwrap();
+    reason(&world, "m", "Verified").await;
     let warning = "Traces are not exported";
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    while !operator.log().contains(warning) {
-        assert!(tokio::time::Instant::now() < deadline, "{}", operator.log());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    operator.until_logged(warning).await;
     assert_eq!(operator.stop().await.unwrap(), Some(0));
     assert_eq!(operator.log().matches(warning).count(), 1);
     world.finish().await.unwrap();

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use super::*;
 
 /// The period of the share, as the kernel's default.
 const PERIOD: Duration = Duration::from_millis(100);

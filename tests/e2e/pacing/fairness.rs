@@ -1,11 +1,8 @@
 //! One resource of one namespace against thousands of another.
 
-use std::time::Duration;
+use harness::crowd_phone;
 
-use harness::cams_simulator::{Entry, VERIFIED};
-use harness::{World, crowd_phone};
-
-use super::{NEVER_FINAL, OPERATOR, QUOTA, alone, beside, operator};
+use super::*;
 
 /// Its turn comes after two rounds at most, and after those that already had their turns: three
 /// seconds' worth of the rate at most.
@@ -13,10 +10,8 @@ const BEFORE_IT: usize = 2 * 2 + 3 * QUOTA as usize;
 
 async fn one_beside(name: &str, many: u32) {
     let world = World::new(OPERATOR, name).await.unwrap();
-    let other = format!("{}-b", world.namespace);
-    world.namespace(&other).await.unwrap();
+    let (other, both) = world.second_namespace("b").await;
     world.fill(&world.namespace, 0..many).await.unwrap();
-    let both = format!("{},{other}", world.namespace);
     let flags = [NEVER_FINAL, &["--watch-namespaces", &both]].concat();
     let _operator = operator(&world, &flags).await;
     let submission = |e: &Entry| e.action == VERIFIED;
@@ -33,13 +28,8 @@ async fn one_beside(name: &str, many: u32) {
     let took = Duration::from_micros(call.arrived_us - created_us);
     println!("C24: beside {many} resources: called after {took:?}, {ahead} calls of the others");
     assert!(ahead <= BEFORE_IT, "{ahead} went first");
-    let verified = world.migrations_in(&other);
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     let name = harness::crowd_name(many);
-    while verified.get(&name).await.unwrap().data["status"]["reason"] != "Verified" {
-        assert!(tokio::time::Instant::now() < deadline, "not recorded");
-        tokio::time::sleep(Duration::from_millis(40)).await;
-    }
+    reason_in(&world, &other, &name, "Verified").await;
     world.finish().await.unwrap();
 }
 

@@ -1,14 +1,8 @@
 //! A path whose delays vary: a few throttles teach the allowance, and then there are none.
 
-use std::time::Duration;
-
-use harness::World;
-use harness::cams_simulator::{READ_STATUS, VERIFIED};
 use tcp_proxy::{Flow, TcpProxy, Toxics};
 
-use super::{
-    Edges, NEVER_FINAL, alone, figure, operator, patience, seed, tell, throttled, world_with,
-};
+use super::*;
 
 /// One way, uniform from zero.
 const JITTER: Duration = Duration::from_millis(50);
@@ -40,13 +34,10 @@ async fn jittery(name: &str, resources: u32) -> (u64, u64) {
     let url = proxy.url();
     let through = [NEVER_FINAL, &["--cams-endpoint", &url]].concat();
     let _operator = operator(&world, &through).await;
-    let all = world.until_all_verified(resources, patience(resources));
-    all.await.unwrap();
-    tell(
-        &format!("C20, {resources} resources, 0 to 50 ms"),
-        &world,
-        Edges::Tenth,
-    );
+    let within = patience(resources);
+    world.until_all_verified(resources, within).await.unwrap();
+    let case = format!("C20, {resources} resources, 0 to 50 ms");
+    tell(&case, &world, Edges::Tenth);
     for action in [VERIFIED, READ_STATUS] {
         let pauses = pauses(&world, action);
         println!("pauses of {action}, microseconds: {pauses:?}");
@@ -54,10 +45,8 @@ async fn jittery(name: &str, resources: u32) -> (u64, u64) {
     }
     let figures = world.finish().await.unwrap();
     let total = figures.summary.total;
-    assert_eq!(
-        figures.summary.action(VERIFIED).counts.accepted,
-        u64::from(resources)
-    );
+    let accepted = figures.summary.action(VERIFIED).counts.accepted;
+    assert_eq!(accepted, u64::from(resources));
     (total.received, total.throttled)
 }
 
@@ -70,8 +59,5 @@ async fn c20_a_jittery_path_teaches_its_allowance_and_loses_nothing() {
 #[ignore = "two minutes: 600 resources"]
 async fn c20_600_resources_with_50_ms_of_jitter_are_throttled_once_in_a_hundred_at_most() {
     let (calls, throttled) = jittery("c20", 600).await;
-    figure(
-        throttled * 100 <= calls,
-        &format!("C20: throttled {throttled} of {calls}"),
-    );
+    one_in_a_hundred(calls, throttled);
 }

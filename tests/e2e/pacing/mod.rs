@@ -5,11 +5,8 @@
 //! short slice and judges safety alone; the whole cases, with the figures that depend on the speed
 //! of the machine, are ignored ones: `cargo long pacing::`. Every case ends with `World::finish`.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{self, Decision, Entry, READ_STATUS, VERIFIED};
-use harness::expect::NEVER_FINAL;
-use harness::{Operator, World};
+use harness::cams_simulator::{self, Decision};
+use harness::cases::*;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::OPERATOR;
@@ -45,6 +42,12 @@ fn figure(reached: bool, what: &str) {
         return;
     }
     assert!(reached, "{what}");
+}
+
+/// At most one call in a hundred was throttled.
+fn one_in_a_hundred(calls: u64, throttled: u64) {
+    let what = format!("C20: throttled {throttled} of {calls}");
+    figure(throttled * 100 <= calls, &what);
 }
 
 /// Cases that a busy machine would change run alone, the others in parallel.

@@ -1,9 +1,6 @@
 //! Another client uses the same account.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Entry, Refusal, VERIFIED};
-use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, World, crowd_phone};
+use harness::crowd_phone;
 use jiff::Timestamp;
 use phone_migration_operator::cams::{
     Cams, CamsConfig, ClientOptions, CredentialSource, Destination, Endpoint, SignatureVersion,
@@ -13,7 +10,7 @@ use phone_migration_operator::secret::Secret;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
-use super::{Edges, NEVER_FINAL, alone, beside, operator, seed, tell, throttled, world_with};
+use super::*;
 
 /// Calls a second of the other client.
 const THEIRS: u32 = 5;
@@ -82,10 +79,8 @@ async fn shared_account(name: &str, resources: u32, within: Duration) {
     world.expect_other_clients();
     let busy = Refusal::new(429, "Throttling.User", "Request was denied.");
     let asks = busy.retry_after_ms(u64::try_from(RETRY_AFTER.as_millis()).unwrap());
-    world
-        .sim
-        .change_settings(|settings| settings.throttle = asks)
-        .unwrap();
+    let changed = world.sim.change_settings(|s| s.throttle = asks);
+    changed.unwrap();
     let other = other_client(&world);
     let _operator = operator(&world, NEVER_FINAL).await;
     world.until_all_verified(resources, within).await.unwrap();
@@ -96,11 +91,8 @@ async fn shared_account(name: &str, resources: u32, within: Duration) {
         .filter(|e| ours(e))
         .count();
     println!("throttled of ours: {met}");
-    tell(
-        &format!("C21, {resources} resources beside {THEIRS} calls a second"),
-        &world,
-        Edges::Tenth,
-    );
+    let case = format!("C21, {resources} resources beside {THEIRS} calls a second");
+    tell(&case, &world, Edges::Tenth);
     assert!(met > 0, "the other client was not felt");
     assert_obeys(&ledger);
     for object in world.list().await.unwrap() {

@@ -1,14 +1,9 @@
 //! A process that dies at full speed takes the knowledge of its last second with it.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Entry, VERIFIED};
-use harness::expect::{PATIENCE, SOON_FINAL};
-use harness::{World, crowd_name, crowd_phone, reason};
-use serde_json::Value;
+use harness::{crowd_name, crowd_phone};
 
 use super::yardstick::Yardstick;
-use super::{QUOTA, alone, operator, spawn, world_with};
+use super::*;
 
 const RESOURCES: u32 = 40;
 /// Made after the restart: the second process has calls to send, however far the first one came.
@@ -18,19 +13,12 @@ const SILENCE: Duration = Duration::from_millis(1_010);
 
 /// Waits until the last second holds as many submissions as the quota allows.
 async fn until_full_speed(world: &World) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
     let full = || {
         let now = world.sim.now_us();
         let recent = |e: &&Entry| e.action == VERIFIED && e.arrived_us + 1_000_000 > now;
         world.sim.ledger().iter().filter(recent).count() >= QUOTA as usize
     };
-    while !full() {
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "never at full speed"
-        );
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until("full speed", full).await;
 }
 
 #[tokio::test]
@@ -40,7 +28,7 @@ async fn c23_a_restarted_process_is_silent_for_a_whole_window_first() {
     let yardstick = Yardstick::start();
     let mut first = operator(&world, SOON_FINAL).await;
     until_full_speed(&world).await;
-    let killed = tokio::time::Instant::now();
+    let killed = Instant::now();
     first.kill().await.unwrap();
     let started_us = world.sim.now_us();
     let mut second = spawn(&world, SOON_FINAL);
@@ -51,10 +39,10 @@ async fn c23_a_restarted_process_is_silent_for_a_whole_window_first() {
     for n in 0..all {
         let phone = crowd_phone(n);
         let ended = |s: &Value| {
-            reason(s) == "Verified"
-                || (reason(s) == "OutcomeUnknown" && world.executed(&phone) == 0)
+            harness::reason(s) == "Verified"
+                || (harness::reason(s) == "OutcomeUnknown" && world.executed(&phone) == 0)
         };
-        world.until(&crowd_name(n), PATIENCE, ended).await.unwrap();
+        world.until_status(&crowd_name(n), ended).await;
     }
     // Its own calls: those that the first process left in a socket do not count.
     let calls = second.calls(&world);

@@ -1,12 +1,8 @@
 //! A process that gets a twentieth of a core: late in everything, and never over the quota.
 
-use std::time::Duration;
-
-use harness::cams_simulator::VERIFIED;
-
 use super::cpu::Share;
 use super::yardstick::Yardstick;
-use super::{Edges, NEVER_FINAL, alone, figure, operator, tell, world_with};
+use super::*;
 
 const PERCENT: u32 = 5;
 
@@ -19,14 +15,10 @@ async fn starved(name: &str, resources: u32, within: Duration) -> (u64, u64) {
     let pid = operator.pid().unwrap();
     let share = Share::of(pid, PERCENT);
     println!("{PERCENT} % CPU by {}", share.means());
-    let all = world.until_all_verified(resources, within);
-    all.await.unwrap();
+    world.until_all_verified(resources, within).await.unwrap();
     drop(share);
-    tell(
-        &format!("C20, {resources} resources, {PERCENT} % CPU"),
-        &world,
-        Edges::Tenth,
-    );
+    let case = format!("C20, {resources} resources, {PERCENT} % CPU");
+    tell(&case, &world, Edges::Tenth);
     yardstick.assert_ten_back(&world);
     let figures = world.finish().await.unwrap();
     let accepted = figures.summary.action(VERIFIED).counts.accepted;
@@ -44,8 +36,5 @@ async fn c20_a_starved_process_loses_nothing_and_keeps_the_quota() {
 #[ignore = "minutes: 200 resources with a twentieth of a core"]
 async fn c20_200_resources_with_5_percent_cpu_are_throttled_once_in_a_hundred_at_most() {
     let (calls, throttled) = starved("c20-cpu", 200, Duration::from_secs(900)).await;
-    figure(
-        throttled * 100 <= calls,
-        &format!("C20: throttled {throttled} of {calls}"),
-    );
+    one_in_a_hundred(calls, throttled);
 }

@@ -1,19 +1,14 @@
 //! A long spell of throttling.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Fault, FaultRule, Refusal, VERIFIED};
 use harness::crowd_phone;
 
-use super::{Edges, NEVER_FINAL, alone, beside, operator, patience, tell, throttled, world_with};
+use super::*;
 
 /// Returns how many calls the spell met.
 async fn spell(name: &str, resources: u32, spell: Duration) -> usize {
     let world = world_with(name, resources).await;
     let _operator = operator(&world, NEVER_FINAL).await;
-    let accepted = |e: &harness::cams_simulator::Entry| {
-        e.action == VERIFIED && e.decision == harness::cams_simulator::Decision::Accepted
-    };
+    let accepted = |e: &Entry| e.action == VERIFIED && e.decision == Decision::Accepted;
     let running = world.sim.wait_entry(Duration::from_secs(20), accepted);
     running.await.expect("it never began");
     let refusal = Refusal::new(400, "Throttling.User", "Request was denied.");
@@ -22,11 +17,8 @@ async fn spell(name: &str, resources: u32, spell: Duration) -> usize {
     world.fault(phase);
     let all = world.until_all_verified(resources, patience(resources) + spell * 2);
     all.await.unwrap();
-    tell(
-        &format!("C22, {resources} resources, throttled for {spell:?}"),
-        &world,
-        Edges::Tenth,
-    );
+    let case = format!("C22, {resources} resources, throttled for {spell:?}");
+    tell(&case, &world, Edges::Tenth);
     let met = throttled(&world.sim.ledger(), VERIFIED).len();
     println!("calls during the spell: {met}");
     for object in world.list().await.unwrap() {

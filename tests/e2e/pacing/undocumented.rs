@@ -3,13 +3,10 @@
 //! no outcome is lost, and the operator obeys a throttle of either action. CAMS admits fewer calls here than the
 //! operator is told, so that it throttles some.
 
-use std::time::Duration;
+use Check::{AccessKey as Key, Api, Nonce, Permission, Quota as Limit, Signature, Timestamp};
+use harness::cams_simulator::{Check, NonceScope, Quota, QuotaKind, Settings};
 
-use harness::cams_simulator::{
-    Check, NonceScope, Quota, QuotaKind, READ_STATUS, Refusal, Settings, VERIFIED,
-};
-
-use super::{NEVER_FINAL, beside, operator, patience, throttled, world_with};
+use super::*;
 
 const RESOURCES: u32 = 20;
 /// Calls a second that CAMS admits.
@@ -28,7 +25,7 @@ async fn all_are_verified(name: &str, change: impl FnOnce(&mut Settings)) {
     let world = world_with(name, RESOURCES).await;
     world.expect_throttles();
     let busy = Refusal::new(429, "Throttling.User", "Request was denied.");
-    let asks = busy.retry_after_ms(u64::try_from(RETRY_AFTER.as_millis()).unwrap());
+    let asks = busy.retry_after_ms(micros(RETRY_AFTER) / 1000);
     let changed = world.sim.change_settings(|settings| {
         settings.throttle = asks;
         settings.quota = Quota::rolling(ADMITTED);
@@ -40,11 +37,8 @@ async fn all_are_verified(name: &str, change: impl FnOnce(&mut Settings)) {
     all.await.unwrap();
 
     let ledger = world.sim.ledger();
-    let throttles = [
-        throttled(&ledger, VERIFIED),
-        throttled(&ledger, READ_STATUS),
-    ]
-    .concat();
+    let throttles = [VERIFIED, READ_STATUS].map(|action| throttled(&ledger, action));
+    let throttles = throttles.concat();
     assert!(!throttles.is_empty(), "nothing was throttled");
     for throttle in &throttles {
         let told = throttle.replied_us.unwrap();
@@ -88,15 +82,7 @@ async fn a_token_bucket() {
 #[tokio::test]
 async fn the_quota_is_checked_before_signature_and_nonce() {
     all_are_verified("q-first", |s| {
-        s.checks = vec![
-            Check::AccessKey,
-            Check::Quota,
-            Check::Signature,
-            Check::Timestamp,
-            Check::Nonce,
-            Check::Api,
-            Check::Permission,
-        ];
+        s.checks = vec![Key, Limit, Signature, Timestamp, Nonce, Api, Permission];
     })
     .await;
 }
@@ -105,15 +91,7 @@ async fn the_quota_is_checked_before_signature_and_nonce() {
 #[tokio::test]
 async fn the_nonce_is_checked_last() {
     all_are_verified("q-last", |s| {
-        s.checks = vec![
-            Check::AccessKey,
-            Check::Permission,
-            Check::Api,
-            Check::Timestamp,
-            Check::Signature,
-            Check::Quota,
-            Check::Nonce,
-        ];
+        s.checks = vec![Key, Permission, Api, Timestamp, Signature, Limit, Nonce];
     })
     .await;
 }

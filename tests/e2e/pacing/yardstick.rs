@@ -4,12 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use harness::World;
-use harness::cams_simulator::{Entry, READ_STATUS, VERIFIED};
-
-use super::QUOTA;
+use super::*;
 
 const TICK: Duration = Duration::from_millis(1);
 /// Lateness below this is within the allowance that a pacer begins with.

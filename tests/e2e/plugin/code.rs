@@ -1,25 +1,17 @@
 //! `code NAME` from a pipe: the outcome of this hand-in, and no trace of the code.
 
-use harness::World;
-
 use super::*;
-use crate::OPERATOR;
 
 #[tokio::test]
 async fn a_refused_code_and_the_right_one_after_it_are_told_apart() {
-    let world = World::new(OPERATOR, "desk-code").await.unwrap();
-    let desk = Desk::of(&world).await;
-    waiting(&world, "store-1", "8613800005001", "407182").await;
+    let (world, desk) = desk("desk-code", "store-1", "8613800005001").await;
     let _operator = world.start(&[]).await;
 
     let refused = desk.run("code store-1", "999-999\n").await;
     refused.hides(["999999", "999-999"]);
     assert_eq!(refused.code, 2, "{refused:?}");
     assert!(refused.out.contains("CodeRejected"), "{refused:?}");
-    assert!(
-        refused.out.contains("kubectl phmig code store-1"),
-        "{refused:?}"
-    );
+    assert_says(&refused.out, &["kubectl phmig code store-1"]);
 
     // The state is already Finished from before, and is not mistaken for the outcome.
     let verified = desk.run("code store-1 -o json", " 407 182 ").await;
@@ -34,10 +26,7 @@ async fn a_refused_code_and_the_right_one_after_it_are_told_apart() {
     expires_at.parse::<jiff::Timestamp>().unwrap();
     assert_eq!(secret.type_.as_deref(), Some("phonemigration.dev/code"));
     assert_eq!(secret.data.unwrap().len(), 2);
-    assert_eq!(
-        secret.metadata.annotations, None,
-        "no copy of what was applied"
-    );
+    assert_eq!(secret.metadata.annotations, None);
 
     let again = desk.run("code store-1", "111111\n").await;
     assert_eq!(again.code, 0, "{again:?}");
@@ -48,9 +37,7 @@ async fn a_refused_code_and_the_right_one_after_it_are_told_apart() {
 
 #[tokio::test]
 async fn a_spent_code_that_is_handed_in_again_is_not_sent_and_is_told() {
-    let world = World::new(OPERATOR, "desk-spent").await.unwrap();
-    let desk = Desk::of(&world).await;
-    waiting(&world, "store-2", "8613800005002", "407182").await;
+    let (world, desk) = desk("desk-spent", "store-2", "8613800005002").await;
     let _operator = world.start(&[]).await;
     assert_eq!(desk.run("code store-2", "888888").await.code, 2);
     let same = desk.run("code store-2 -o json", "888888").await;
@@ -62,23 +49,19 @@ async fn a_spent_code_that_is_handed_in_again_is_not_sent_and_is_told() {
 
 #[tokio::test]
 async fn without_an_operator_the_code_is_kept_and_that_is_said() {
-    let world = World::new(OPERATOR, "desk-down").await.unwrap();
-    let desk = Desk::of(&world).await;
-    waiting(&world, "store-3", "8613800005003", "407182").await;
+    let (world, desk) = desk("desk-down", "store-3", "8613800005003").await;
     let late = desk.run("code store-3 --timeout 1s", "407182").await;
     late.hides(["407182"]);
     assert_eq!(late.code, 6, "{late:?}");
     assert!(late.out.contains("is it running?"), "{late:?}");
     let _operator = world.start(&[]).await;
-    world.until_reason("store-3", "Verified").await.unwrap();
+    reason(&world, "store-3", "Verified").await;
     world.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn what_is_no_code_is_refused_before_anything_is_written() {
-    let world = World::new(OPERATOR, "desk-wrong").await.unwrap();
-    let desk = Desk::of(&world).await;
-    waiting(&world, "store-4", "8613800005004", "407182").await;
+    let (world, desk) = desk("desk-wrong", "store-4", "8613800005004").await;
     for (args, input) in [
         ("code store-4", "40a182"),
         ("code store-4", "40718"),

@@ -11,15 +11,16 @@ mod terminal;
 
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
 
-use harness::{Figures, Migration, World};
+use harness::Figures;
+use harness::cases::*;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, PostParams};
-use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
+
+use crate::OPERATOR;
 
 /// The plugin under test.
 const PLUGIN: &str = env!("CARGO_BIN_EXE_kubectl-phmig-under-test");
@@ -49,25 +50,15 @@ impl Desk {
             "subjects": [{"kind": "ServiceAccount", "name": "desk", "namespace": world.namespace}]});
         let binding: RoleBinding = serde_json::from_value(binding).unwrap();
         let bindings = Api::namespaced(world.plane.admin.clone(), &world.namespace);
-        bindings
-            .create(&PostParams::default(), &binding)
-            .await
-            .unwrap();
-        let user = format!("--as=system:serviceaccount:{}:desk", world.namespace);
-        let question = [
-            "auth",
-            "can-i",
-            "update",
-            "secrets",
-            "-n",
-            &world.namespace,
-            &user,
-        ];
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let created = bindings.create(&PostParams::default(), &binding).await;
+        created.unwrap();
+        let namespace = &world.namespace;
+        let user = format!("system:serviceaccount:{namespace}:desk");
+        let question = format!("auth can-i update secrets -n {namespace} --as={user}");
         // The authorizer learns of a binding after a moment; `can-i` fails until then.
-        while world.plane.control.kubectl_ok(&question).await.is_err() {
-            assert!(tokio::time::Instant::now() < deadline, "no rights in time");
-        }
+        let control = &world.plane.control;
+        let granted = async || control.kubectl_ok(question.split(' ')).await.is_ok();
+        until_asked("the rights of the desk", granted).await;
         desk
     }
 
@@ -76,17 +67,14 @@ impl Desk {
         let accounts = Api::namespaced(world.plane.admin.clone(), &world.namespace);
         let mut account = ServiceAccount::default();
         account.metadata.name = Some("desk".to_owned());
-        accounts
-            .create(&PostParams::default(), &account)
-            .await
-            .unwrap();
+        let created = accounts.create(&PostParams::default(), &account).await;
+        created.unwrap();
         let control = &world.plane.control;
         let hour = Duration::from_secs(3600);
         let token = control.service_account_token(&world.namespace, "desk", hour);
         let kubeconfig = world.dir().join("desk.kubeconfig");
-        control
-            .write_kubeconfig(&kubeconfig, &token.await.unwrap())
-            .unwrap();
+        let written = control.write_kubeconfig(&kubeconfig, &token.await.unwrap());
+        written.unwrap();
         Self {
             kubeconfig,
             namespace: world.namespace.clone(),
@@ -95,10 +83,8 @@ impl Desk {
 
     /// The arguments with those that name the namespace.
     fn arguments(&self, args: &str) -> Vec<String> {
-        let words = args.split_whitespace().map(str::to_owned);
-        words
-            .chain(["-n".to_owned(), self.namespace.clone()])
-            .collect()
+        let words = args.split_whitespace().chain(["-n", &self.namespace]);
+        words.map(str::to_owned).collect()
     }
 
     fn environment(&self) -> [(&'static str, String); 2] {
@@ -131,6 +117,14 @@ impl Desk {
     async fn run(&self, args: &str, input: &str) -> Said {
         ended(self.spawn(args, input).await).await
     }
+}
+
+/// A world, its desk, and a resource that waits for the code `407182`.
+async fn desk(case: &str, name: &str, phone: &str) -> (World, Desk) {
+    let world = World::new(OPERATOR, case).await.unwrap();
+    let desk = Desk::of(&world).await;
+    waiting(&world, name, phone, "407182").await;
+    (world, desk)
 }
 
 async fn ended(child: Child) -> Said {

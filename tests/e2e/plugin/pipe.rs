@@ -7,7 +7,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use super::*;
-use crate::OPERATOR;
 
 fn name(n: u32) -> String {
     format!("p{n}")
@@ -23,10 +22,8 @@ fn code(n: u32) -> String {
 
 /// Numbers and resources, many at a time, in a cloud without a quota.
 async fn crowd(world: &World, count: u32) {
-    world
-        .sim
-        .change_settings(|settings| settings.quota.limit = 0)
-        .unwrap();
+    let changed = world.sim.change_settings(|s| s.quota.limit = 0);
+    changed.unwrap();
     let made = stream::iter(0..count).map(|n| async move {
         waiting(world, &name(n), &phone(n), &code(n)).await;
     });
@@ -67,17 +64,12 @@ async fn two_hundred_lines_with_wrong_doubled_unknown_and_expired_ones() {
     said.hides(codes.iter().map(String::as_str));
     said.hides(["12a456", "555555", "111222", "333444", "777888"]);
     let summary = said.out.lines().last().unwrap();
-    assert_eq!(
-        summary,
-        "199 lines: 192 handed in, 191 verified, 1 refused, 1 doubled, 1 unknown, 5 unusable",
-        "{said:?}"
-    );
-    assert_eq!(
-        said.code, 2,
-        "the refused one is what a person should hear of first"
-    );
+    let wanted =
+        "199 lines: 192 handed in, 191 verified, 1 refused, 1 doubled, 1 unknown, 5 unusable";
+    assert_eq!(summary, wanted, "{said:?}");
+    assert_eq!(said.code, 2, "the refused one counts most");
     for n in (0..GOOD).chain([193]) {
-        let status = world.get(&name(n)).await.unwrap().data["status"].clone();
+        let status = world.status(&name(n)).await;
         assert_eq!(status["reason"], "Verified", "{n}: {status}");
     }
     for n in [190, 191, 194, 195] {
@@ -107,16 +99,12 @@ async fn an_interrupted_run_leaves_nothing_half_written() {
     out.read_to_string(&mut text).await.unwrap();
     let said = ended(child).await;
     assert_eq!(said.code, 130, "{text}");
-    let told: BTreeSet<&str> = text
-        .lines()
-        .filter_map(|line| line.strip_suffix("  handed in"))
-        .collect();
+    let told = text.lines();
+    let told = told.filter_map(|line| line.strip_suffix("  handed in"));
+    let told: BTreeSet<&str> = told.collect();
     assert!(!told.is_empty());
     let summary = text.lines().last().unwrap();
-    assert!(
-        summary.contains(&format!("{} handed in", told.len())),
-        "{summary}"
-    );
+    assert_says(summary, &[&format!("{} handed in", told.len())]);
     let left = COUNT as usize - told.len();
     assert!(
         left == 0 || summary.contains(&format!("{left} not begun")),
@@ -124,16 +112,10 @@ async fn an_interrupted_run_leaves_nothing_half_written() {
     );
     for n in 0..COUNT {
         let secret = secret(&world, &name(n)).await;
-        assert_eq!(
-            secret.is_some(),
-            told.contains(name(n).as_str()),
-            "{n}: {text}"
-        );
-        assert_eq!(
-            secret.is_some(),
-            is_requested(&world, &name(n)).await,
-            "{n}"
-        );
+        let is_told = told.contains(name(n).as_str());
+        assert_eq!(secret.is_some(), is_told, "{n}: {text}");
+        let requested = is_requested(&world, &name(n)).await;
+        assert_eq!(secret.is_some(), requested, "{n}");
         if let Some(secret) = secret {
             assert_eq!(value(&secret, "code"), Some(code(n)));
             assert!(value(&secret, "expiresAt").is_some());
@@ -182,7 +164,7 @@ async fn what_is_told_is_what_came_of_it_although_the_operator_is_killed_meanwhi
             ["Verified", "OutcomeUnknown"].contains(&told.as_str()),
             "{n}: {told}"
         );
-        let status = world.get(&name(n)).await.unwrap().data["status"].clone();
+        let status = world.status(&name(n)).await;
         // A read may find an unknown one verified later, never the other way round.
         assert!(
             told != "Verified" || status["reason"] == "Verified",

@@ -2,13 +2,10 @@
 
 use super::terminal::Terminal;
 use super::*;
-use crate::OPERATOR;
 
 #[tokio::test]
 async fn a_code_is_typed_without_echo() {
-    let world = World::new(OPERATOR, "desk-type").await.unwrap();
-    let desk = Desk::of(&world).await;
-    waiting(&world, "store-1", "8613800005101", "407182").await;
+    let (world, desk) = desk("desk-type", "store-1", "8613800005101").await;
     let _operator = world.start(&[]).await;
     let mut terminal = Terminal::start(&desk, "code store-1", 24, 80);
     terminal.until("861380000****").await;
@@ -24,9 +21,7 @@ async fn a_code_is_typed_without_echo() {
 
 #[tokio::test]
 async fn ctrl_c_at_the_prompt_writes_nothing() {
-    let world = World::new(OPERATOR, "desk-leave").await.unwrap();
-    let desk = Desk::of(&world).await;
-    waiting(&world, "store-2", "8613800005102", "407182").await;
+    let (world, desk) = desk("desk-leave", "store-2", "8613800005102").await;
     let mut terminal = Terminal::start(&desk, "code store-2", 24, 80);
     terminal.until("861380000****").await;
     terminal.keys("40718\u{3}").await;
@@ -50,13 +45,12 @@ async fn the_list_of_twenty_is_gone_through() {
     let _operator = world.start(&["--qps", "0"]).await;
     for n in 0..COUNT {
         let name = format!("n{n:02}");
-        world.until_reason(&name, "SecretNotFound").await.unwrap();
+        reason(&world, &name, "SecretNotFound").await;
     }
     let mut terminal = Terminal::start(&desk, "code --next", 40, 100);
     for n in 0..COUNT {
-        terminal
-            .until(&format!("[{}/{COUNT}] n{n:02} ", n + 1))
-            .await;
+        let asks = format!("[{}/{COUNT}] n{n:02} ", n + 1);
+        terminal.until(&asks).await;
         match n {
             // Skipped, wrong by form and then right, and wrong.
             3 => terminal.keys("\r").await,
@@ -69,9 +63,8 @@ async fn the_list_of_twenty_is_gone_through() {
             _ => terminal.keys(&format!("{}\r", code(n))).await,
         }
     }
-    terminal
-        .until("19 handed in: 18 verified, 1 refused (n05); 1 skipped")
-        .await;
+    let summary = "19 handed in: 18 verified, 1 refused (n05); 1 skipped";
+    terminal.until(summary).await;
     assert_eq!(terminal.ended().await, 2);
     let text = terminal.text();
     for n in 0..COUNT {
@@ -85,9 +78,7 @@ async fn the_list_of_twenty_is_gone_through() {
 
 #[tokio::test]
 async fn the_status_is_drawn_over_itself_and_is_lines_in_a_pipe() {
-    let world = World::new(OPERATOR, "desk-watch").await.unwrap();
-    let desk = Desk::of(&world).await;
-    waiting(&world, "store-5", "8613800005105", "407182").await;
+    let (world, desk) = desk("desk-watch", "store-5", "8613800005105").await;
     let _operator = world.start(&[]).await;
     let mut terminal = Terminal::start(&desk, "status -w", 24, 80);
     terminal.until("waiting for a code").await;
@@ -97,11 +88,8 @@ async fn the_status_is_drawn_over_itself_and_is_lines_in_a_pipe() {
     terminal.keys("\u{3}").await;
     assert_eq!(terminal.ended().await, 130);
     let screen = terminal.screen(24, 80).join("\n");
-    assert_eq!(
-        screen.matches("1 number · 1 namespace").count(),
-        1,
-        "{screen}"
-    );
+    let heads = screen.matches("1 number · 1 namespace").count();
+    assert_eq!(heads, 1, "{screen}");
     assert!(screen.contains("Verified"), "{screen}");
     assert!(!screen.contains("SecretNotFound"), "{screen}");
     child.start_kill().unwrap();

@@ -3,29 +3,23 @@
 use kube::api::{Patch, PatchParams};
 
 use super::*;
-use crate::OPERATOR;
 
 #[tokio::test]
 async fn a_wait_ends_with_what_came_of_the_batch() {
-    let world = World::new(OPERATOR, "desk-wait").await.unwrap();
-    let desk = Desk::of(&world).await;
-    waiting(&world, "good", "8613800005401", "407182").await;
+    let (world, desk) = desk("desk-wait", "good", "8613800005401").await;
     waiting(&world, "late", "8613800005402", "407182").await;
     let _operator = world.start(&[]).await;
     assert_eq!(desk.run("code good", "407182").await.code, 0);
-    world.until_reason("late", "SecretNotFound").await.unwrap();
+    reason(&world, "late", "SecretNotFound").await;
     let said = desk.run("status --wait -o csv", "").await;
     assert_eq!(said.code, 3, "one has no code: {said:?}");
     let lines: Vec<&str> = said.out.lines().collect();
     assert_eq!(lines.len(), 3, "{said:?}");
-    assert!(
-        lines[1].contains(",good,861380000****,Verified,id-8613800005401,"),
-        "{said:?}"
+    assert_says(
+        lines[1],
+        &[",good,861380000****,Verified,id-8613800005401,"],
     );
-    assert!(
-        lines[2].contains(",late,861380000****,SecretNotFound,,"),
-        "{said:?}"
-    );
+    assert_says(lines[2], &[",late,861380000****,SecretNotFound,,"]);
     assert_eq!(desk.run("code late", "407182").await.code, 0);
     let said = desk.run("status --wait", "").await;
     assert_eq!(said.code, 0, "{said:?}");
@@ -36,14 +30,9 @@ async fn a_wait_ends_with_what_came_of_the_batch() {
 
 #[tokio::test]
 async fn an_explanation_names_what_is_missing() {
-    let world = World::new(OPERATOR, "desk-why").await.unwrap();
-    let desk = Desk::of(&world).await;
-    waiting(&world, "store-1", "8613800005403", "407182").await;
+    let (world, desk) = desk("desk-why", "store-1", "8613800005403").await;
     let _operator = world.start(&[]).await;
-    world
-        .until_reason("store-1", "SecretNotFound")
-        .await
-        .unwrap();
+    reason(&world, "store-1", "SecretNotFound").await;
     let said = desk.run("explain store-1", "").await;
     assert_eq!(said.code, 0, "{said:?}");
     for part in [
@@ -63,9 +52,7 @@ async fn an_explanation_names_what_is_missing() {
 
 #[tokio::test]
 async fn a_retry_is_answered_unless_git_owns_the_field() {
-    let world = World::new(OPERATOR, "desk-retry").await.unwrap();
-    let desk = Desk::of(&world).await;
-    waiting(&world, "store-2", "8613800005404", "407182").await;
+    let (world, desk) = desk("desk-retry", "store-2", "8613800005404").await;
     let _operator = world.start(&[]).await;
     assert_eq!(desk.run("code store-2", "999999").await.code, 2);
     let said = desk.run("retry store-2", "").await;
@@ -76,9 +63,8 @@ async fn a_retry_is_answered_unless_git_owns_the_field() {
         "metadata": {"name": "store-2"}, "spec": {"retryToken": "from-git"}});
     let flux = PatchParams::apply("kustomize-controller").force();
     let api = world.migrations();
-    api.patch("store-2", &flux, &Patch::Apply(&manifest))
-        .await
-        .unwrap();
+    let patched = api.patch("store-2", &flux, &Patch::Apply(&manifest)).await;
+    patched.unwrap();
     let said = desk.run("retry store-2", "").await;
     assert_eq!(said.code, 3, "{said:?}");
     assert!(said.err.contains("kustomize-controller (Flux)"), "{said:?}");

@@ -54,7 +54,7 @@ impl Terminal {
 
     /// Waits for a text that comes after the last one that was waited for.
     pub async fn until(&mut self, wanted: &str) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let text = self.text();
             if let Some(at) = text[self.looked_at..].find(wanted) {
@@ -62,7 +62,7 @@ impl Terminal {
                 return;
             }
             assert!(
-                tokio::time::Instant::now() < deadline,
+                Instant::now() < deadline,
                 "no {wanted:?} in {:?}",
                 &text[self.looked_at..]
             );

@@ -1,13 +1,12 @@
 //! Operations as requests to the API server and as rules of the simulator.
 
-use harness::cams_simulator::{Answer, Fault, Stage};
-use harness::{Migration, World};
+use harness::cams_simulator::Answer;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams};
-use serde_json::json;
 
 use super::op::{CallFault, Op, ReadFault};
 use super::rules::{digits, phone};
+use super::*;
 
 /// The resource of a number.
 pub fn name(n: usize) -> String {
@@ -36,29 +35,13 @@ pub async fn people(world: &World, op: &Op, token: &str) {
         }
         Op::DropSecret { n } => {
             let secrets: Api<Secret> = Api::namespaced(world.plane.admin.clone(), &world.namespace);
-            secrets
-                .delete(&secret_name(*n), &DeleteParams::default())
-                .await
-                .unwrap();
+            let params = DeleteParams::default();
+            secrets.delete(&secret_name(*n), &params).await.unwrap();
         }
         Op::LabelSecret { n } => world.patch_secret(&secret_name(*n), label).await.unwrap(),
         Op::Label { n } => drop(world.patch(&name(*n), label).await.unwrap()),
-        Op::Suspend { n, on } => {
-            drop(
-                world
-                    .patch(&name(*n), json!({"spec": {"suspend": on}}))
-                    .await
-                    .unwrap(),
-            );
-        }
-        Op::RetryToken { n } => {
-            drop(
-                world
-                    .patch(&name(*n), json!({"spec": {"retryToken": token}}))
-                    .await
-                    .unwrap(),
-            );
-        }
+        Op::Suspend { n, on } => world.edit(&name(*n), json!({"suspend": on})).await,
+        Op::RetryToken { n } => world.retry(&name(*n), token).await,
         Op::RequestedAt { n } => world.request(&name(*n), token).await.unwrap(),
         _ => unreachable!("not of people: {op:?}"),
     }

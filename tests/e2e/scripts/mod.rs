@@ -20,12 +20,11 @@ mod sut;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
+use harness::cases::*;
+use model::Model;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
-
-use model::Model;
 use sut::Script;
 
 use crate::OPERATOR;

@@ -50,12 +50,8 @@ pub struct Model {
 /// The resources that exist at the beginning.
 impl std::fmt::Display for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (n, number) in self
-            .numbers
-            .iter()
-            .enumerate()
-            .filter(|(_, number)| number.exists)
-        {
+        let numbers = self.numbers.iter().enumerate();
+        for (n, number) in numbers.filter(|(_, number)| number.exists) {
             let suspended = if number.suspended { " suspended" } else { "" };
             write!(f, "[{n}{suspended}]")?;
         }

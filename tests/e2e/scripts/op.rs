@@ -1,9 +1,9 @@
 //! The steps of a script.
 
-use harness::cams_simulator::{Release, Stage};
 use proptest::prelude::*;
 
 use super::model::{CODES, NUMBERS, RIGHT};
+use super::*;
 
 /// A user's action, or a fault.
 #[derive(Clone, Debug)]

@@ -1,14 +1,10 @@
 //! Waits until nothing changes any more.
 
-use std::time::Duration;
-
-use harness::World;
-use harness::cams_simulator::Release;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::deeds::name;
 use super::model::{Model, NUMBERS};
-use super::rules;
+use super::*;
 
 /// Longest time to come to rest.
 pub const REST: Duration = Duration::from_secs(40);

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use harness::cams_simulator::{Decision, Delivery, Entry, VERIFIED};
-use serde_json::Value;
+use harness::cams_simulator::{Decision, Delivery};
 
 use super::model::{Model, Number};
+use super::*;
 
 /// The number itself.
 pub fn phone(n: usize) -> String {

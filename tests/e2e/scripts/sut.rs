@@ -2,24 +2,20 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use harness::cams_simulator::{
-    Fault, FaultRule, Held, READ_STATUS, Refusal, Release, Stage, VERIFIED,
-};
-use harness::{Operator, World};
+use harness::cams_simulator::Held;
 use proptest_state_machine::StateMachineTest;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use super::OPERATOR;
 use super::deeds::{call_fault, name, people, read_fault};
 use super::model::{Model, NUMBERS, RIGHT};
 use super::op::Op;
 use super::rest::{REST, come_to_rest};
 use super::rules::{self, digits, id, phone};
+use super::*;
 
 /// A lost outcome becomes final twice this after it was signed, and later than the latest
 /// late execution (`CallFault::ExecuteLate`).
@@ -145,25 +141,15 @@ impl Script {
                 });
             }
             Op::Call { n, fault } => {
-                let rule = FaultRule::new(call_fault(*fault))
-                    .action(VERIFIED)
-                    .phone(phone(*n))
-                    .once();
-                self.world.fault(rule);
+                self.world.next_call_of(&phone(*n), call_fault(*fault));
             }
             Op::Reads { fault } => {
-                let rule = FaultRule::new(read_fault(*fault))
-                    .action(READ_STATUS)
-                    .times(2);
-                self.world.fault(rule);
+                let rule = FaultRule::new(read_fault(*fault)).action(READ_STATUS);
+                self.world.fault(rule.times(2));
             }
             Op::ReadLag { ms } => self.world.sim.set_read_lag(*ms),
             Op::Throttle { ms } => {
-                let refusal = Refusal::new(
-                    400,
-                    "Throttling.User",
-                    "Request was denied due to user flow control.",
-                );
+                let refusal = Refusal::new(400, "Throttling.User", "busy");
                 self.world.fault(Fault::Throttle { ms: *ms, refusal });
             }
             Op::Clock { minutes } => self.world.sim.set_clock_offset(minutes * 60_000),
@@ -230,15 +216,11 @@ impl Script {
     fn assert_alive(&self) {
         let victim = locked(&self.victim);
         if victim.pid.is_some() && !victim.killed && is_dead(victim.pid) {
-            let log = self
-                .operator
-                .as_ref()
-                .map(Operator::log)
-                .unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
+            let log = self.operator.as_ref().map(Operator::log);
             panic!(
-                "the operator ended by itself:\n{}",
-                lines[lines.len().saturating_sub(10)..].join("\n")
+                "the operator ended by itself:
+{}",
+                log.unwrap_or_default()
             );
         }
     }
@@ -252,31 +234,22 @@ impl Script {
             code.is_some_and(|code| !rules::was_submitted(&ledger, n, code))
         };
         let rules = self.world.sim.faults();
-        (0..NUMBERS).any(|n| {
-            let about = |phone_of: &Option<String>| phone_of.as_ref() == Some(&phone(n));
-            unsent(n)
-                && rules
-                    .iter()
-                    .any(|state| state.hits == 0 && about(&state.rule.phone))
-        })
+        let waits = |n: usize| {
+            let mut of_it = rules
+                .iter()
+                .filter(|state| state.rule.phone == Some(phone(n)));
+            of_it.any(|state| state.hits == 0)
+        };
+        (0..NUMBERS).any(|n| unsent(n) && waits(n))
     }
 
     fn kill_at(&mut self, n: usize, stage: Stage, then: Release) {
-        let rule = FaultRule::new(Fault::gate(stage))
-            .action(VERIFIED)
-            .phone(phone(n))
-            .once();
-        self.world.fault(rule);
+        self.world.next_call_of(&phone(n), Fault::gate(stage));
         let (world, victim) = (Arc::clone(&self.world), Arc::clone(&self.victim));
         self.killers.push(self.runtime.spawn(async move {
             let ours = |held: &Held| held.at == stage && held.phone == Some(phone(n));
-            let Some(held) = world
-                .sim
-                .wait_held_where(Duration::from_secs(600), ours)
-                .await
-            else {
-                return;
-            };
+            let held = world.sim.wait_held_where(Duration::from_secs(600), ours);
+            let Some(held) = held.await else { return };
             let pid = {
                 let mut victim = locked(&victim);
                 victim.killed = true;

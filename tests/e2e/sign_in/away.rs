@@ -1,13 +1,9 @@
 //! STS gives no key for longer than the old one lives: the account is held, no code is spent, and
 //! all resources go on by themselves.
 
-use harness::World;
-use harness::cams_simulator::{Entry, Fault, FaultRule, Stage, VERIFIED, WITH_OIDC};
-use harness::expect::until;
-use serde_json::Value;
+use harness::cams_simulator::WITH_OIDC;
 
-use super::{PATIENCE, RRSA, asked, given, migration, verified};
-use crate::OPERATOR;
+use super::*;
 
 /// Life of the keys, in place of an hour: renewed after half of it, used for nine tenths.
 const LIFE_MS: u64 = 4000;
@@ -15,14 +11,10 @@ const LIFE_MS: u64 = 4000;
 /// Waits until the resource shows that the account has no key.
 async fn held(world: &World, n: usize) {
     let held = |status: &Value| {
-        let message = harness::message(status);
-        harness::reason(status) == "CredentialsInvalid" && message.contains("not signed in")
-            || message.contains("no credentials that CAMS takes")
+        harness::reason(status) == "CredentialsInvalid" && message(status).contains("not signed in")
+            || message(status).contains("no credentials that CAMS takes")
     };
-    world
-        .until(&format!("m-{n}"), PATIENCE, held)
-        .await
-        .unwrap();
+    world.until_status(&format!("m-{n}"), held).await;
 }
 
 /// `crowd` resources meet an account without a key; `heal` brings STS back.
@@ -36,11 +28,7 @@ async fn without_a_key(world: &World, crowd: usize, heal: impl FnOnce()) {
         verified(world, n).await;
     }
     assert!(asked(world, WITH_OIDC).len() > exchanges);
-    assert_eq!(
-        asked(world, VERIFIED).len(),
-        1 + crowd,
-        "no code twice, none lost"
-    );
+    assert_eq!(asked(world, VERIFIED).len(), 1 + crowd);
 }
 
 async fn held_by_crowd(world: &World, crowd: usize) {

@@ -1,10 +1,8 @@
 //! A role that is assumed with another role's key.
 
-use harness::World;
 use harness::cams_simulator::{ASSUME_ROLE, Role};
 
-use super::{RRSA, asked, given, migration, verified};
-use crate::OPERATOR;
+use super::*;
 
 /// A role of another account.
 pub(super) const OTHER: &str = "acs:ram::2000000000000002:role/cams-migration";

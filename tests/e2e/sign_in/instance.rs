@@ -1,10 +1,8 @@
 //! The role of the instance, by its metadata service.
 
-use harness::World;
 use harness::cams_simulator::Role;
 
-use super::{asked, migration, verified};
-use crate::OPERATOR;
+use super::*;
 
 #[tokio::test]
 async fn the_role_of_an_instance_signs_in_by_hardened_mode() {
@@ -18,10 +16,8 @@ async fn the_role_of_an_instance_signs_in_by_hardened_mode() {
     verified(&world, 1).await;
     // Without a token the service answers 403, so each of these had one.
     let roles = "/latest/meta-data/ram/security-credentials/";
-    assert_eq!(
-        world.sim.metadata_asked(),
-        ["/latest/api/token", roles, &format!("{roles}phmig")]
-    );
+    let asked_for = ["/latest/api/token", roles, &format!("{roles}phmig")];
+    assert_eq!(world.sim.metadata_asked(), asked_for);
     assert!(asked(&world, harness::cams_simulator::WITH_OIDC).is_empty());
     let calls = world.calls(&super::phone(1));
     assert_eq!(calls[0].account.as_deref(), Some("1968132000234567"));
@@ -34,18 +30,16 @@ async fn an_instance_without_a_role_is_told_apart_from_none() {
     let metadata = format!("--metadata-endpoint={}", world.sim.metadata_url());
     let there = world.launch(&["--credentials=ecs", &metadata]).unwrap();
     let line = super::words::credentials(&there).await;
-    assert!(
-        line.contains("WRONG    credentials: the instance has no RAM role"),
-        "{line}"
+    assert_says(
+        &line,
+        &["WRONG    credentials: the instance has no RAM role"],
     );
-    let nowhere = [
-        "--credentials=ecs",
-        "--metadata-endpoint=http://127.0.0.1:1",
-    ];
+    let metadata = "--metadata-endpoint=http://127.0.0.1:1";
+    let nowhere = ["--credentials=ecs", metadata];
     let line = super::words::credentials(&world.launch(&nowhere).unwrap()).await;
-    assert!(
-        line.contains("the metadata service cannot be reached (no connection"),
-        "{line}"
+    assert_says(
+        &line,
+        &["the metadata service cannot be reached (no connection"],
     );
     world.finish().await.unwrap();
 }

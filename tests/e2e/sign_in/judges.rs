@@ -8,16 +8,14 @@ use std::sync::{Arc, LazyLock};
 
 use go_build::{Programs, required_version};
 use harness::cams_simulator::{ASSUME_ROLE, Role, WITH_OIDC};
-use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, PROVIDER, ROLE, World};
+use harness::{PROVIDER, ROLE};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::chain::OTHER;
-use super::{asked, given};
-use crate::OPERATOR;
+use super::*;
 
 /// The program, whose `main.go` says what it reads and prints.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -141,10 +139,8 @@ async fn the_clouds_own_clients_sign_in_at_the_simulator() {
         assert_eq!(key["error"], Value::Null, "{by}: {key}");
         let keys = given(&world);
         assert_eq!(keys.len(), before + 1, "{by}");
-        let of_it = keys
-            .iter()
-            .find(|given| key["id"] == given.id.as_str())
-            .unwrap();
+        let of_it = keys.iter().find(|given| key["id"] == given.id.as_str());
+        let of_it = of_it.unwrap();
         assert_eq!(key["secret"], of_it.secret.as_str(), "{by}");
         assert_eq!(key["token"], json!(of_it.token), "{by}");
     }
@@ -167,29 +163,21 @@ async fn the_clouds_own_clients_sign_in_at_the_simulator() {
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"cams:ChatappMigrationVerified","Resource":"*"}]}"#
     );
     let refused = Judge::call(&roots, order("credentials role", with_id.clone())).await;
-    assert!(
-        refused["error"].as_str().unwrap().contains("NoPermission"),
-        "{refused}"
-    );
+    assert_says(refused["error"].as_str().unwrap(), &["NoPermission"]);
     with_id["externalId"] = json!("acme-7f3c");
     let key = Judge::call(&roots, order("credentials role", with_id)).await;
     let cut = given(&world)
         .into_iter()
         .find(|given| key["id"] == given.id.as_str());
-    assert_eq!(
-        cut.unwrap().allowed.unwrap(),
-        ["cams:ChatappMigrationVerified"]
-    );
+    let allowed = cut.unwrap().allowed.unwrap();
+    assert_eq!(allowed, ["cams:ChatappMigrationVerified"]);
 
     // The clients report the simulator's errors.
     world.project_token("kubernetes").await.unwrap();
     for by in ["credentials oidc", "ack oidc"] {
         let refused = Judge::call(&roots, order(by, json!({}))).await;
         let error = refused["error"].as_str().unwrap();
-        assert!(
-            error.contains("AuthenticationFail.OIDCToken.AudienceNotMatch"),
-            "{by}: {error}"
-        );
+        assert_says(error, &["AuthenticationFail.OIDCToken.AudienceNotMatch"]);
     }
     for entry in asked(&world, ASSUME_ROLE) {
         assert_eq!(entry.signature_ok, Some(true));

@@ -7,41 +7,21 @@ mod instance;
 mod judges;
 mod words;
 
-use std::time::Duration;
-
-use harness::World;
-use harness::cams_simulator::{AccessKey, Entry, WITH_OIDC};
-use serde_json::Value;
+use harness::cams_simulator::WITH_OIDC;
+use harness::cases::*;
 
 use crate::OPERATOR;
 
-/// Longest wait on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Nothing ends by itself while a case runs.
 const RRSA: &[&str] = &["--credentials=oidc", "--signature-validity=10m"];
 
-fn phone(n: usize) -> String {
-    format!("8613900{n:06}")
-}
-
-fn code(n: usize) -> String {
-    format!("{:08}", 71_000_000 + n)
-}
-
 async fn migration(world: &World, n: usize) {
-    world.number(&phone(n), &code(n), &format!("id-{}", phone(n)));
-    let name = format!("m-{n}");
-    world.code(&name, &code(n)).await.unwrap();
-    let migration = harness::Migration::new(name, phone(n));
-    world.make(&migration).await;
+    world.migrate(&format!("m-{n}"), &phone(n), &code(n)).await;
 }
 
-async fn verified(world: &World, n: usize) -> Value {
-    let is_verified = |status: &Value| harness::reason(status) == "Verified";
-    let status = world.until(&format!("m-{n}"), PATIENCE, is_verified).await;
-    let status = status.unwrap();
+async fn verified(world: &World, n: usize) {
+    harness::cases::verified(world, &format!("m-{n}"), &phone(n)).await;
     assert_eq!(world.executed(&phone(n)), 1);
-    status
 }
 
 fn asked(world: &World, action: &str) -> Vec<Entry> {
@@ -70,21 +50,16 @@ async fn a_serviceaccount_signs_in_and_its_key_can_do_two_things_only() {
     };
     let mut allowed = key.allowed.clone().unwrap();
     allowed.sort();
-    assert_eq!(
-        allowed,
-        [
-            "cams:ChatappMigrationVerified",
-            "cams:GetPhoneNumberVerificationStatus"
-        ],
-        "less than the role may"
-    );
+    // Less than the role may.
+    let two = [
+        "cams:ChatappMigrationVerified",
+        "cams:GetPhoneNumberVerificationStatus",
+    ];
+    assert_eq!(allowed, two);
     let log = world.logs().concat();
     let chosen = format!("RAM role {} (token file ", harness::ROLE);
     assert!(log.contains(&chosen), "{log}");
-    assert!(
-        log.contains("assumed-role/phmig/phone-migration-operator"),
-        "{log}"
-    );
+    assert_says(&log, &["assumed-role/phmig/phone-migration-operator"]);
     let metrics = operator.http("/metrics").await.unwrap();
     let made = r#"phonemigration_sts_requests_total{account="default",action="AssumeRoleWithOIDC",code="OK"} 1"#;
     assert!(metrics.contains(made), "{metrics}");

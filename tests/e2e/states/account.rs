@@ -1,11 +1,6 @@
 //! States of the account that a resource shows: none of them spends the code, and all of them heal.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{AccessKey, AccountSettings, Fault, Refusal, Stage, VERIFIED};
-use harness::expect::until_events;
-use harness::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Migration, Operator, World};
-use serde_json::json;
+use harness::cams_simulator::AccountSettings;
 
 use super::expect::*;
 
@@ -21,7 +16,7 @@ async fn world(name: &str) -> World {
 
 /// Verified by the first attempt: the fault before it did not spend the code.
 async fn heals(world: &World) {
-    let status = until(world, "m", verified("CAMS accepted the code")).await;
+    let status = shows(world, "m", accepted()).await;
     assert_eq!(status["attempt"]["number"], 1, "{status}");
     assert!(status["history"].is_null(), "{status}");
     assert!(status["errorCode"].is_null(), "{status}");
@@ -33,30 +28,28 @@ const CREDENTIALS: &str = "Correct the AccessKey";
 #[tokio::test]
 async fn refused_credentials_wait_and_heal_when_the_account_is_repaired() {
     let world = world("credentials").await;
-    world
-        .sim
-        .add_key(AccessKey::new(ACCESS_KEY_ID, "another-secret"));
+    world.key("another-secret");
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
-    let status = until(&world, "m", progress("CredentialsInvalid", CREDENTIALS)).await;
+    let status = shows(&world, "m", progress("CredentialsInvalid", CREDENTIALS)).await;
     assert_eq!(status["errorCode"], "SignatureDoesNotMatch");
     assert!(status["nextAttemptAt"].is_string(), "{status}");
     assert!(status["attempt"].is_null(), "nothing is claimed: {status}");
     // The others wait, and show for what.
     world.migrate("other", "8613800000302", "77665544").await;
-    until(
-        &world,
-        "other",
-        progress("Queued", "no credentials that CAMS takes"),
-    )
-    .await;
-    assert!(calls(&world, PHONE).is_empty());
-    world
-        .sim
-        .add_key(AccessKey::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
-    until(&world, "other", verified("CAMS accepted the code")).await;
+    let says = "no credentials that CAMS takes";
+    shows(&world, "other", progress("Queued", says)).await;
+    assert!(world.calls(PHONE).is_empty());
+    world.key(ACCESS_KEY_SECRET);
+    shows(&world, "other", accepted()).await;
     until_events(&world, "m", &["CredentialsInvalid", "Verified"]).await;
     heals(&world).await;
+}
+
+/// Writes the files of a mounted Secret.
+fn write_key(dir: &std::path::Path, id: &str, secret: &str) {
+    std::fs::write(dir.join("ALIBABA_CLOUD_ACCESS_KEY_ID"), id).unwrap();
+    std::fs::write(dir.join("ALIBABA_CLOUD_ACCESS_KEY_SECRET"), secret).unwrap();
 }
 
 #[tokio::test]
@@ -64,15 +57,13 @@ async fn refused_credentials_heal_when_the_files_are_repaired() {
     let world = world("credential-files").await;
     let dir = world.dir().join("credentials");
     std::fs::create_dir(&dir).unwrap();
-    let write = |name: &str, value: &str| std::fs::write(dir.join(name), value).unwrap();
-    write("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAI5tUnknown\n");
-    write("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET);
-    let dir_text = dir.to_string_lossy().into_owned();
+    write_key(&dir, "LTAI5tUnknown\n", ACCESS_KEY_SECRET);
+    let dir_text = dir.to_string_lossy();
     let _operator = world.start(&["--credentials-dir", &dir_text]).await;
     world.make(&Migration::new("m", PHONE)).await;
-    let status = until(&world, "m", progress("CredentialsInvalid", CREDENTIALS)).await;
+    let status = shows(&world, "m", progress("CredentialsInvalid", CREDENTIALS)).await;
     assert_eq!(status["errorCode"], "InvalidAccessKeyId.NotFound");
-    write("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID);
+    write_key(&dir, ACCESS_KEY_ID, ACCESS_KEY_SECRET);
     heals(&world).await;
 }
 
@@ -94,14 +85,14 @@ async fn held_for_minutes(world: &World, reason: &str) {
 async fn nothing_is_tried(world: &World) {
     let other = "8613800000302";
     world.migrate("other", other, "77665544").await;
-    until(world, "other", progress("Queued", "CAMS")).await;
+    shows(world, "other", progress("Queued", "CAMS")).await;
     assert!(world.sim.ledger().is_empty(), "probed too early");
 }
 
 /// Both are verified, by one call each.
 async fn goes_on(world: &World) {
     for name in ["m", "other"] {
-        let status = until(world, name, verified("CAMS accepted the code")).await;
+        let status = shows(world, name, accepted()).await;
         assert_eq!(status["attempt"]["number"], 1, "{status}");
     }
     // Not the strict end of the others: the operator did not write the status that was there first.
@@ -127,14 +118,12 @@ async fn a_held_account_is_tried_when_its_credential_files_change() {
     held_for_minutes(&world, "CredentialsInvalid").await;
     let dir = world.dir().join("credentials");
     std::fs::create_dir(&dir).unwrap();
-    let write = |name: &str, value: &str| std::fs::write(dir.join(name), value).unwrap();
-    write("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID);
-    write("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "a-wrong-secret");
-    let dir_text = dir.to_string_lossy().into_owned();
+    write_key(&dir, ACCESS_KEY_ID, "a-wrong-secret");
+    let dir_text = dir.to_string_lossy();
     let flags = ["--credentials-dir", &dir_text];
     let _operator = world.start(&flags).await;
     nothing_is_tried(&world).await;
-    write("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET);
+    write_key(&dir, ACCESS_KEY_ID, ACCESS_KEY_SECRET);
     goes_on(&world).await;
 }
 
@@ -157,7 +146,7 @@ async fn a_refused_account_waits_and_heals() {
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let says = "Check the RAM policy and the subscription";
-    let status = until(&world, "m", progress("AccountError", says)).await;
+    let status = shows(&world, "m", progress("AccountError", says)).await;
     assert_eq!(status["errorCode"], "Ram.PermissionDeny");
     assert_eq!(status["attempt"]["outcome"], "Blocked");
     assert!(status["nextAttemptAt"].is_string(), "{status}");
@@ -175,15 +164,14 @@ async fn nothing_is_sent_while_the_clocks_differ_by_more_than_a_minute() {
     world.sim.set_clock_offset(-120_000);
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
-    until(&world, "m", progress("ClockSkew", CLOCK)).await;
-    assert!(calls(&world, PHONE).is_empty());
+    shows(&world, "m", progress("ClockSkew", CLOCK)).await;
+    assert!(world.calls(PHONE).is_empty());
     world.sim.set_clock_offset(0);
     heals(&world).await;
 }
 
 async fn throttled_for(world: &World, ms: u64) -> Operator {
-    let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(ms);
-    world.next_call(Fault::api(Stage::Counted, busy));
+    world.next_call(busy(ms));
     let operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     operator
@@ -193,28 +181,18 @@ async fn throttled_for(world: &World, ms: u64) -> Operator {
 async fn a_throttled_call_is_repeated_after_the_pause_that_the_service_asks_for() {
     let world = world("throttled").await;
     let _operator = throttled_for(&world, 4000).await;
-    let status = until(
-        &world,
-        "m",
-        progress(
-            "Throttled",
-            "the code was not spent, and the attempt is repeated",
-        ),
-    )
-    .await;
+    let status = shows(&world, "m", throttled()).await;
     assert_eq!(status["errorCode"], "Throttling.User");
     assert_eq!(status["attempt"]["outcome"], "Throttled");
     assert!(status["nextAttemptAt"].is_string(), "{status}");
-    until(&world, "m", verified("CAMS accepted the code")).await;
-    let calls = calls(&world, PHONE);
+    shows(&world, "m", accepted()).await;
+    let calls = world.calls(PHONE);
     assert_eq!(calls.len(), 2);
     let pause = Duration::from_micros(calls[1].arrived_us - calls[0].arrived_us);
     assert!(pause >= Duration::from_secs(4), "{pause:?}");
     assert!(pause < Duration::from_secs(8), "{pause:?}");
-    assert_ne!(
-        calls[0].nonce, calls[1].nonce,
-        "signed anew, under a claim of its own"
-    );
+    // Signed anew, under a claim of its own.
+    assert_ne!(calls[0].nonce, calls[1].nonce);
     until_events(&world, "m", &["Throttled", "Verified"]).await;
     heals(&world).await;
 }
@@ -226,14 +204,9 @@ async fn a_code_that_expires_while_the_account_is_paused_is_not_sent() {
     let data = json!({"code": CODE, "expiresAt": soon.to_string()});
     world.secret("m-code", data).await.unwrap();
     let _operator = throttled_for(&world, 9000).await;
-    until(&world, "m", progress("Throttled", "the code was not spent")).await;
-    until(
-        &world,
-        "m",
-        stalled("CodeExpired", false, "request a new code"),
-    )
-    .await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    shows(&world, "m", throttled()).await;
+    shows(&world, "m", stalled("CodeExpired", "request a new code")).await;
+    assert_eq!(world.calls(PHONE).len(), 1);
     let fresh = json!({"stringData": {"expiresAt": "2099-01-01T00:00:00Z"}});
     world.patch_secret("m-code", fresh).await.unwrap();
     world.request("m", "now").await.unwrap();
@@ -244,21 +217,12 @@ async fn a_code_that_expires_while_the_account_is_paused_is_not_sent() {
 #[tokio::test]
 async fn an_endpoint_that_cannot_be_reached_holds_the_account_and_is_probed() {
     let world = world("unreachable").await;
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = closed.local_addr().unwrap();
-    drop(closed);
-    let launch = world
-        .launch(&["--cams-endpoint", &format!("http://{address}")])
-        .unwrap();
-    let mut operator = Operator::spawn(&launch).unwrap();
-    operator.ready().await.unwrap();
+    let nowhere = ["--cams-endpoint", "http://127.0.0.1:1"];
+    let mut operator = world.start(&nowhere).await;
     world.make(&Migration::new("m", PHONE)).await;
-    let held = world.until("m", Duration::from_secs(20), |status| {
-        harness::reason(status) == "Queued" && message(status).contains("could not be sent")
-    });
-    let status = held.await.unwrap();
+    let status = says(&world, "m", "Queued", "could not be sent").await;
     assert_eq!(status["attempt"]["outcome"], "NotSent", "{status}");
-    until(&world, "m", progress("Queued", "CAMS cannot be reached")).await;
+    shows(&world, "m", progress("Queued", "CAMS cannot be reached")).await;
     operator.stop().await.unwrap();
     let _operator = world.start(&[]).await;
     heals(&world).await;

@@ -1,11 +1,7 @@
 //! A user's requests: each requestedAt and each new retryToken makes one status read, and the
 //! operator acknowledges it when it has read the Secret for it.
 
-use std::time::Duration;
-
-use harness::cams_simulator::Number;
-use harness::{FaultProxy, Migration, Operator, Then, When, World, reason};
-use serde_json::{Value, json};
+use harness::reason;
 
 use super::expect::*;
 
@@ -18,23 +14,19 @@ async fn refused(name: &str) -> (World, FaultProxy, Operator) {
     let world = World::new(OPERATOR, name).await.unwrap();
     world.number(PHONE, CODE, "id-1");
     world.code("m", WRONG).await.unwrap();
-    let proxy = world.proxy().await.unwrap();
-    let operator = world.operator_via(&proxy, &[]).await.unwrap();
+    let (proxy, operator) = world.proxied(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let rejected = code_refused();
-    until(&world, "m", rejected).await;
+    shows(&world, "m", rejected).await;
     (world, proxy, operator)
 }
 
 /// Suspends it; the operator does not read the Secret of a suspended resource.
 async fn suspends(world: &World) {
     world.edit("m", json!({"suspend": true})).await;
-    let before = reads(world, PHONE).len();
+    let before = world.reads(PHONE).len();
     world.looked("m").await;
-    until_sim("its read", Duration::from_secs(20), || {
-        reads(world, PHONE).len() > before
-    })
-    .await;
+    until("its read", || world.reads(PHONE).len() > before).await;
 }
 
 /// A user resumes it, and asks for a reconcile, at once.
@@ -44,32 +36,25 @@ async fn resumes_and_asks(world: &World) {
     world.patch("m", both).await.unwrap();
 }
 
-/// A user finished the migration in the console.
-fn verified_outside(world: &World) {
-    world
-        .sim
-        .add_number(Number::new(PHONE, CODE, "id-1").verified());
-}
-
 #[tokio::test]
 async fn a_number_verified_in_the_console_is_adopted_when_a_person_asks() {
     let (world, _proxy, _operator) = refused("outside").await;
-    let before = reads(&world, PHONE).len();
+    let before = world.reads(PHONE).len();
     // Each value makes one read, whatever the state, and none after it.
     for n in 1..=3 {
         world.looked("m").await;
-        let made = || reads(&world, PHONE).len() == before + n;
-        until_sim("one read", Duration::from_secs(20), made).await;
+        let made = || world.reads(PHONE).len() == before + n;
+        until("one read", made).await;
     }
     world.retry("m", "look").await;
-    let made = || reads(&world, PHONE).len() == before + 4;
-    until_sim("one read", Duration::from_secs(20), made).await;
-    verified_outside(&world);
+    let made = || world.reads(PHONE).len() == before + 4;
+    until("one read", made).await;
+    world.verified_elsewhere(PHONE, CODE, "id-1");
     world.request("m", "finished in the console").await.unwrap();
-    let status = until(&world, "m", verified("adopted")).await;
+    let status = shows(&world, "m", verified("adopted")).await;
     assert_eq!(status["id"], "id-1", "{status}");
-    assert_eq!(reads(&world, PHONE).len(), before + 5);
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    assert_eq!(world.reads(PHONE).len(), before + 5);
+    assert_eq!(world.calls(PHONE).len(), 1);
     finish(&world).await;
 }
 
@@ -78,13 +63,13 @@ async fn where_a_new_code_may_go_the_read_before_it_is_the_one_that_was_asked_fo
     let (world, _proxy, _operator) = refused("pre-read").await;
     suspends(&world).await;
     put_code(&world, "m", CODE).await;
-    let before = reads(&world, PHONE).len();
-    verified_outside(&world);
+    let before = world.reads(PHONE).len();
+    world.verified_elsewhere(PHONE, CODE, "id-1");
     resumes_and_asks(&world).await;
-    let status = until(&world, "m", verified("")).await;
+    let status = shows(&world, "m", verified("")).await;
     assert_eq!(status["id"], "id-1", "{status}");
-    assert_eq!(reads(&world, PHONE).len(), before + 1);
-    assert_eq!(calls(&world, PHONE).len(), 1, "the new code was not spent");
+    assert_eq!(world.reads(PHONE).len(), before + 1);
+    assert_eq!(world.calls(PHONE).len(), 1, "the new code was not spent");
     finish(&world).await;
 }
 
@@ -95,13 +80,13 @@ async fn a_resource_that_waits_for_its_code_is_read_for_when_a_person_asks() {
     world.number(PHONE, CODE, "id-1");
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
-    until(&world, "m", progress("SecretNotFound", "create it")).await;
-    assert!(reads(&world, PHONE).is_empty(), "nobody asked");
-    verified_outside(&world);
+    shows(&world, "m", no_secret()).await;
+    assert!(world.reads(PHONE).is_empty(), "nobody asked");
+    world.verified_elsewhere(PHONE, CODE, "id-1");
     world.request("m", "now").await.unwrap();
-    until(&world, "m", verified("already verified; no code was spent")).await;
-    assert_eq!(reads(&world, PHONE).len(), 1);
-    assert!(calls(&world, PHONE).is_empty());
+    shows(&world, "m", verified("already verified; no code was spent")).await;
+    assert_eq!(world.reads(PHONE).len(), 1);
+    assert!(world.calls(PHONE).is_empty());
     finish(&world).await;
 }
 
@@ -114,20 +99,14 @@ async fn a_request_is_acknowledged_when_its_secret_was_read_and_not_before() {
     put_code(&world, "m", CODE).await;
     let held = proxy.rule(When::get("secrets").name("m-code"), Then::Hold);
     resumes_and_asks(&world).await;
-    until_sim("a look at the Secret", Duration::from_secs(20), || {
-        held.hits() > 0
-    })
-    .await;
-    let status = world.get("m").await.unwrap().data["status"].clone();
+    until("a look at the Secret", || held.hits() > 0).await;
+    let status = world.status("m").await;
     assert_ne!(status["lastHandledReconcileAt"], "now", "{status}");
     held.remove();
     let seen = |status: &Value| status["lastHandledReconcileAt"] == "now";
-    let status = world
-        .until("m", Duration::from_secs(30), seen)
-        .await
-        .unwrap();
+    let status = world.until_status("m", seen).await;
     // Queued, or done: never the outcome of the old code.
     assert_ne!(reason(&status), "CodeRejected", "{status}");
-    until(&world, "m", verified("CAMS accepted the code")).await;
+    shows(&world, "m", accepted()).await;
     finish(&world).await;
 }

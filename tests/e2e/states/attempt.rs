@@ -1,11 +1,5 @@
 //! States of an attempt: from the queue to success, refusal and exhaustion.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Fault, Number, Release, Stage};
-use harness::{Migration, World};
-use serde_json::json;
-
 use super::expect::*;
 
 const PHONE: &str = "8613800000201";
@@ -29,7 +23,7 @@ async fn resources_over_the_quota_are_shown_queued_and_all_end_verified() {
     }
     let _operator = world.start(&[]).await;
     for name in &names {
-        until(&world, name, verified("CAMS accepted")).await;
+        shows(&world, name, accepted()).await;
     }
     let figures = finish(&world).await;
     let queued = |name: &&String| written_reasons(&figures, name).contains(&"Queued".to_owned());
@@ -50,10 +44,8 @@ async fn resources_over_the_quota_are_shown_queued_and_all_end_verified() {
 async fn an_open_attempt_stands_in_the_ledger_and_in_no_status_until_its_answer() {
     let world = world("open").await;
     world.next_call(Fault::gate(Stage::Received));
-    world.code("m", RIGHT).await.unwrap();
-    let _operator = world.start(&[]).await;
-    world.make(&Migration::new("m", PHONE)).await;
-    let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
+    let _operator = world.begin(&[], "m", PHONE, RIGHT).await;
+    let held = world.held().await;
     let [ledger] = &world.ledgers().await.unwrap()[..] else {
         panic!("one number has one ledger");
     };
@@ -64,15 +56,13 @@ async fn an_open_attempt_stands_in_the_ledger_and_in_no_status_until_its_answer(
     };
     assert!(entry["outcome"].is_null(), "{entry}");
     assert_eq!(entry["migration"]["name"], "m");
-    assert_eq!(
-        entry["attemptId"].as_str(),
-        calls(&world, PHONE)[0].nonce.as_deref()
-    );
-    let object = serde_json::to_value(world.get("m").await.unwrap()).unwrap();
+    let call = &world.calls(PHONE)[0];
+    assert_eq!(entry["attemptId"].as_str(), call.nonce.as_deref());
+    let object = world.object("m").await;
     assert!(object["status"]["attempt"].is_null(), "{object:#}");
     assert_eq!(kstatus(&object), "InProgress");
-    assert!(world.sim.release(held.id, Release::Continue));
-    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    world.go_on(held);
+    let status = shows(&world, "m", accepted()).await;
     assert_eq!(status["attempt"]["id"], entry["attemptId"]);
     let ledger = &world.ledgers().await.unwrap()[0];
     assert_eq!(ledger["entries"][0]["outcome"], "Accepted", "{ledger}");
@@ -83,65 +73,49 @@ async fn an_open_attempt_stands_in_the_ledger_and_in_no_status_until_its_answer(
 #[tokio::test]
 async fn a_right_code_ends_verified_with_id_masked_number_and_request_id() {
     let world = world("verified").await;
-    world.code("m", RIGHT).await.unwrap();
-    let _operator = world.start(&[]).await;
-    world.make(&Migration::new("m", PHONE)).await;
-    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    let _operator = world.begin(&[], "m", PHONE, RIGHT).await;
+    let status = shows(&world, "m", accepted()).await;
     assert_eq!(status["id"], "id-1");
     assert_eq!(status["attempt"]["outcome"], "Accepted");
-    assert!(
-        status["requestId"].is_string() && status["verifiedAt"].is_string(),
-        "{status}"
-    );
+    assert!(status["requestId"].is_string(), "{status}");
+    assert!(status["verifiedAt"].is_string(), "{status}");
     assert!(status["errorCode"].is_null(), "{status}");
     let number = status["phoneNumber"].as_str().unwrap();
-    assert!(
-        number.ends_with("****") && PHONE.starts_with(number.trim_end_matches('*')),
-        "{number}"
-    );
+    assert!(number.ends_with("****"), "{number}");
+    assert!(PHONE.starts_with(number.trim_end_matches('*')));
     // For good: neither another code nor a retryToken changes this.
     put_code(&world, "m", WRONG).await;
     world.retry("m", "again").await;
     world.looked("m").await;
-    until(&world, "m", verified("CAMS accepted the code")).await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    shows(&world, "m", accepted()).await;
+    assert_eq!(world.calls(PHONE).len(), 1);
     finish(&world).await;
 }
 
 #[tokio::test]
 async fn a_number_that_is_already_verified_is_adopted_without_spending_the_code() {
     let world = world("adopted").await;
-    world
-        .sim
-        .add_number(Number::new(PHONE, RIGHT, "id-9").verified());
-    world.code("m", RIGHT).await.unwrap();
-    let _operator = world.start(&[]).await;
-    world.make(&Migration::new("m", PHONE)).await;
-    let status = until(&world, "m", verified("already verified; no code was spent")).await;
+    world.verified_elsewhere(PHONE, RIGHT, "id-9");
+    let _operator = world.begin(&[], "m", PHONE, RIGHT).await;
+    let status = shows(&world, "m", verified("already verified; no code was spent")).await;
     assert_eq!(status["id"], "id-9");
-    assert!(calls(&world, PHONE).is_empty());
+    assert!(world.calls(PHONE).is_empty());
     finish(&world).await;
 }
 
 #[tokio::test]
 async fn without_the_pre_read_the_call_is_made_and_a_refusal_that_hides_success_is_not_shown() {
     let world = world("no-look").await;
-    world
-        .sim
-        .add_number(Number::new(PHONE, RIGHT, "id-9").verified());
+    world.verified_elsewhere(PHONE, RIGHT, "id-9");
     world.code("m", RIGHT).await.unwrap();
     let _operator = world.start(&[]).await;
     world.unreadable(PHONE, 1).unwrap();
     world.make(&Migration::new("m", PHONE)).await;
-    let status = until(
-        &world,
-        "m",
-        verified("the verification may be an earlier one"),
-    )
-    .await;
+    let says = "the verification may be an earlier one";
+    let status = shows(&world, "m", verified(says)).await;
     assert_eq!(status["id"], "id-9");
-    let (calls, reads) = (calls(&world, PHONE), reads(&world, PHONE));
-    assert_eq!((calls.len(), world.executed(PHONE)), (1, 1));
+    let (calls, reads) = (world.calls(PHONE), world.reads(PHONE));
+    assert_eq!(world.counts(PHONE), (1, 1));
     assert_eq!(reads.len(), 2);
     assert!(reads[0].seq < calls[0].seq && reads[1].seq > calls[0].seq);
     let written = written_reasons(&finish(&world).await, "m");
@@ -151,36 +125,29 @@ async fn without_the_pre_read_the_call_is_made_and_a_refusal_that_hides_success_
 #[tokio::test]
 async fn c27_a_refused_code_stalls_until_a_different_one_is_there() {
     let world = world("rejected").await;
-    world.code("m", WRONG).await.unwrap();
-    let _operator = world.start(&[]).await;
-    world.make(&Migration::new("m", PHONE)).await;
-    let rejected = stalled(
-        "CodeRejected",
-        true,
-        "request a new code and put it into the Secret",
-    );
-    let status = until(&world, "m", rejected).await;
+    let _operator = world.begin(&[], "m", PHONE, WRONG).await;
+    let says = "request a new code and put it into the Secret";
+    let rejected = ended("CodeRejected", says);
+    let status = shows(&world, "m", rejected).await;
     assert_eq!(status["errorCode"], "VerifyCode.Mismatch");
     assert_eq!(status["errorMessage"], "The verification code is wrong.");
     assert!(status["requestId"].is_string());
     assert_eq!(status["history"].as_array().unwrap().len(), 1);
     assert_eq!(status["history"][0]["errorCode"], "VerifyCode.Mismatch");
-    // The same code again: a label, the value written again, the Secret recreated, a restart.
+    // The same code again: a label, and the value written again.
     let label = json!({"metadata": {"labels": {"touched": "yes"}}});
     world.patch_secret("m-code", label).await.unwrap();
     world.looked("m").await;
     world.code("m", &format!("{WRONG}\n")).await.unwrap();
     world.looked("m").await;
-    until(&world, "m", rejected).await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    shows(&world, "m", rejected).await;
+    assert_eq!(world.calls(PHONE).len(), 1);
     new_code(&world, "m", RIGHT).await;
-    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    let status = shows(&world, "m", accepted()).await;
     assert_eq!(status["attempt"]["number"], 2);
     assert_eq!(status["history"][0]["outcome"], "Refused", "{status}");
-    assert!(
-        status["errorCode"].is_null() && status["errorMessage"].is_null(),
-        "{status}"
-    );
+    assert!(status["errorCode"].is_null(), "{status}");
+    assert!(status["errorMessage"].is_null(), "{status}");
     assert_eq!(world.executed(PHONE), 2);
     finish(&world).await;
 }
@@ -188,19 +155,14 @@ async fn c27_a_refused_code_stalls_until_a_different_one_is_there() {
 #[tokio::test]
 async fn a_retry_token_never_sends_the_same_code_again() {
     let world = world("retry-same").await;
-    world.code("m", WRONG).await.unwrap();
-    let mut operator = world.start(&[]).await;
-    world.make(&Migration::new("m", PHONE)).await;
+    let mut operator = world.begin(&[], "m", PHONE, WRONG).await;
     let rejected = code_refused();
-    until(&world, "m", rejected).await;
-    let retry = |token: &'static str| {
-        let world = &world;
-        async move {
-            world.retry("m", token).await;
-            world.looked("m").await;
-            let status = until(world, "m", rejected).await;
-            assert_eq!(status["lastHandledRetryToken"], token);
-        }
+    shows(&world, "m", rejected).await;
+    let retry = async |token: &str| {
+        world.retry("m", token).await;
+        world.looked("m").await;
+        let status = shows(&world, "m", rejected).await;
+        assert_eq!(status["lastHandledRetryToken"], token);
     };
     retry("one").await;
     // Neither a process without memory nor an old value that was put back changes that.
@@ -208,36 +170,25 @@ async fn a_retry_token_never_sends_the_same_code_again() {
     let _operator = world.start(&[]).await;
     world.code("m", WRONG).await.unwrap();
     retry("two").await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    assert_eq!(world.calls(PHONE).len(), 1);
     finish(&world).await;
 }
 
 #[tokio::test]
 async fn a_refused_request_stalls_with_advice_of_its_own() {
     let world = world("request-rejected").await;
-    world
-        .sim
-        .add_number(Number::new(PHONE, RIGHT, "id-1").in_space("111"));
-    world.code("m", WRONG).await.unwrap();
-    let _operator = world.start(&[]).await;
-    world.make(&Migration::new("m", PHONE)).await;
-    let status = until(
-        &world,
-        "m",
-        stalled("RequestRejected", true, "check custSpaceId, phoneNumber"),
-    )
-    .await;
+    let elsewhere = Number::new(PHONE, RIGHT, "id-1").in_space("111");
+    world.sim.add_number(elsewhere);
+    let _operator = world.begin(&[], "m", PHONE, WRONG).await;
+    let says = "check custSpaceId, phoneNumber";
+    let status = shows(&world, "m", ended("RequestRejected", says)).await;
     assert_eq!(status["errorCode"], "Authentication.NoAuth");
     assert_eq!(status["attempt"]["outcome"], "RequestRefused");
     world.number(PHONE, RIGHT, "id-1");
     world.looked("m").await;
-    assert_eq!(
-        calls(&world, PHONE).len(),
-        1,
-        "the same code is not sent again"
-    );
+    assert_eq!(world.calls(PHONE).len(), 1, "sent again");
     new_code(&world, "m", RIGHT).await;
-    until(&world, "m", verified("CAMS accepted the code")).await;
+    shows(&world, "m", accepted()).await;
     finish(&world).await;
 }
 
@@ -246,20 +197,19 @@ async fn a_refused_request_stalls_with_advice_of_its_own() {
 async fn after_a_refused_request_another_resource_with_the_right_space_goes_on() {
     let world = World::new(OPERATOR, "right-space").await.unwrap();
     let in_space = |space: &str| json!({"custSpaceId": space});
-    world
-        .sim
-        .add_number(Number::new(PHONE, RIGHT, "id-1").in_space("111"));
+    let elsewhere = Number::new(PHONE, RIGHT, "id-1").in_space("111");
+    world.sim.add_number(elsewhere);
     world.code("wrong", WRONG).await.unwrap();
     world.code("right", RIGHT).await.unwrap();
     let _operator = world.start(&[]).await;
     let wrong = Migration::new("wrong", PHONE).spec(in_space("222"));
     world.make(&wrong).await;
     let says = "a wrong one needs another PhoneMigration, with a new code";
-    until(&world, "wrong", stalled("RequestRejected", true, says)).await;
+    shows(&world, "wrong", ended("RequestRejected", says)).await;
     let right = Migration::new("right", PHONE).spec(in_space("111"));
     world.make(&right).await;
-    until(&world, "right", verified("CAMS accepted the code")).await;
-    assert_eq!(calls(&world, PHONE).len(), 2);
+    shows(&world, "right", accepted()).await;
+    assert_eq!(world.calls(PHONE).len(), 2);
     finish(&world).await;
 }
 
@@ -271,11 +221,8 @@ async fn exhaust(world: &World) {
         if n > 1 {
             new_code(world, "m", &format!("1000000{n}")).await;
         }
-        let spent = |status: &serde_json::Value| status["history"][0]["number"] == n;
-        world
-            .until("m", Duration::from_secs(20), spent)
-            .await
-            .unwrap();
+        let spent = |status: &Value| status["history"][0]["number"] == n;
+        world.until_status("m", spent).await;
     }
 }
 
@@ -286,17 +233,17 @@ async fn five_refused_codes_exhaust_and_a_changed_retry_token_allows_more() {
     let world = world("exhausted").await;
     let _operator = world.start(&[]).await;
     exhaust(&world).await;
-    let status = until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
+    let status = shows(&world, "m", ended("AttemptsExhausted", EXHAUSTED)).await;
     assert_eq!(status["attemptLimit"], 5);
     put_code(&world, "m", RIGHT).await;
     world.looked("m").await;
-    until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
-    assert_eq!(calls(&world, PHONE).len(), 5, "the sixth code is not sent");
+    shows(&world, "m", ended("AttemptsExhausted", EXHAUSTED)).await;
+    assert_eq!(world.calls(PHONE).len(), 5, "the sixth code is not sent");
     world.retry("m", "go on").await;
-    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    let status = shows(&world, "m", accepted()).await;
     assert_eq!(status["attemptLimit"], 10);
     assert_eq!(status["attempt"]["number"], 6);
-    assert_eq!(calls(&world, PHONE).len(), 6);
+    assert_eq!(world.calls(PHONE).len(), 6);
     finish(&world).await;
 }
 
@@ -306,15 +253,15 @@ async fn a_retry_token_is_not_lost_while_the_resource_waits_in_the_queue() {
     let world = world("retry-queued").await;
     let _operator = world.start(&[]).await;
     exhaust(&world).await;
-    until(&world, "m", stalled("AttemptsExhausted", true, EXHAUSTED)).await;
+    shows(&world, "m", ended("AttemptsExhausted", EXHAUSTED)).await;
     // Another resource is throttled, which pauses the account for four seconds.
     throttle_other(&world, "8613800000202", 4000).await;
     put_code(&world, "m", RIGHT).await;
     world.retry("m", "go on").await;
-    until(&world, "m", progress("Queued", "quota")).await;
-    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    shows(&world, "m", progress("Queued", "quota")).await;
+    let status = shows(&world, "m", accepted()).await;
     assert_eq!(status["attemptLimit"], 10);
-    until(&world, "other", verified("CAMS accepted the code")).await;
+    shows(&world, "other", accepted()).await;
     finish(&world).await;
 }
 
@@ -323,33 +270,28 @@ async fn a_retry_token_is_not_lost_while_the_resource_waits_in_the_queue() {
 #[tokio::test]
 async fn a_code_whose_sameness_cannot_be_told_waits_for_a_retry_token() {
     let world = world("sameness").await;
-    world.code("m", WRONG).await.unwrap();
     let mut operator = world
-        .start(&["--fingerprint-key-file", &world.other_key(1).unwrap()])
+        .begin(
+            &["--fingerprint-key-file", &world.other_key(1).unwrap()],
+            "m",
+            PHONE,
+            WRONG,
+        )
         .await;
-    world.make(&Migration::new("m", PHONE)).await;
-    until(&world, "m", code_refused()).await;
+    shows(&world, "m", code_refused()).await;
     operator.stop().await.unwrap();
     // An unchanged Secret holds the same code, whatever the key.
-    let mut operator = world
-        .start(&["--fingerprint-key-file", &world.other_key(2).unwrap()])
-        .await;
+    let mut operator = with_key(&world, 2).await;
     world.looked("m").await;
-    until(&world, "m", code_refused()).await;
+    shows(&world, "m", code_refused()).await;
     operator.stop().await.unwrap();
     put_code(&world, "m", RIGHT).await;
-    let _operator = world
-        .start(&["--fingerprint-key-file", &world.other_key(3).unwrap()])
-        .await;
+    let _operator = with_key(&world, 3).await;
     world.looked("m").await;
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "change spec.retryToken to submit it"),
-    )
-    .await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    let says = "change spec.retryToken to submit it";
+    shows(&world, "m", ended("CodeRejected", says)).await;
+    assert_eq!(world.calls(PHONE).len(), 1);
     world.retry("m", "it is new").await;
-    until(&world, "m", verified("CAMS accepted the code")).await;
+    shows(&world, "m", accepted()).await;
     finish(&world).await;
 }

@@ -1,12 +1,7 @@
 //! One cause under a Code that is in no list: it spends few codes, and all other resources go on
 //! after it.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Fault, FaultRule, Refusal, Stage, VERIFIED};
-use harness::{World, crowd_name, crowd_phone};
-use serde_json::Value;
-use tokio::time::Instant;
+use harness::{crowd_name, crowd_phone};
 
 use super::expect::*;
 
@@ -56,7 +51,7 @@ async fn one_cause_under_an_unknown_code_spends_three_codes() {
     let mut refused = 0;
     for n in 0..RESOURCES {
         let (name, phone) = (crowd_name(n), crowd_phone(n));
-        let status = world.get(&name).await.unwrap().data["status"].clone();
+        let status = world.status(&name).await;
         refused += usize::from(is(&status, "CodeRejected"));
         assert_eq!(world.calls(&phone).len(), 1, "{name}: {status}");
     }

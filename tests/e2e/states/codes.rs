@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use harness::cams_simulator::Number;
-use harness::{Migration, World};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PostParams};
@@ -52,11 +50,11 @@ async fn c26_values_that_are_no_code_are_refused_unsent_and_unshown() {
         world.make(&Migration::new(*name, phone)).await;
     }
     let _operator = world.start(&[]).await;
-    let state = stalled("InvalidCode", false, "is not a code of 4 to 8 digits");
+    let state = stalled("InvalidCode", "is not a code of 4 to 8 digits");
     let mut texts = String::new();
     let mut messages = BTreeSet::new();
     for (name, _) in &bad {
-        let status = until(&world, name, state).await;
+        let status = shows(&world, name, state).await;
         messages.insert(message(&status).to_owned());
         texts += &status.to_string();
     }
@@ -82,7 +80,7 @@ async fn c26_values_that_are_no_code_are_refused_unsent_and_unshown() {
     // A code in place of it goes on.
     world.number("8613800000700", "91827365", "id");
     new_code(&world, bad[0].0, "91827365").await;
-    until(&world, bad[0].0, verified("CAMS accepted the code")).await;
+    shows(&world, bad[0].0, accepted()).await;
     finish(&world).await;
 }
 
@@ -101,9 +99,7 @@ async fn c26_a_code_of_six_digits_is_sent_without_white_space_and_dashes() {
     for (n, (name, value, sent)) in good.iter().enumerate() {
         secret(&world, name, value).await;
         let phone = format!("86138000008{n:02}");
-        world
-            .sim
-            .add_number(Number::new(phone.clone(), *sent, "id"));
+        world.number(&phone, sent, "id");
         world.make(&Migration::new(*name, phone)).await;
     }
     // A leading zero that a spreadsheet dropped, a PIN, digits of two codes.
@@ -122,25 +118,15 @@ async fn c26_a_code_of_six_digits_is_sent_without_white_space_and_dashes() {
     world.make(&blank).await;
     let _operator = world.start(&["--code-digits", "6"]).await;
     for (name, ..) in &good {
-        until(&world, name, verified("CAMS accepted the code")).await;
+        shows(&world, name, accepted()).await;
     }
     for (name, _) in &bad {
-        until(
-            &world,
-            name,
-            stalled("InvalidCode", false, "is not a code of 6 digits"),
-        )
-        .await;
+        let state = stalled("InvalidCode", "is not a code of 6 digits");
+        shows(&world, name, state).await;
     }
-    until(&world, "blank", progress("KeyNotFound", "is empty")).await;
-    assert_eq!(
-        world
-            .sim
-            .ledger()
-            .iter()
-            .filter(|e| e.code.is_some())
-            .count(),
-        good.len()
-    );
+    shows(&world, "blank", progress("KeyNotFound", "is empty")).await;
+    let ledger = world.sim.ledger();
+    let sent = ledger.iter().filter(|e| e.code.is_some());
+    assert_eq!(sent.count(), good.len());
     finish(&world).await;
 }

@@ -1,15 +1,10 @@
 //! A state as seen from outside: kstatus, conditions, and the invariants at the end.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Entry, Fault, READ_STATUS, Refusal, Stage, VERIFIED};
-pub use harness::message;
-use harness::{AuditEntry, Figures, World, condition, reason};
-use kube::api::DynamicObject;
+use harness::{Figures, reason};
 use phone_migration_operator::api::reason::Reason;
 use phone_migration_operator::domain::status::present::EVENTS_WITHOUT_STATE;
-use serde_json::{Value, json};
-use tokio::time::Instant;
+
+pub use harness::cases::*;
 
 pub(crate) use crate::OPERATOR;
 
@@ -36,49 +31,61 @@ pub struct State {
     pub says: &'static str,
 }
 
-/// In progress, not finished.
-pub fn progress(reason: &'static str, says: &'static str) -> State {
+fn state(reason: &'static str, class: Class, finished: bool, says: &'static str) -> State {
     State {
         reason,
-        class: Class::InProgress,
-        finished: false,
-        says,
-    }
-}
-
-/// Waits for the user.
-pub fn stalled(reason: &'static str, finished: bool, says: &'static str) -> State {
-    State {
-        reason,
-        class: Class::Failed,
+        class,
         finished,
         says,
     }
 }
 
+/// In progress, not finished.
+pub fn progress(reason: &'static str, says: &'static str) -> State {
+    state(reason, Class::InProgress, false, says)
+}
+
+/// Waits for the user, and is not finished.
+pub fn stalled(reason: &'static str, says: &'static str) -> State {
+    state(reason, Class::Failed, false, says)
+}
+
+/// Waits for the user, and is finished.
+pub fn ended(reason: &'static str, says: &'static str) -> State {
+    state(reason, Class::Failed, true, says)
+}
+
 /// The code was refused, and a new one goes on.
 pub fn code_refused() -> State {
-    stalled("CodeRejected", true, "request a new code")
+    ended("CodeRejected", "request a new code")
 }
 
 /// Verified.
 pub fn verified(says: &'static str) -> State {
-    State {
-        reason: "Verified",
-        class: Class::Current,
-        finished: true,
-        says,
-    }
+    state("Verified", Class::Current, true, says)
+}
+
+/// Verified by its own call.
+pub fn accepted() -> State {
+    verified("CAMS accepted the code")
+}
+
+/// Waits for its Secret.
+pub fn no_secret() -> State {
+    progress("SecretNotFound", "create it in this namespace")
+}
+
+/// Throttled, and repeated.
+pub fn throttled() -> State {
+    progress(
+        "Throttled",
+        "the code was not spent, and the attempt is repeated",
+    )
 }
 
 /// Suspended.
 pub fn suspended() -> State {
-    State {
-        reason: "Suspended",
-        class: Class::Paused,
-        finished: false,
-        says: "spec.suspend is true",
-    }
+    state("Suspended", Class::Paused, false, "spec.suspend is true")
 }
 
 /// The rules of kstatus, as in the library of `kubectl` and Flux.
@@ -97,12 +104,12 @@ pub fn kstatus(object: &Value) -> &'static str {
 }
 
 /// Waits for a state, at most 30 s, and checks every part of it. Returns the status.
-pub async fn until(world: &World, name: &str, state: State) -> Value {
-    until_in(world, &world.namespace, name, state).await
+pub async fn shows(world: &World, name: &str, state: State) -> Value {
+    shows_in(world, &world.namespace, name, state).await
 }
 
 /// The same in any namespace.
-pub async fn until_in(world: &World, namespace: &str, name: &str, state: State) -> Value {
+pub async fn shows_in(world: &World, namespace: &str, name: &str, state: State) -> Value {
     let stalled = match state.class {
         Class::Failed => "True",
         Class::Current | Class::InProgress | Class::Paused => "False",
@@ -115,35 +122,31 @@ pub async fn until_in(world: &World, namespace: &str, name: &str, state: State) 
             && message(status).contains(state.says)
     };
     let object = until_object(world, namespace, name, there).await;
-    check(&object, state);
+    assert_presented(&object, state);
     object["status"].clone()
 }
 
-/// Waits for a condition on the whole object, at most 40 s.
-pub async fn until_object(
+/// Waits for a condition on the whole object.
+async fn until_object(
     world: &World,
     namespace: &str,
     name: &str,
     holds: impl Fn(&Value) -> bool,
 ) -> Value {
-    let deadline = Instant::now() + Duration::from_secs(40);
     let api = world.migrations_in(namespace);
+    let deadline = Instant::now() + PATIENCE;
     loop {
-        let object: DynamicObject = api.get(name).await.unwrap();
-        let object = serde_json::to_value(object).unwrap();
+        let object = serde_json::to_value(api.get(name).await.unwrap()).unwrap();
         if holds(&object) {
             return object;
         }
-        assert!(
-            Instant::now() < deadline,
-            "not there in time: {:#}",
-            object["status"]
-        );
+        let late = Instant::now() > deadline;
+        assert!(!late, "not there in time: {:#}", object["status"]);
         tokio::time::sleep(POLL).await;
     }
 }
 
-fn check(object: &Value, state: State) {
+fn assert_presented(object: &Value, state: State) {
     let status = &object["status"];
     let flags = CONDITIONS.map(|type_| condition(status, type_) == "True");
     let (ready, reconciling, stalled) = match state.class {
@@ -162,10 +165,8 @@ fn check(object: &Value, state: State) {
     assert_eq!(kstatus(object), class, "{status:#}");
     check_conditions(status);
     for condition in status["conditions"].as_array().unwrap() {
-        assert_eq!(
-            condition["observedGeneration"], object["metadata"]["generation"],
-            "{status:#}"
-        );
+        let generation = &object["metadata"]["generation"];
+        assert_eq!(&condition["observedGeneration"], generation, "{status:#}");
     }
 }
 
@@ -182,52 +183,30 @@ pub fn check_conditions(status: &Value) {
     }
     let both = ["Reconciling", "Stalled"].map(|type_| condition(status, type_) == "True");
     assert_ne!(both, [true, true], "never both: {status:#}");
-    assert_eq!(
-        condition(status, "Ready") == "True",
-        status["reason"] == "Verified"
-    );
+    let ready = condition(status, "Ready") == "True";
+    assert_eq!(ready, status["reason"] == "Verified");
+}
+
+/// An operator with fingerprint key number `n`.
+pub async fn with_key(world: &World, n: u8) -> Operator {
+    let key = world.other_key(n).unwrap();
+    world.start(&["--fingerprint-key-file", &key]).await
 }
 
 /// Changes the code in place and makes the operator reconcile it.
 pub async fn new_code(world: &World, name: &str, code: &str) {
     put_code(world, name, code).await;
-    world
-        .request(name, &format!("{:?}", Instant::now()))
-        .await
-        .unwrap();
+    let token = format!("{:?}", Instant::now());
+    world.request(name, &token).await.unwrap();
 }
 
 /// Changes the code in place.
 pub async fn put_code(world: &World, name: &str, code: &str) {
-    let patch = json!({"stringData": {"code": code}});
-    world
-        .patch_secret(&format!("{name}-code"), patch)
-        .await
-        .unwrap();
-}
-
-/// The submissions for a number that arrived, in order.
-pub fn calls(world: &World, phone: &str) -> Vec<Entry> {
-    entries(world, VERIFIED, phone)
-}
-
-/// The status reads of a number that arrived, in order.
-pub fn reads(world: &World, phone: &str) -> Vec<Entry> {
-    entries(world, READ_STATUS, phone)
-}
-
-fn entries(world: &World, action: &str, phone: &str) -> Vec<Entry> {
-    let of = |e: &Entry| e.action == action && e.phone.as_deref() == Some(phone);
-    world.sim.ledger().into_iter().filter(of).collect()
-}
-
-/// Waits until the simulator's ledger satisfies `holds`.
-pub async fn until_sim(what: &str, within: Duration, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + within;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}: not within {within:?}");
-        tokio::time::sleep(POLL).await;
-    }
+    let (secret, patch) = (
+        format!("{name}-code"),
+        json!({"stringData": {"code": code}}),
+    );
+    world.patch_secret(&secret, patch).await.unwrap();
 }
 
 /// Whether an Event may have this reason.
@@ -272,20 +251,9 @@ pub fn written_reasons(figures: &Figures, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// The next submission is throttled for so many milliseconds.
-pub fn throttle_next(world: &World, ms: u64) {
-    let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(ms);
-    world.next_call(Fault::api(Stage::Counted, busy));
-}
-
 /// Another resource, `other`, is throttled, which pauses the account for so many milliseconds.
 pub async fn throttle_other(world: &World, number: &str, ms: u64) {
-    throttle_next(world, ms);
+    world.next_call(busy(ms));
     world.migrate("other", number, "77665544").await;
-    until(
-        world,
-        "other",
-        progress("Throttled", "the code was not spent"),
-    )
-    .await;
+    shows(world, "other", throttled()).await;
 }

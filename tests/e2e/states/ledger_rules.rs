@@ -1,11 +1,9 @@
 //! The API server's own refusals of a CodeLedger, rule by rule: the last protection behind the
 //! operator's own checks. The administrator writes, who has every right.
 
-use harness::World;
 use kube::api::{DynamicObject, PostParams};
-use serde_json::{Value, json};
 
-use super::expect::OPERATOR;
+use super::expect::*;
 
 /// No outcome, and each outcome.
 const OUTCOMES: [&str; 10] = [
@@ -120,11 +118,8 @@ async fn the_number_of_a_ledger_is_immutable() {
     let old = ledgers.create(&fields).await.unwrap();
     let mut other = fields.clone();
     other["spec"]["phoneNumber"] = json!("8613800001235");
-    refused(
-        ledgers.replace(&old, &other).await,
-        "spec is immutable",
-        "another number",
-    );
+    let result = ledgers.replace(&old, &other).await;
+    refused(result, "spec is immutable", "another number");
     let mut same = fields.clone();
     same["summary"] = json!({"entries": 1, "open": false, "outcome": "Refused"});
     accepted(ledgers.replace(&old, &same).await, "the same number");
@@ -136,10 +131,8 @@ async fn at_most_one_entry_is_open() {
     let ledgers = Ledgers::new("rule-open").await;
     let says = "at most one entry may be open";
     for first in OPEN {
-        accepted(
-            ledgers.create(&ledger(&[entry("a", "1", first)])).await,
-            first,
-        );
+        let alone = ledger(&[entry("a", "1", first)]);
+        accepted(ledgers.create(&alone).await, first);
         for second in OUTCOMES {
             let case = format!("{first:?} and {second:?}");
             let both = [entry("b", "2", second), entry("a", "1", first)];
@@ -183,11 +176,13 @@ async fn a_fingerprint_stands_in_one_unreleased_entry_only() {
         entry("b", "1", "Throttled"),
         entry("a", "1", "Refused"),
     ];
-    refused(ledgers.create(&ledger(&three)).await, says, "three");
+    let result = ledgers.create(&ledger(&three)).await;
+    refused(result, says, "three");
     // A released entry that turns out to be executed counts again.
     let released = [entry("b", "1", "Refused"), entry("a", "1", "NotSent")];
     let adopted = [entry("b", "1", "Refused"), entry("a", "1", "Adopted")];
-    refused(ledgers.change(&released, &adopted).await, says, "adopted");
+    let result = ledgers.change(&released, &adopted).await;
+    refused(result, says, "adopted");
     ledgers.finish().await;
 }
 
@@ -199,10 +194,8 @@ async fn only_a_released_entry_vanishes() {
         let old = [entry("a", "1", outcome), entry("z", "9", "Refused")];
         let kept = [entry("z", "9", "Refused")];
         let renamed = [entry("b", "1", outcome), entry("z", "9", "Refused")];
-        let (gone, renamed) = (
-            ledgers.change(&old, &kept).await,
-            ledgers.change(&old, &renamed).await,
-        );
+        let gone = ledgers.change(&old, &kept).await;
+        let renamed = ledgers.change(&old, &renamed).await;
         if RELEASED.contains(&outcome) {
             accepted(gone, outcome);
             accepted(renamed, outcome);
@@ -213,11 +206,8 @@ async fn only_a_released_entry_vanishes() {
     }
     let all = ledgers.create(&ledger(&[entry("a", "1", "Refused")])).await;
     let without = json!({"spec": {"phoneNumber": "8613800001234"}});
-    refused(
-        ledgers.replace(&all.unwrap(), &without).await,
-        says,
-        "no entries at all",
-    );
+    let result = ledgers.replace(&all.unwrap(), &without).await;
+    refused(result, says, "no entries at all");
     ledgers.finish().await;
 }
 
@@ -243,11 +233,8 @@ async fn the_fingerprint_and_the_time_of_signing_never_change() {
     accepted(moved, "another order");
     let swapped = [entry("a", "2", "Refused"), entry("b", "1", "Refused")];
     let old = [entry("a", "1", "Refused"), entry("b", "2", "Refused")];
-    refused(
-        ledgers.change(&old, &swapped).await,
-        "fingerprint is immutable",
-        "swapped",
-    );
+    let result = ledgers.change(&old, &swapped).await;
+    refused(result, "fingerprint is immutable", "swapped");
     ledgers.finish().await;
 }
 
@@ -346,11 +333,8 @@ async fn what_no_ledger_holds_is_refused() {
     ];
     for (fields, says) in cases {
         let case = fields.to_string();
-        refused(
-            ledgers.create(&fields).await,
-            says,
-            &case[..case.len().min(400)],
-        );
+        let created = ledgers.create(&fields).await;
+        refused(created, says, &case[..case.len().min(400)]);
     }
     ledgers.finish().await;
 }
@@ -368,19 +352,13 @@ async fn an_outcome_of_null_is_no_outcome() {
     let stored = stored.data["entries"][0].as_object().unwrap();
     assert!(!stored.contains_key("outcome"), "{stored:?}");
     let two = ledger(&[null("a"), null("b")]);
-    refused(
-        ledgers.create(&two).await,
-        "at most one entry may be open",
-        "two of null",
-    );
+    let result = ledgers.create(&two).await;
+    refused(result, "at most one entry may be open", "two of null");
     let old = [entry("a", "1", "Refused")];
     let mut new = old.clone();
     new[0]["outcome"] = Value::Null;
-    refused(
-        ledgers.change(&old, &new).await,
-        "a definite outcome stays",
-        "back to null",
-    );
+    let result = ledgers.change(&old, &new).await;
+    refused(result, "a definite outcome stays", "back to null");
     ledgers.finish().await;
 }
 
@@ -437,54 +415,31 @@ async fn a_ledger_is_found_by_its_number_and_read_by_people() {
     ledgers.create(&fields).await.unwrap();
     fields["spec"]["phoneNumber"] = json!("8613800009999");
     ledgers.create(&fields).await.unwrap();
-    let control = &ledgers.world.plane.control;
-    let get = async |args: &[&str]| {
-        let namespace = ["-n", &ledgers.world.ledger_namespace, "get"];
-        let args = namespace.iter().chain(args);
-        control.kubectl_ok(args.copied()).await.unwrap()
+    let namespace = &ledgers.world.ledger_namespace;
+    let get = async |what: &str| {
+        let get = format!("-n {namespace} get {what}");
+        ledgers.world.kubectl(&get).await
     };
-    let all = get(&["phledger"]).await;
-    let head: Vec<&str> = all.lines().next().unwrap().split("  ").collect();
-    let head: Vec<&str> = head
-        .into_iter()
-        .map(str::trim)
-        .filter(|word| !word.is_empty())
-        .collect();
+    let all = get("phledger").await;
+    let head = all.lines().next().unwrap().split("  ").map(str::trim);
+    let head: Vec<&str> = head.filter(|word| !word.is_empty()).collect();
     assert_eq!(
-        head,
-        [
-            "NAME",
-            "NUMBER",
-            "ENTRIES",
-            "OPEN",
-            "LAST OUTCOME",
-            "LAST RESOURCE",
-            "AGE"
-        ]
+        head.join(","),
+        "NAME,NUMBER,ENTRIES,OPEN,LAST OUTCOME,LAST RESOURCE,AGE"
     );
     assert_eq!(all.lines().count(), 3, "{all}");
-    let selector = "spec.phoneNumber=8613800001234";
-    let found = get(&["codeledgers", "--no-headers", "--field-selector", selector]).await;
+    let selector = "--field-selector spec.phoneNumber=8613800001234";
+    let found = get(&format!("codeledgers --no-headers {selector}")).await;
     let words: Vec<&str> = found.split_whitespace().collect();
-    let shown = [
-        "ledger-1",
-        "8613800001234",
-        "1",
-        "true",
-        "Refused",
-        "tenant-a/store-42",
-    ];
-    assert_eq!(words[..6], shown, "{found}");
-    assert!(get(&["cams"]).await.contains("ledger-2"));
-    let manual = control.kubectl_ok(["explain", "codeledger.entries"]).await;
-    let manual = manual.unwrap();
+    let shown = "ledger-1 8613800001234 1 true Refused tenant-a/store-42";
+    assert_eq!(words[..6].join(" "), shown, "{found}");
+    assert!(get("cams").await.contains("ledger-2"));
+    let manual = ledgers.world.kubectl("explain codeledger.entries").await;
     let manual: Vec<&str> = manual.split_whitespace().collect();
-    let manual = manual.join(" ");
-    for words in [
+    let parts = [
         "an entry that is removed by hand lets its code be sent again",
         "absent while its request may be under way",
-    ] {
-        assert!(manual.contains(words), "{words} in {manual}");
-    }
+    ];
+    assert_says(&manual.join(" "), &parts);
     ledgers.finish().await;
 }

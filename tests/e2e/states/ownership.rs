@@ -1,11 +1,5 @@
 //! Several resources of one number, and those that may not act: duplicates and suspension.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Fault, Release, Stage};
-use harness::{Migration, World};
-use serde_json::json;
-
 use super::expect::*;
 
 const PHONE: &str = "8613800000501";
@@ -24,23 +18,18 @@ async fn a_refused_code_owns_nothing_and_another_resources_code_goes_at_once() {
     world.code("second", CODE).await.unwrap();
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("first", PHONE)).await;
-    until(&world, "first", code_refused()).await;
+    shows(&world, "first", code_refused()).await;
     world.make(&Migration::new("second", PHONE)).await;
-    until(&world, "second", verified("CAMS accepted the code")).await;
-    assert_eq!(calls(&world, PHONE).len(), 2);
+    shows(&world, "second", accepted()).await;
+    assert_eq!(world.calls(PHONE).len(), 2);
     // The first one's own code was refused, and that state stays; with another code it is a
     // duplicate.
     world.looked("first").await;
-    until(&world, "first", code_refused()).await;
+    shows(&world, "first", code_refused()).await;
     new_code(&world, "first", "55667788").await;
     let says = "PhoneMigration second in this namespace verified this phone number: delete one";
-    until(
-        &world,
-        "first",
-        stalled("DuplicatePhoneNumber", false, says),
-    )
-    .await;
-    assert_eq!(calls(&world, PHONE).len(), 2);
+    shows(&world, "first", stalled("DuplicatePhoneNumber", says)).await;
+    assert_eq!(world.calls(PHONE).len(), 2);
     finish(&world).await;
 }
 
@@ -53,24 +42,19 @@ async fn a_duplicate_adopts_the_number_when_the_resource_that_verified_it_is_gon
     world.code("second", "11223344").await.unwrap();
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("first", PHONE)).await;
-    until(&world, "first", verified("CAMS accepted the code")).await;
+    shows(&world, "first", accepted()).await;
     world.make(&Migration::new("second", PHONE)).await;
     let says = "PhoneMigration first in this namespace verified this phone number: delete one";
-    until(
-        &world,
-        "second",
-        stalled("DuplicatePhoneNumber", false, says),
-    )
-    .await;
+    shows(&world, "second", stalled("DuplicatePhoneNumber", says)).await;
     world.looked("second").await;
     world.delete("first").await.unwrap();
-    until(
+    shows(
         &world,
         "second",
         verified("already verified; no code was spent"),
     )
     .await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    assert_eq!(world.calls(PHONE).len(), 1);
     finish(&world).await;
 }
 
@@ -81,25 +65,23 @@ async fn a_refused_code_shows_the_same_conclusion_for_every_resource_of_the_numb
     world.code("second", "11223344").await.unwrap();
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("first", PHONE)).await;
-    let first = until(&world, "first", code_refused()).await;
+    let first = shows(&world, "first", code_refused()).await;
     world.make(&Migration::new("second", PHONE)).await;
-    let second = until(
+    let second = shows(
         &world,
         "second",
-        stalled("CodeRejected", true, "by another PhoneMigration"),
+        ended("CodeRejected", "by another PhoneMigration"),
     )
     .await;
     for field in ["errorCode", "requestId"] {
         assert_eq!(second[field], first[field], "{second}");
     }
-    assert!(
-        second["attempt"].is_null() && second["history"].is_null(),
-        "{second}"
-    );
+    assert!(second["attempt"].is_null(), "{second}");
+    assert!(second["history"].is_null(), "{second}");
     // No request of a user changes that.
     world.retry("second", "please").await;
     world.looked("second").await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    assert_eq!(world.calls(PHONE).len(), 1);
     finish(&world).await;
 }
 
@@ -112,17 +94,17 @@ async fn while_one_attempt_of_a_number_is_open_another_code_waits() {
     world.code("second", CODE).await.unwrap();
     let _operator = world.start(&["--signature-validity", "4s"]).await;
     world.make(&Migration::new("first", PHONE)).await;
-    until(&world, "first", progress("OutcomeUnknown", "until then")).await;
+    shows(&world, "first", progress("OutcomeUnknown", "until then")).await;
     world.make(&Migration::new("second", PHONE)).await;
     let says = "by another PhoneMigration is open until";
-    until(&world, "second", progress("Queued", says)).await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    shows(&world, "second", progress("Queued", says)).await;
+    assert_eq!(world.calls(PHONE).len(), 1);
     // Its end lets the other one go.
-    until(&world, "second", verified("CAMS accepted the code")).await;
+    shows(&world, "second", accepted()).await;
     let of_first = &world.ledgers().await.unwrap()[0]["entries"][1];
     assert_eq!(of_first["migration"]["name"], "first", "{of_first}");
     assert_eq!(of_first["outcome"], "UnknownFinal", "{of_first}");
-    assert_eq!(calls(&world, PHONE).len(), 2);
+    assert_eq!(world.calls(PHONE).len(), 2);
     finish(&world).await;
 }
 
@@ -138,54 +120,40 @@ async fn two_resources_at_once_make_one_call() {
     let _operator = world.start(&[]).await;
     let mut submitted = 0;
     for name in ["a", "b", "c", "d"] {
-        let status = until(&world, name, verified("")).await;
+        let status = shows(&world, name, verified("")).await;
         assert_eq!(status["id"], "id-1", "{status}");
         submitted += u32::from(!status["attempt"].is_null());
     }
     assert_eq!(submitted, 1);
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    assert_eq!(world.calls(PHONE).len(), 1);
     finish(&world).await;
 }
 
 #[tokio::test]
 async fn a_resource_of_another_namespace_that_verified_the_number_is_not_named() {
     let world = world("foreign").await;
-    let other = format!("{}-secret-tenant", world.namespace);
-    world.namespace(&other).await.unwrap();
-    world
-        .secret_in(&other, "hidden-name-code", json!({"code": CODE}))
-        .await
-        .unwrap();
-    world
-        .create_in(&other, &Migration::new("hidden-name", PHONE))
-        .await
-        .unwrap();
-    let both = format!("{},{other}", world.namespace);
+    let (other, both) = world.second_namespace("secret-tenant").await;
+    let code = json!({"code": CODE});
+    let put = world.secret_in(&other, "hidden-name-code", code).await;
+    put.unwrap();
+    let hidden = Migration::new("hidden-name", PHONE);
+    world.create_in(&other, &hidden).await.unwrap();
     let _operator = world.start(&["--watch-namespaces", &both]).await;
-    until_in(
-        &world,
-        &other,
-        "hidden-name",
-        verified("CAMS accepted the code"),
-    )
-    .await;
+    shows_in(&world, &other, "hidden-name", accepted()).await;
     world.code("m", "11223344").await.unwrap();
     world.make(&Migration::new("m", PHONE)).await;
     let says = "a PhoneMigration in another namespace verified this phone number";
-    let status = until(&world, "m", stalled("DuplicatePhoneNumber", false, says)).await;
+    let status = shows(&world, "m", stalled("DuplicatePhoneNumber", says)).await;
     let text = format!("{status}{:?}", world.events().await.unwrap());
-    assert!(
-        !text.contains("hidden-name") && !text.contains(&other),
-        "{text}"
-    );
+    for hidden in ["hidden-name", &other] {
+        assert!(!text.contains(hidden), "{text}");
+    }
     // The number is verified, and the first read shows it: no code is spent.
-    world
-        .migrations_in(&other)
-        .delete("hidden-name", &Default::default())
-        .await
-        .unwrap();
-    until(&world, "m", verified("already verified; no code was spent")).await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    let api = world.migrations_in(&other);
+    let deleted = api.delete("hidden-name", &Default::default()).await;
+    deleted.unwrap();
+    shows(&world, "m", verified("already verified; no code was spent")).await;
+    assert_eq!(world.calls(PHONE).len(), 1);
     finish(&world).await;
 }
 
@@ -194,22 +162,17 @@ async fn a_resource_without_a_code_neither_holds_a_number_nor_is_a_duplicate() {
     let world = world("squatter").await;
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("squatter", PHONE)).await;
-    until(&world, "squatter", progress("SecretNotFound", "create it")).await;
+    shows(&world, "squatter", no_secret()).await;
     world.code("m", CODE).await.unwrap();
     world.make(&Migration::new("m", PHONE)).await;
-    until(&world, "m", verified("CAMS accepted the code")).await;
+    shows(&world, "m", accepted()).await;
     world.looked("squatter").await;
-    until(&world, "squatter", progress("SecretNotFound", "create it")).await;
+    shows(&world, "squatter", no_secret()).await;
     world.code("squatter", "11223344").await.unwrap();
     world.looked("squatter").await;
     let says = "PhoneMigration m in this namespace verified this phone number";
-    until(
-        &world,
-        "squatter",
-        stalled("DuplicatePhoneNumber", false, says),
-    )
-    .await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    shows(&world, "squatter", stalled("DuplicatePhoneNumber", says)).await;
+    assert_eq!(world.calls(PHONE).len(), 1);
     finish(&world).await;
 }
 
@@ -220,15 +183,15 @@ async fn suspended_makes_no_call_until_it_is_unsuspended() {
     let _operator = world.start(&[]).await;
     let spec = json!({"suspend": true});
     world.make(&Migration::new("m", PHONE).spec(spec)).await;
-    until(&world, "m", suspended()).await;
+    shows(&world, "m", suspended()).await;
     world.looked("m").await;
-    until(&world, "m", suspended()).await;
+    shows(&world, "m", suspended()).await;
     assert!(world.sim.ledger().is_empty());
     world.edit("m", json!({"suspend": false})).await;
-    until(&world, "m", verified("CAMS accepted the code")).await;
+    shows(&world, "m", accepted()).await;
     // Finished states stay as they are.
     world.edit("m", json!({"suspend": true})).await;
-    until(&world, "m", verified("CAMS accepted the code")).await;
+    shows(&world, "m", accepted()).await;
     finish(&world).await;
 }
 
@@ -236,31 +199,27 @@ async fn suspended_makes_no_call_until_it_is_unsuspended() {
 async fn suspension_does_not_stop_the_recording_of_an_open_attempt() {
     let world = world("suspended-open").await;
     world.next_call(Fault::gate(Stage::Executed));
-    world.code("m", CODE).await.unwrap();
-    let _operator = world.start(&[]).await;
-    world.make(&Migration::new("m", PHONE)).await;
-    let held = world.sim.wait_held(Duration::from_secs(20)).await.unwrap();
+    let _operator = world.begin(&[], "m", PHONE, CODE).await;
+    let held = world.held().await;
     world.edit("m", json!({"suspend": true})).await;
-    assert!(world.sim.release(held.id, Release::Continue));
-    until(&world, "m", verified("CAMS accepted the code")).await;
+    world.go_on(held);
+    shows(&world, "m", accepted()).await;
     finish(&world).await;
 }
 
 #[tokio::test]
 async fn a_suspended_refusal_keeps_its_reason_and_a_new_code_waits() {
     let world = world("suspended-refused").await;
-    world.code("m", "11223344").await.unwrap();
-    let _operator = world.start(&[]).await;
-    world.make(&Migration::new("m", PHONE)).await;
+    let _operator = world.begin(&[], "m", PHONE, "11223344").await;
     let rejected = code_refused();
-    until(&world, "m", rejected).await;
+    shows(&world, "m", rejected).await;
     world.edit("m", json!({"suspend": true})).await;
     new_code(&world, "m", CODE).await;
     world.looked("m").await;
-    until(&world, "m", rejected).await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    shows(&world, "m", rejected).await;
+    assert_eq!(world.calls(PHONE).len(), 1);
     world.edit("m", json!({"suspend": false})).await;
-    until(&world, "m", verified("CAMS accepted the code")).await;
+    shows(&world, "m", accepted()).await;
     finish(&world).await;
 }
 
@@ -269,19 +228,17 @@ async fn a_suspended_refusal_keeps_its_reason_and_a_new_code_waits() {
 #[tokio::test]
 async fn suspending_a_resource_in_the_queue_does_not_leave_it_queued() {
     let world = world("suspended-queued").await;
-    world.code("m", "11223344").await.unwrap();
-    let _operator = world.start(&[]).await;
-    world.make(&Migration::new("m", PHONE)).await;
-    until(&world, "m", code_refused()).await;
+    let _operator = world.begin(&[], "m", PHONE, "11223344").await;
+    shows(&world, "m", code_refused()).await;
     throttle_other(&world, "8613800000502", 8000).await;
     new_code(&world, "m", CODE).await;
-    until(&world, "m", progress("Queued", "quota")).await;
+    shows(&world, "m", progress("Queued", "quota")).await;
     world.edit("m", json!({"suspend": true})).await;
-    until(&world, "m", suspended()).await;
-    until(&world, "other", verified("CAMS accepted the code")).await;
+    shows(&world, "m", suspended()).await;
+    shows(&world, "other", accepted()).await;
     world.looked("m").await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    assert_eq!(world.calls(PHONE).len(), 1);
     world.edit("m", json!({"suspend": false})).await;
-    until(&world, "m", verified("CAMS accepted the code")).await;
+    shows(&world, "m", accepted()).await;
     finish(&world).await;
 }

@@ -1,8 +1,6 @@
 //! Statuses and resources that a backup brought back in parts.
 
-use harness::{Migration, World};
 use kube::api::PostParams;
-use serde_json::json;
 
 use super::expect::*;
 
@@ -32,11 +30,11 @@ async fn ready_without_an_id_is_corrected_by_the_first_read_that_says_otherwise(
     // Otherwise the first read is made after five seconds.
     world.request("m", "now").await.unwrap();
     let _operator = world.start(&[]).await;
-    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    let status = shows(&world, "m", accepted()).await;
     assert_eq!(status["id"], "id-1", "{status}");
     // The read that disproved it, and the pre-read.
-    assert_eq!(reads(&world, PHONE).len(), 2);
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    assert_eq!(world.reads(PHONE).len(), 2);
+    assert_eq!(world.calls(PHONE).len(), 1);
     finish(&world).await;
 }
 
@@ -54,17 +52,17 @@ async fn a_resource_restored_without_status_and_ledger_waits_for_a_retry_token()
     let (api, params) = (world.migrations(), PostParams::default());
     api.create(&params, &object).await.unwrap();
     let _operator = world.start(&[]).await;
-    let waits = stalled("CodeUnknown", false, "was restored without its status");
-    let status = until(&world, "m", waits).await;
+    let waits = stalled("CodeUnknown", "was restored without its status");
+    let status = shows(&world, "m", waits).await;
     assert_eq!(status["restoredWithoutStatus"], true, "{status}");
     // Neither another reconcile nor another code changes that.
     new_code(&world, "m", "11223344").await;
     world.looked("m").await;
-    until(&world, "m", waits).await;
-    assert!(calls(&world, PHONE).is_empty());
+    shows(&world, "m", waits).await;
+    assert!(world.calls(PHONE).is_empty());
     put_code(&world, "m", CODE).await;
     world.retry("m", "it is new").await;
-    until(&world, "m", verified("CAMS accepted the code")).await;
-    assert_eq!(calls(&world, PHONE).len(), 1);
+    shows(&world, "m", accepted()).await;
+    assert_eq!(world.calls(PHONE).len(), 1);
     finish(&world).await;
 }

@@ -1,9 +1,5 @@
 //! The life of a user's `spec.retryToken`, and the traces of a released attempt.
 
-use harness::Migration;
-use harness::World;
-use serde_json::json;
-
 use super::expect::*;
 
 const PHONE: &str = "8613800000901";
@@ -22,28 +18,20 @@ async fn world(name: &str) -> World {
 #[tokio::test]
 async fn a_throttle_does_not_use_up_a_retry_token() {
     let world = world("token-throttled").await;
-    let mut operator = world
-        .start(&["--fingerprint-key-file", &world.other_key(1).unwrap()])
-        .await;
+    let mut operator = with_key(&world, 1).await;
     world.make(&Migration::new("m", PHONE)).await;
-    until(&world, "m", code_refused()).await;
+    shows(&world, "m", code_refused()).await;
     operator.stop().await.unwrap();
     put_code(&world, "m", RIGHT).await;
-    let _operator = world
-        .start(&["--fingerprint-key-file", &world.other_key(2).unwrap()])
-        .await;
+    let _operator = with_key(&world, 2).await;
     world.looked("m").await;
-    until(
-        &world,
-        "m",
-        stalled("CodeRejected", true, "change spec.retryToken"),
-    )
-    .await;
-    throttle_next(&world, 2000);
+    let says = "change spec.retryToken";
+    shows(&world, "m", ended("CodeRejected", says)).await;
+    world.next_call(busy(2000));
     world.retry("m", "new").await;
-    until(&world, "m", progress("Throttled", "the code was not spent")).await;
-    until(&world, "m", verified("CAMS accepted the code")).await;
-    assert_eq!(calls(&world, PHONE).len(), 3);
+    shows(&world, "m", throttled()).await;
+    shows(&world, "m", accepted()).await;
+    assert_eq!(world.calls(PHONE).len(), 3);
     finish(&world).await;
 }
 
@@ -52,22 +40,21 @@ async fn a_spent_code_put_back_shows_its_own_error_again() {
     let world = world("put-back").await;
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
-    let rejected = stalled(
+    let rejected = ended(
         "CodeRejected",
-        true,
         "CAMS refused the code (VerifyCode.Mismatch)",
     );
-    let before = until(&world, "m", rejected).await;
-    throttle_next(&world, 30_000);
+    let before = shows(&world, "m", rejected).await;
+    world.next_call(busy(30_000));
     new_code(&world, "m", RIGHT).await;
-    let status = until(&world, "m", progress("Throttled", "the code was not spent")).await;
+    let status = shows(&world, "m", throttled()).await;
     assert_eq!(status["errorCode"], "Throttling.User");
     new_code(&world, "m", WRONG).await;
-    let after = until(&world, "m", rejected).await;
+    let after = shows(&world, "m", rejected).await;
     assert_eq!(after["errorCode"], "VerifyCode.Mismatch");
     assert_eq!(after["requestId"], before["requestId"]);
     assert_eq!(after["history"], before["history"]);
-    assert_eq!(calls(&world, PHONE).len(), 2);
+    assert_eq!(world.calls(PHONE).len(), 2);
     finish(&world).await;
 }
 
@@ -76,34 +63,32 @@ async fn c28_a_recreated_resource_shows_at_once_what_its_code_led_to() {
     let world = world("recreated").await;
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
-    until(&world, "m", code_refused()).await;
-    let reads_before = reads(&world, PHONE).len();
+    shows(&world, "m", code_refused()).await;
+    let reads_before = world.reads(PHONE).len();
     world.delete("m").await.unwrap();
     world.make(&Migration::new("m", PHONE)).await;
-    let status = until(
+    let status = shows(
         &world,
         "m",
-        stalled("CodeRejected", true, "by another PhoneMigration"),
+        ended("CodeRejected", "by another PhoneMigration"),
     )
     .await;
     assert_eq!(status["errorCode"], "VerifyCode.Mismatch");
-    assert_eq!(status["requestId"], calls(&world, PHONE)[0].request_id);
+    assert_eq!(status["requestId"], world.calls(PHONE)[0].request_id);
     // It is the outcome of another resource's attempt.
-    assert!(
-        status["attempt"].is_null() && status["history"].is_null(),
-        "{status}"
-    );
-    assert_eq!(reads(&world, PHONE).len(), reads_before, "nothing is asked");
+    assert!(status["attempt"].is_null(), "{status}");
+    assert!(status["history"].is_null(), "{status}");
+    assert_eq!(world.reads(PHONE).len(), reads_before, "nothing is asked");
     world.looked("m").await;
-    assert_eq!(calls(&world, PHONE).len(), 1, "the code is not spent again");
+    assert_eq!(world.calls(PHONE).len(), 1, "the code is not spent again");
     new_code(&world, "m", RIGHT).await;
-    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    let status = shows(&world, "m", accepted()).await;
     assert_eq!(status["attempt"]["number"], 1, "its own first");
     finish(&world).await;
 }
 
 /// A status after twenty refused codes.
-fn twenty_refused() -> serde_json::Value {
+fn twenty_refused() -> Value {
     let at = "2026-01-01T00:00:00Z";
     let entry = |n: i32| {
         json!({"number": n, "attemptId": format!("{n:032}"), "codeFingerprint": format!("0badc0de:{n:032}"),
@@ -130,8 +115,8 @@ async fn after_twenty_codes_no_token_allows_more() {
         world.retry("m", token).await;
         world.looked("m").await;
         let says = "20 codes were spent, and no more are allowed for this number";
-        until(&world, "m", stalled("AttemptsExhausted", true, says)).await;
+        shows(&world, "m", ended("AttemptsExhausted", says)).await;
     }
-    assert!(calls(&world, PHONE).is_empty());
+    assert!(world.calls(PHONE).is_empty());
     finish(&world).await;
 }

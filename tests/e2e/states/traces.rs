@@ -1,8 +1,4 @@
 //! The operator's traces: writes, metrics, probes; and the objects that it does not read.
-use harness::expect::until_events;
-use harness::{AuditEntry, Migration, World};
-use serde_json::json;
-
 use super::expect::*;
 
 const GOOD: &str = "8613800001101";
@@ -17,8 +13,8 @@ async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
     world.code("bad", "99887766").await.unwrap();
     world.make(&Migration::new("bad", BAD)).await;
     let mut operator = world.start(&[]).await;
-    until(&world, "good", verified("CAMS accepted the code")).await;
-    until(&world, "bad", code_refused()).await;
+    shows(&world, "good", accepted()).await;
+    shows(&world, "bad", code_refused()).await;
     for line in [
         "phonemigration_objects{reason=\"Verified\"} 1",
         "phonemigration_objects{reason=\"CodeRejected\"} 1",
@@ -38,15 +34,10 @@ async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
     }
     let text = operator.http("/metrics").await.unwrap();
     for name in ["pre_read_failures", "task_failures"] {
-        assert!(
-            text.contains(&format!("# TYPE phonemigration_{name}_total counter")),
-            "{name} in {text}"
-        );
+        let head = format!("# TYPE phonemigration_{name}_total counter");
+        assert_says(&text, &[&head]);
     }
-    assert!(
-        text.contains("phonemigration_build_info{version="),
-        "{text}"
-    );
+    assert_says(&text, &["phonemigration_build_info{version="]);
     for secret in [
         GOOD,
         BAD,
@@ -63,23 +54,18 @@ async fn the_metrics_have_the_documented_names_and_tell_what_happened() {
 #[tokio::test]
 async fn a_namespace_that_is_not_watched_is_not_touched() {
     let world = World::new(OPERATOR, "watched").await.unwrap();
-    let other = format!("{}-other", world.namespace);
-    world.namespace(&other).await.unwrap();
+    let (other, _) = world.second_namespace("other").await;
     world.number(BAD, CODE, "id-2");
-    world
-        .secret_in(&other, "m-code", json!({"code": CODE}))
-        .await
-        .unwrap();
-    world
-        .create_in(&other, &Migration::new("m", BAD))
-        .await
-        .unwrap();
+    let code = json!({"code": CODE});
+    world.secret_in(&other, "m-code", code).await.unwrap();
+    let migration = Migration::new("m", BAD);
+    world.create_in(&other, &migration).await.unwrap();
     let _operator = world.start(&[]).await;
     world.migrate("m", GOOD, CODE).await;
-    until(&world, "m", verified("CAMS accepted the code")).await;
+    shows(&world, "m", accepted()).await;
     let foreign = world.migrations_in(&other).get("m").await.unwrap();
     assert_eq!(foreign.data["status"], json!({"observedGeneration": -1}));
-    assert!(calls(&world, BAD).is_empty() && reads(&world, BAD).is_empty());
+    assert!(world.calls(BAD).is_empty() && world.reads(BAD).is_empty());
     let user = world.plane.operator_user();
     let there = |e: &AuditEntry| e.user == user && e.namespace == other;
     assert_eq!(world.plane.control.audit_entries(there).unwrap(), []);
@@ -91,11 +77,11 @@ async fn a_namespace_that_is_not_watched_is_not_touched() {
 async fn a_migration_writes_its_ledger_twice_status_once_one_event_and_nothing_else() {
     let world = World::new(OPERATOR, "frugal").await.unwrap();
     world.migrate("m", GOOD, CODE).await;
-    let before = serde_json::to_value(world.get("m").await.unwrap()).unwrap();
+    let before = world.object("m").await;
     let _operator = world.start(&[]).await;
-    until(&world, "m", verified("CAMS accepted the code")).await;
+    shows(&world, "m", accepted()).await;
     until_events(&world, "m", &["Verified"]).await;
-    let after = serde_json::to_value(world.get("m").await.unwrap()).unwrap();
+    let after = world.object("m").await;
     assert_eq!(before["spec"], after["spec"]);
     for field in [
         "labels",
@@ -104,26 +90,19 @@ async fn a_migration_writes_its_ledger_twice_status_once_one_event_and_nothing_e
         "ownerReferences",
         "generation",
     ] {
-        assert_eq!(
-            before["metadata"][field], after["metadata"][field],
-            "{field}"
-        );
+        let (before, after) = (&before["metadata"], &after["metadata"]);
+        assert_eq!(before[field], after[field], "{field}");
     }
     let figures = finish(&world).await;
     let writes = |resource: &str| {
-        let of = |r: &&harness::AuditEntry| {
-            r.resource == resource && !["get", "list", "watch"].contains(&r.verb.as_str())
-        };
-        figures.requests.iter().filter(of).count()
+        let reads = ["get", "list", "watch"];
+        let of = figures.requests.iter().filter(|r| r.resource == resource);
+        of.filter(|r| !reads.contains(&r.verb.as_str())).count()
     };
     // A busy machine may show Queued first.
     let reasons = written_reasons(&figures, "m");
-    let wanted: Vec<&str> = reasons
-        .iter()
-        .map(String::as_str)
-        .filter(|r| *r != "Queued")
-        .collect();
-    assert_eq!(wanted, ["Verified"]);
+    let shown = reasons.iter().filter(|reason| *reason != "Queued");
+    assert!(shown.eq(["Verified"]), "{reasons:?}");
     // The claim and the outcome; at its start, the operator tries once whether it may write
     // ledgers.
     let ledger = harness::requests_of(&figures.requests, "m").into_iter();

@@ -1,11 +1,5 @@
 //! States that wait for a code, and how the operator notices a code.
 
-use std::time::{Duration, Instant};
-
-use harness::expect::until_events;
-use harness::{Migration, Then, When, World};
-use serde_json::json;
-
 use super::expect::*;
 
 const PHONE: &str = "8613800000101";
@@ -13,6 +7,12 @@ const OTHER_PHONE: &str = "8613800000102";
 const CODE: &str = "40718265";
 /// Below the 5 s after which the operator polls a missing Secret again.
 const AT_ONCE: Duration = Duration::from_secs(4);
+
+/// The call is made without a poll.
+async fn called_at_once(world: &World) {
+    let called = until("the call", || world.calls(PHONE).len() == 1);
+    tokio::time::timeout(AT_ONCE, called).await.unwrap();
+}
 
 async fn world(name: &str) -> World {
     let world = World::new(OPERATOR, name).await.unwrap();
@@ -25,18 +25,11 @@ async fn a_missing_secret_is_waited_for_and_wakes_by_annotation_at_once() {
     let world = world("no-secret").await;
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
-    until(
-        &world,
-        "m",
-        progress("SecretNotFound", "create it in this namespace"),
-    )
-    .await;
+    shows(&world, "m", no_secret()).await;
     world.code("m", CODE).await.unwrap();
-    let asked = Instant::now();
     world.request("m", "2026-01-01T00:00:00Z").await.unwrap();
-    until_sim("the call", AT_ONCE, || calls(&world, PHONE).len() == 1).await;
-    println!("call after {:?}", asked.elapsed());
-    let status = until(&world, "m", verified("CAMS accepted the code")).await;
+    called_at_once(&world).await;
+    let status = shows(&world, "m", accepted()).await;
     assert_eq!(status["id"], "id-1");
     assert_eq!(status["lastHandledReconcileAt"], "2026-01-01T00:00:00Z");
     finish(&world).await;
@@ -47,15 +40,11 @@ async fn c25_a_secret_that_arrives_is_found_by_polling() {
     let world = world("polled").await;
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
-    until(&world, "m", progress("SecretNotFound", "create it")).await;
+    shows(&world, "m", no_secret()).await;
     world.code("m", CODE).await.unwrap();
-    let created = Instant::now();
-    until_sim("the call", Duration::from_secs(15), || {
-        calls(&world, PHONE).len() == 1
-    })
-    .await;
-    println!("call after {:?}", created.elapsed());
-    until(&world, "m", verified("CAMS accepted")).await;
+
+    until("the call", || world.calls(PHONE).len() == 1).await;
+    shows(&world, "m", accepted()).await;
     finish(&world).await;
 }
 
@@ -66,30 +55,27 @@ async fn a_secret_that_may_not_be_read_is_said_and_waited_for() {
     world.number(OTHER_PHONE, CODE, "id-2");
     world.code("m", CODE).await.unwrap();
     world.code("refused", "11223344").await.unwrap();
-    let proxy = world.proxy().await.unwrap();
-    let _operator = world.operator_via(&proxy, &[]).await.unwrap();
+    let (proxy, _operator) = world.proxied(&[]).await;
     let refused = Migration::new("refused", OTHER_PHONE);
     world.make(&refused).await;
     let rejected = code_refused();
-    until(&world, "refused", rejected).await;
+    shows(&world, "refused", rejected).await;
     let forbidden = proxy.rule(When::get("secrets"), Then::answer(403));
     world.make(&Migration::new("m", PHONE)).await;
     let says = "an administrator must give its ServiceAccount the right to get secrets here";
-    let status = until(&world, "m", progress("SecretForbidden", says)).await;
+    let status = shows(&world, "m", progress("SecretForbidden", says)).await;
     assert_eq!(status["observedGeneration"], 1, "{status}");
     until_events(&world, "m", &["SecretForbidden"]).await;
     // A new code may be there: the status asks the user for none.
     new_code(&world, "refused", CODE).await;
-    let status = until(&world, "refused", progress("SecretForbidden", says)).await;
+    let status = shows(&world, "refused", progress("SecretForbidden", says)).await;
     assert_eq!(status["history"][0]["outcome"], "Refused", "{status}");
-    assert_eq!(
-        calls(&world, PHONE).len() + calls(&world, OTHER_PHONE).len(),
-        1
-    );
+    assert!(world.calls(PHONE).is_empty());
+    assert_eq!(world.calls(OTHER_PHONE).len(), 1);
     forbidden.remove();
     // Without a request.
     for name in ["m", "refused"] {
-        until(&world, name, verified("CAMS accepted the code")).await;
+        shows(&world, name, accepted()).await;
     }
     finish(&world).await;
 }
@@ -97,17 +83,15 @@ async fn a_secret_that_may_not_be_read_is_said_and_waited_for() {
 #[tokio::test]
 async fn a_missing_key_is_waited_for() {
     let world = world("no-key").await;
-    world
-        .secret("m-code", json!({"other": CODE}))
-        .await
-        .unwrap();
+    let data = json!({"other": CODE});
+    world.secret("m-code", data).await.unwrap();
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
     let says = "does not have the key named by spec.verifyCodeSecretRef.key";
-    until(&world, "m", progress("KeyNotFound", says)).await;
-    assert!(calls(&world, PHONE).is_empty());
+    shows(&world, "m", progress("KeyNotFound", says)).await;
+    assert!(world.calls(PHONE).is_empty());
     new_code(&world, "m", CODE).await;
-    until(&world, "m", verified("CAMS accepted")).await;
+    shows(&world, "m", accepted()).await;
     finish(&world).await;
 }
 
@@ -118,17 +102,13 @@ async fn an_expiry_that_is_no_time_stalls_until_the_secret_changes() {
     world.secret("m-code", data).await.unwrap();
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
-    until(
-        &world,
-        "m",
-        stalled("InvalidCode", false, "expiresAtKey is not an RFC 3339 time"),
-    )
-    .await;
+    let says = "expiresAtKey is not an RFC 3339 time";
+    shows(&world, "m", stalled("InvalidCode", says)).await;
     assert!(world.sim.ledger().is_empty());
     let patch = json!({"stringData": {"expiresAt": "2099-01-01T00:00:00+02:00\n"}});
     world.patch_secret("m-code", patch).await.unwrap();
     world.request("m", "now").await.unwrap();
-    until(&world, "m", verified("CAMS accepted")).await;
+    shows(&world, "m", accepted()).await;
     finish(&world).await;
 }
 
@@ -139,17 +119,12 @@ async fn an_expired_code_is_never_sent() {
     world.secret("m-code", data).await.unwrap();
     let _operator = world.start(&[]).await;
     world.make(&Migration::new("m", PHONE)).await;
-    until(
-        &world,
-        "m",
-        stalled("CodeExpired", false, "request a new code"),
-    )
-    .await;
+    shows(&world, "m", stalled("CodeExpired", "request a new code")).await;
     let fresh = json!({"stringData": {"code": CODE, "expiresAt": "2099-01-01T00:00:00Z"}});
     world.patch_secret("m-code", fresh).await.unwrap();
     world.request("m", "now").await.unwrap();
-    until(&world, "m", verified("CAMS accepted")).await;
-    let sent: Vec<_> = calls(&world, PHONE).into_iter().map(|e| e.code).collect();
+    shows(&world, "m", accepted()).await;
+    let sent: Vec<_> = world.calls(PHONE).into_iter().map(|e| e.code).collect();
     assert_eq!(sent, [Some(CODE.to_owned())]);
     finish(&world).await;
 }
@@ -160,9 +135,9 @@ async fn secrets_that_may_not_be_watched_are_polled_and_the_log_says_what_to_gra
     let world = world("watch-refused").await;
     let operator = world.start(&["--watch-secrets"]).await;
     world.make(&Migration::new("m", PHONE)).await;
-    until(&world, "m", progress("SecretNotFound", "create it")).await;
+    shows(&world, "m", no_secret()).await;
     world.code("m", CODE).await.unwrap();
-    until(&world, "m", verified("CAMS accepted")).await;
+    shows(&world, "m", accepted()).await;
     let log = operator.log();
     assert!(log.contains("Secrets cannot be watched"), "{log}");
     assert!(log.contains("list and watch on Secrets"), "{log}");
@@ -188,9 +163,9 @@ async fn with_watch_secrets_a_new_secret_wakes_at_once() {
     world.plane.control.apply(&rights).await.unwrap();
     let _operator = world.start(&["--watch-secrets"]).await;
     world.make(&Migration::new("m", PHONE)).await;
-    until(&world, "m", progress("SecretNotFound", "create it")).await;
+    shows(&world, "m", no_secret()).await;
     world.code("m", CODE).await.unwrap();
-    until_sim("the call", AT_ONCE, || calls(&world, PHONE).len() == 1).await;
-    until(&world, "m", verified("CAMS accepted")).await;
+    called_at_once(&world).await;
+    shows(&world, "m", accepted()).await;
     finish(&world).await;
 }

@@ -1,15 +1,9 @@
 //! Changes that the operator does not see, and replies that it must not believe.
 
-use std::time::Duration;
-
+use harness::FrameThen;
 use harness::fault_proxy::Answer;
-use harness::{FrameThen, Migration, Operator, Then, When, World, shown_of};
-use serde_json::json;
 
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified_by_one_call, code, phone, reason, secret_of,
-    until,
-};
+use super::*;
 
 /// A page of a proxy in front of the API server.
 fn page() -> Then {
@@ -29,23 +23,18 @@ async fn a_404_that_names_no_object_is_not_believed() {
     let rules = pages.map(|(name, when)| (name, proxy.rule(when.once(), page())));
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     for (n, (name, _)) in rules.iter().enumerate() {
-        let right = code(n);
-        world.number(&phone(n), &right, &format!("id-{}", phone(n)));
         // A read cannot find the refused one either.
-        let given = if *name == "show" { code(9) } else { right };
-        world.code(name, &given).await.unwrap();
-        world.make(&Migration::new(*name, phone(n))).await;
+        let given = if *name == "show" { 9 } else { n };
+        world.offer(name, &phone(n), &code(given), &code(n)).await;
     }
     for (n, (name, rule)) in rules.iter().enumerate() {
-        let wanted = if *name == "show" {
-            "CodeRejected"
-        } else {
-            "Verified"
+        let wanted = match *name {
+            "show" => "CodeRejected",
+            _ => "Verified",
         };
         let status = reason(&world, name, wanted).await;
         assert_eq!(rule.hits(), 1, "{name}");
-        let calls = world.calls(&phone(n));
-        assert_eq!(calls.len(), 1, "{name}: {status}");
+        assert_eq!(world.calls(&phone(n)).len(), 1, "{name}: {status}");
     }
     world.finish().await.unwrap();
 }
@@ -54,42 +43,28 @@ async fn a_404_that_names_no_object_is_not_believed() {
 #[tokio::test]
 async fn a_forbidden_namespace_makes_only_itself_wait() {
     let world = World::new(OPERATOR, "v-403").await.unwrap();
-    let other = format!("{}-other", world.namespace);
-    world.namespace(&other).await.unwrap();
+    let (other, both) = world.second_namespace("other").await;
     let proxy = world.proxy().await.unwrap();
     let of_other = When::list("phonemigrations").namespace(&other);
     let forbidden = proxy.rule(of_other, Then::answer(403));
-    let both = format!("{},{other}", world.namespace);
     let flags = [NEVER_FINAL, &["--watch-namespaces", &both]].concat();
     let mut operator = world.operator_via(&proxy, &flags).await.unwrap();
     let (here, there) = (phone(1), phone(2));
     world.migrate("here", &here, &code(1)).await;
-    let status = reason(&world, "here", "Verified").await;
-    assert_verified_by_one_call(&world, &status, &here);
+    by_one_call(&world, "here", &here).await;
     let waits = Migration::new("there", &there);
     world.create_in(&other, &waits).await.unwrap();
-    let says = async |operator: &mut Operator, state: &str| {
-        let metrics = operator.http("/metrics").await.unwrap();
-        let series = format!("phonemigration_watches{{state=\"{state}\"}} 1\n");
-        assert!(metrics.contains(&series), "{series} not in {metrics}");
-    };
-    says(&mut operator, "forbidden").await;
-    says(&mut operator, "watching").await;
-    let line = operator.log();
-    let mut lines = line
+    for state in ["forbidden", "watching"] {
+        let series = format!("phonemigration_watches{{state=\"{state}\"}} 1");
+        operator.until_metric(&series).await;
+    }
+    let log = operator.log();
+    let mut lines = log
         .lines()
         .filter(|line| line.contains("may not be listed (403)"));
-    assert!(lines.any(|line| line.contains(&other)), "{line}");
+    assert!(lines.any(|line| line.contains(&other)), "{log}");
     forbidden.remove();
-    let seen = async || {
-        let object = world.migrations_in(&other).get("there").await.unwrap();
-        harness::reason(&object.data["status"]) == "SecretNotFound"
-    };
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while !seen().await {
-        assert!(tokio::time::Instant::now() < deadline, "not seen");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    reason_in(&world, &other, "there", "SecretNotFound").await;
     world.finish().await.unwrap();
 }
 
@@ -105,12 +80,12 @@ async fn a_dead_watch_hides_a_new_resource_for_little_more_than_a_minute() {
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     world.migrate("late", &number, &code(1)).await;
     dead.hit().await.unwrap();
-    let began = tokio::time::Instant::now();
-    let verified = |status: &serde_json::Value| harness::reason(status) == "Verified";
+    let began = Instant::now();
+    let verified = |status: &Value| harness::reason(status) == "Verified";
     let within = Duration::from_secs(90);
-    let status = world.until("late", within, verified).await.unwrap();
+    world.until("late", within, verified).await.unwrap();
     println!("seen and verified after {:?}", began.elapsed());
-    assert_verified_by_one_call(&world, &status, &number);
+    by_one_call(&world, "late", &number).await;
     world.finish().await.unwrap();
 }
 
@@ -134,7 +109,6 @@ async fn a_list_that_hangs_does_not_stop_discovery() {
         requests.iter().filter(list).count()
     };
     until("it is listed again", || lists() > 2).await;
-    let status = reason(&world, "there", "Verified").await;
-    assert_verified_by_one_call(&world, &status, &number);
+    by_one_call(&world, "there", &number).await;
     world.finish().await.unwrap();
 }

@@ -1,11 +1,6 @@
 //! The claim meets another write, or its reply is lost.
 
-use harness::{FaultProxy, Then, When, World, claim_of};
-
-use super::{
-    NEVER_FINAL, OPERATOR, SOON_FINAL, assert_verified_by_one_call, code, finished, phone, reason,
-    until,
-};
+use super::*;
 
 /// The attempt ids of the claims of `name` that the proxy saw, with the API server's answers.
 pub fn claims(proxy: &FaultProxy, name: &str) -> Vec<(String, Option<u16>)> {
@@ -17,12 +12,8 @@ pub fn claims(proxy: &FaultProxy, name: &str) -> Vec<(String, Option<u16>)> {
         let id = request.body["entries"][0]["attemptId"].as_str();
         (id.unwrap().to_owned(), request.upstream)
     };
-    proxy
-        .requests()
-        .into_iter()
-        .filter(is_claim)
-        .map(told)
-        .collect()
+    let claims = proxy.requests().into_iter().filter(is_claim);
+    claims.map(told).collect()
 }
 
 /// Another process creates the number's ledger while the claim is on its way: the claim's condition
@@ -30,10 +21,9 @@ pub fn claims(proxy: &FaultProxy, name: &str) -> Vec<(String, Option<u16>)> {
 #[tokio::test]
 async fn c03_a_claim_that_meets_a_conflict_is_made_anew() {
     let world = World::new(OPERATOR, "v03").await.unwrap();
-    let proxy = world.proxy().await.unwrap();
+    let (proxy, _operator) = world.proxied(NEVER_FINAL).await;
     let number = phone(1);
     let hold = proxy.rule(claim_of("c03").once(), Then::Hold);
-    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     world.migrate("c03", &number, &code(1)).await;
     let first = hold.hit().await.unwrap();
     // Another process was quicker; its write has no entry.
@@ -41,8 +31,7 @@ async fn c03_a_claim_that_meets_a_conflict_is_made_anew() {
     let spec = first.body["spec"].clone();
     world.make_ledger(name, spec).await.unwrap();
     hold.release();
-    let status = reason(&world, "c03", "Verified").await;
-    assert_verified_by_one_call(&world, &status, &number);
+    let status = by_one_call(&world, "c03", &number).await;
     let claims = claims(&proxy, "c03");
     assert_eq!(claims.len(), 2, "{claims:?}");
     let first_id = first.body["entries"][0]["attemptId"].as_str().unwrap();
@@ -59,14 +48,12 @@ async fn c03_a_claim_that_meets_a_conflict_is_made_anew() {
 #[tokio::test]
 async fn c04_a_claim_whose_reply_is_lost_is_recognised_as_its_own() {
     let world = World::new(OPERATOR, "v04").await.unwrap();
-    let proxy = world.proxy().await.unwrap();
+    let (proxy, _operator) = world.proxied(NEVER_FINAL).await;
     let number = phone(1);
     let lost = proxy.rule(claim_of("c04").once(), Then::swallow_and_answer(504));
-    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     world.migrate("c04", &number, &code(1)).await;
     lost.hit().await.unwrap();
-    let status = reason(&world, "c04", "Verified").await;
-    assert_verified_by_one_call(&world, &status, &number);
+    let status = by_one_call(&world, "c04", &number).await;
     let claims = claims(&proxy, "c04");
     let id = status["attempt"]["id"].as_str().unwrap();
     // The same request again, answered by a conflict with itself.
@@ -82,14 +69,12 @@ async fn c04_a_claim_whose_reply_is_lost_is_recognised_as_its_own() {
 #[tokio::test]
 async fn a_claim_that_never_came_is_made_again_as_it_is() {
     let world = World::new(OPERATOR, "v-never-came").await.unwrap();
-    let proxy = world.proxy().await.unwrap();
+    let (proxy, _operator) = world.proxied(NEVER_FINAL).await;
     let number = phone(1);
     let lost = proxy.rule(claim_of("again").once(), Then::Close);
-    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     world.migrate("again", &number, &code(1)).await;
     lost.hit().await.unwrap();
-    let status = reason(&world, "again", "Verified").await;
-    assert_verified_by_one_call(&world, &status, &number);
+    let status = by_one_call(&world, "again", &number).await;
     let id = status["attempt"]["id"].as_str().unwrap().to_owned();
     let claims = claims(&proxy, "again");
     assert_eq!(claims, [(id.clone(), None), (id, Some(201))]);
@@ -101,10 +86,9 @@ async fn a_claim_that_never_came_is_made_again_as_it_is() {
 #[tokio::test]
 async fn a_claim_that_comes_late_over_another_write_is_refused() {
     let world = World::new(OPERATOR, "v-late").await.unwrap();
-    let proxy = world.proxy().await.unwrap();
+    let (proxy, _operator) = world.proxied(NEVER_FINAL).await;
     let number = phone(1);
     let late = proxy.rule(claim_of("late").once(), Then::Hold);
-    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     world.migrate("late", &number, &code(1)).await;
     let first = late.hit().await.unwrap();
     let name = first.body["metadata"]["name"].as_str().unwrap();
@@ -112,8 +96,7 @@ async fn a_claim_that_comes_late_over_another_write_is_refused() {
     world.make_ledger(name, spec).await.unwrap();
     // The process loses its connection, and with it the answer.
     proxy.cut();
-    let status = reason(&world, "late", "Verified").await;
-    assert_verified_by_one_call(&world, &status, &number);
+    let status = by_one_call(&world, "late", &number).await;
     let first = first.body["entries"][0]["attemptId"].as_str().unwrap();
     assert_ne!(status["attempt"]["id"], first, "{status}");
     late.release();
@@ -131,10 +114,9 @@ async fn a_claim_that_comes_late_over_another_write_is_refused() {
 #[tokio::test]
 async fn a_claim_that_comes_after_its_process_died_is_open_until_its_end() {
     let world = World::new(OPERATOR, "v-orphan").await.unwrap();
-    let proxy = world.proxy().await.unwrap();
+    let (proxy, mut operator) = world.proxied(SOON_FINAL).await;
     let number = phone(1);
     let late = proxy.rule(claim_of("orphan").once(), Then::Hold);
-    let mut operator = world.operator_via(&proxy, SOON_FINAL).await.unwrap();
     world.migrate("orphan", &number, &code(1)).await;
     let claim = late.hit().await.unwrap();
     operator.kill().await.unwrap();
@@ -149,10 +131,8 @@ async fn a_claim_that_comes_after_its_process_died_is_open_until_its_end() {
     assert!(world.calls(&number).is_empty());
     // It counts as spent: a different code goes on.
     assert!(world.sim.set_code(&number, &code(2)));
-    world.code("orphan", &code(2)).await.unwrap();
-    world.request("orphan", "another code").await.unwrap();
-    let status = reason(&world, "orphan", "Verified").await;
-    assert_verified_by_one_call(&world, &status, &number);
+    world.replace_code("orphan", &code(2)).await;
+    by_one_call(&world, "orphan", &number).await;
     world.finish().await.unwrap();
 }
 
@@ -161,10 +141,9 @@ async fn a_claim_that_comes_after_its_process_died_is_open_until_its_end() {
 #[tokio::test]
 async fn a_claim_that_never_left_is_released_although_another_operator_observes_it() {
     let world = World::new(OPERATOR, "v-unseen").await.unwrap();
-    let proxy = world.proxy().await.unwrap();
+    let (proxy, first) = world.proxied(NEVER_FINAL).await;
     let number = phone(1);
     let unanswered = proxy.rule(claim_of("unseen").once(), Then::HoldReply);
-    let first = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     world.migrate("unseen", &number, &code(1)).await;
     let claim = unanswered.hit().await.unwrap();
     let id = claim.body["entries"][0]["attemptId"].as_str().unwrap();
@@ -173,11 +152,9 @@ async fn a_claim_that_never_left_is_released_although_another_operator_observes_
     let _second = world.start(NEVER_FINAL).await;
     let status = reason(&world, "unseen", "OutcomeUnknown").await;
     assert_eq!(status["attempt"]["id"], id, "{status}");
-    let gave_up = || first.log().contains("Attempt not begun");
-    until("it gives its claim up", gave_up).await;
+    first.until_logged("Attempt not begun").await;
     drop(blind);
-    let status = reason(&world, "unseen", "Verified").await;
-    assert_verified_by_one_call(&world, &status, &number);
+    let status = by_one_call(&world, "unseen", &number).await;
     assert_ne!(status["attempt"]["id"], id, "{status}");
     assert_eq!(status["attempt"]["number"], 1, "{status}");
     world.finish().await.unwrap();
@@ -185,13 +162,13 @@ async fn a_claim_that_never_left_is_released_although_another_operator_observes_
 
 /// The log has one clock: the claim, its fault, and the call after them are in order.
 fn assert_told_in_order(log: &str, id: &str) {
-    let told: Vec<serde_json::Value> = log
+    let told: Vec<Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert!(told.is_sorted_by_key(|line| line["ms"].as_f64()), "{log}");
     let at = |what: &str, part: &str| {
-        let is = |line: &serde_json::Value| line["what"] == what && line["is"][part] == id;
+        let is = |line: &Value| line["what"] == what && line["is"][part] == id;
         told.iter().position(is).expect(what)
     };
     let claimed = at("request", "attempt");

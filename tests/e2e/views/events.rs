@@ -1,11 +1,6 @@
 //! Events are for people: no step of an attempt waits for them.
 
-use std::time::Duration;
-
-use harness::{Migration, Then, When, World};
-use tokio::time::Instant;
-
-use super::{NEVER_FINAL, OPERATOR, assert_verified, code, phone, reason};
+use super::*;
 
 /// Three Events come before the last state, and each would cost its deadline of 5 s.
 const FASTER_THAN: Duration = Duration::from_secs(12);
@@ -23,19 +18,13 @@ async fn events_that_nobody_takes_delay_nothing() {
     silence.hit().await.unwrap();
     let start = Instant::now();
     for (n, wanted) in [(1, "CodeRejected"), (2, "CodeRejected"), (3, "Verified")] {
-        world.code("told", &code(n)).await.unwrap();
-        world.request("told", &n.to_string()).await.unwrap();
-        let carried = || async {
-            let status = reason(&world, "told", wanted).await;
-            status["attempt"]["number"] == n
-        };
-        while !carried().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        world.replace_code("told", &code(n)).await;
+        let carried =
+            |status: &Value| harness::reason(status) == wanted && status["attempt"]["number"] == n;
+        world.until_status("told", carried).await;
     }
     let took = start.elapsed();
-    let status = reason(&world, "told", "Verified").await;
-    assert_verified(&status, &number);
+    verified(&world, "told", &number).await;
     assert_eq!(world.calls(&number).len(), 3);
     // Events of the attempts; the API server does not accept them either.
     for _ in 1..=3 {

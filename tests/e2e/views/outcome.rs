@@ -1,42 +1,27 @@
 //! The outcome is known, and the API server does not accept it.
 
-use std::time::Duration;
+use harness::cams_simulator::Delivery;
 
-use harness::cams_simulator::{Delivery, Fault, FaultRule, Release, Stage, VERIFIED};
-use harness::expect::until_events;
-use harness::{Then, World, outcome_of};
-
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified_by_one_call, code, phone, reason, until,
-};
-
-/// The call of a number is held after its execution.
-fn hold_executed(world: &World, phone: &str) {
-    let rule = FaultRule::new(Fault::gate(Stage::Executed));
-    let rule = rule.action(VERIFIED).phone(phone).once();
-    world.fault(rule);
-}
+use super::*;
 
 /// The API server is unavailable from the reply until `outage` after it.
 async fn away_at_the_reply(name: &str, outage: Duration) {
     let world = World::new(OPERATOR, name).await.unwrap();
     let proxy = world.proxy().await.unwrap();
     let number = phone(1);
-    hold_executed(&world, &number);
+    world.next_call_of(&number, Fault::gate(Stage::Executed));
     let operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     world.migrate("c05", &number, &code(1)).await;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    let held = world.held().await;
     proxy.down().await.unwrap();
-    assert!(world.sim.release(held.id, Release::Continue));
+    world.go_on(held);
     let replied = || world.calls(&number)[0].delivery == Delivery::Complete;
     until("the reply is out", replied).await;
-    let tried = || operator.log().contains("Outcome not recorded yet");
-    until("the operator tried to record it", tried).await;
+    operator.until_logged("Outcome not recorded yet").await;
     tokio::time::sleep(outage).await;
     proxy.up().await.unwrap();
-    let status = reason(&world, "c05", "Verified").await;
     // From memory, not found by a read.
-    assert_verified_by_one_call(&world, &status, &number);
+    by_one_call(&world, "c05", &number).await;
     world.finish().await.unwrap();
 }
 
@@ -68,13 +53,12 @@ async fn c07_an_outcome_that_meets_eight_conflicts_is_recorded() {
         world.touch_ledger(ledger, n).await.unwrap();
         hold.release();
     }
-    let status = reason(&world, "c07", "Verified").await;
-    assert_verified_by_one_call(&world, &status, &number);
+    by_one_call(&world, "c07", &number).await;
     let recorded = |request: &&harness::fault_proxy::Request| {
         request.body["entries"][0]["outcome"].is_string()
     };
-    let answers: Vec<_> = proxy
-        .requests()
+    let requests = proxy.requests();
+    let answers: Vec<_> = requests
         .iter()
         .filter(recorded)
         .map(|r| r.upstream)
@@ -88,17 +72,15 @@ async fn c07_an_outcome_that_meets_eight_conflicts_is_recorded() {
 #[tokio::test]
 async fn an_outcome_whose_reply_is_lost_is_recorded_once() {
     let world = World::new(OPERATOR, "v-outcome-lost").await.unwrap();
-    let proxy = world.proxy().await.unwrap();
+    let (proxy, _operator) = world.proxied(NEVER_FINAL).await;
     let number = phone(1);
     let lost = proxy.rule(outcome_of("lost").once(), Then::swallow());
-    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     world.migrate("lost", &number, &code(1)).await;
     lost.hit().await.unwrap();
     let read_again = harness::When::get("codeledgers");
     let read_again = proxy.rule(read_again, Then::before(|_| {}));
     read_again.hit().await.unwrap();
-    let status = reason(&world, "lost", "Verified").await;
-    assert_verified_by_one_call(&world, &status, &number);
+    by_one_call(&world, "lost", &number).await;
     assert_eq!(lost.hits(), 1);
     // The operator's own write stored it, so the operator publishes its Event.
     until_events(&world, "lost", &["Verified"]).await;

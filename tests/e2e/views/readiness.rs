@@ -1,19 +1,15 @@
 //! When a process reports that it is ready.
 
-use harness::{Migration, Operator, Then, When, World};
-
-use super::{NEVER_FINAL, OPERATOR, PATIENCE, reason};
+use super::*;
 
 /// With several namespaces a process is ready when it has listed all of them, and names the one
 /// that it waits for.
 #[tokio::test]
 async fn readiness_waits_for_the_list_of_every_namespace() {
     let world = World::new(OPERATOR, "ready").await.unwrap();
-    let other = format!("{}-other", world.namespace);
-    world.namespace(&other).await.unwrap();
+    let (other, both) = world.second_namespace("other").await;
     let proxy = world.proxy().await.unwrap();
     let list = proxy.rule(When::list("phonemigrations").namespace(&other), Then::Hold);
-    let both = format!("{},{other}", world.namespace);
     let flags = [NEVER_FINAL, &["--watch-namespaces", &both]].concat();
     let launch = world.launch_via(&proxy.url(), &flags).unwrap();
     let mut operator = Operator::spawn(&launch).unwrap();

@@ -1,18 +1,9 @@
 //! The API server refuses requests of one kind for a while, without executing them: nothing is sent
 //! twice, nothing is lost, and nothing loops.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Fault, Stage};
 use harness::fault_proxy::Answer;
-use harness::{Rule, Then, When, World, claim_of, outcome_of};
-use serde_json::Value;
-use tokio::time::Instant;
 
-use super::{
-    NEVER_FINAL, OPERATOR, assert_verified, assert_verified_by_one_call,
-    assert_verified_by_one_execution, code, event_of, phone, reason, secret_of,
-};
+use super::*;
 
 /// How long it refuses.
 const SPELL: Duration = Duration::from_secs(6);
@@ -49,16 +40,12 @@ fn failures_of(status: u16) -> &'static [&'static str] {
 }
 
 async fn refused_with(status: u16) {
-    let world = World::new(OPERATOR, &format!("refused-{status}"))
-        .await
-        .unwrap();
-    let proxy = world.proxy().await.unwrap();
-    let mut operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
+    let case = format!("refused-{status}");
+    let world = World::new(OPERATOR, &case).await.unwrap();
+    let (proxy, mut operator) = world.proxied(NEVER_FINAL).await;
     let answer = || Then::Answer(Answer::new(status).retry_after(1));
-    let rules: Vec<Rule> = kinds()
-        .into_iter()
-        .map(|(_, when)| proxy.rule(when, answer()))
-        .collect();
+    let refuse = |(_, when): (_, When)| proxy.rule(when, answer());
+    let rules: Vec<Rule> = kinds().into_iter().map(refuse).collect();
     let start = Instant::now();
     for (n, (name, _)) in kinds().into_iter().enumerate() {
         world.migrate(name, &phone(n), &code(n)).await;
@@ -75,38 +62,19 @@ async fn refused_with(status: u16) {
         assert!(hits <= bound, "{status} on {name}: {hits} requests");
     }
     let metrics = operator.http("/metrics").await.unwrap();
-    assert_eq!(
-        failures_by_status(&metrics),
-        failures_of(status),
-        "{status}"
-    );
+    let failures = failures_by_status(&metrics);
+    assert_eq!(failures, failures_of(status), "{status}");
     drop(rules);
     for (n, (name, _)) in kinds().into_iter().enumerate() {
-        let status = reason(&world, name, "Verified").await;
-        assert_verified_by_one_call(&world, &status, &phone(n));
+        let status = by_one_call(&world, name, &phone(n)).await;
         assert_eq!(status["attempt"]["number"], 1, "{status}");
     }
     world.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn conflicts_that_go_on_for_a_while_are_no_hot_loop_and_lose_nothing() {
-    refused_with(409).await;
-}
-
-#[tokio::test]
-async fn too_many_requests_for_a_while_are_no_hot_loop_and_lose_nothing() {
-    refused_with(429).await;
-}
-
-#[tokio::test]
-async fn internal_errors_for_a_while_are_no_hot_loop_and_lose_nothing() {
-    refused_with(500).await;
-}
-
-#[tokio::test]
-async fn timeouts_for_a_while_are_no_hot_loop_and_lose_nothing() {
-    refused_with(504).await;
+async fn refusals_that_go_on_for_a_while_are_no_hot_loop_and_lose_nothing() {
+    for_each_row([409, 429, 500, 504], refused_with).await;
 }
 
 /// The operator writes the finding of a read by another path than the reply of a call.
@@ -126,8 +94,7 @@ async fn conflicts_of_what_a_read_found_are_no_hot_loop_and_lose_nothing() {
     let (hits, spells) = (refused.hits(), start.elapsed().div_duration_f64(SPELL));
     assert!(hits <= (BOUND as f64 * spells) as usize, "{hits} requests");
     refused.remove();
-    let status = reason(&world, "found", "Verified").await;
-    assert_verified(&status, &number);
+    verified(&world, "found", &number).await;
     assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
 }
@@ -136,8 +103,7 @@ async fn conflicts_of_what_a_read_found_are_no_hot_loop_and_lose_nothing() {
 async fn c13_for(name: &str, spell: Duration) {
     const RESOURCES: usize = 20;
     let world = World::new(OPERATOR, name).await.unwrap();
-    let proxy = world.proxy().await.unwrap();
-    let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
+    let (proxy, _operator) = world.proxied(NEVER_FINAL).await;
     // Known before the spell; one evaluation each is then in flight.
     let busy = Then::Answer(Answer::new(429).retry_after(1));
     let hold = proxy.rule(When::get("secrets"), Then::Hold);
@@ -158,8 +124,7 @@ async fn c13_for(name: &str, spell: Duration) {
     assert!(hits <= bound, "{hits} requests in {took:?}");
     refused.remove();
     for n in 0..RESOURCES {
-        let status = reason(&world, &format!("m-{n}"), "Verified").await;
-        assert_verified_by_one_execution(&world, &status, &phone(n));
+        by_one_execution(&world, &format!("m-{n}"), &phone(n)).await;
     }
     world.finish().await.unwrap();
 }

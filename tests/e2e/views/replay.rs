@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use harness::cams_simulator::{Fault, FaultRule, Release, Stage, VERIFIED};
-use harness::{FaultProxy, FrameThen, Migration, Recording, Rule, Then, When, World};
-use serde_json::{Value, json};
+use harness::{FrameThen, Recording};
 
-use super::{NEVER_FINAL, OPERATOR, PATIENCE, assert_verified_by_one_call, code, phone, reason};
+use super::*;
 
 const NAME: &str = "again";
 
@@ -53,14 +51,13 @@ async fn old_frames_after_the_outcome_send_nothing_again() {
     let created = record(&proxy);
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     sending(&world).await;
-    let status = reason(&world, NAME, "Verified").await;
-    assert_verified_by_one_call(&world, &status, &phone(1));
+    let status = by_one_call(&world, NAME, &phone(1)).await;
     assert_eq!(created.count(), 1);
     let replayed = replay_at(&proxy, "created", &created);
     label(&world, "created").await;
     replayed.hit().await.unwrap();
     a_later_one(&world, 2).await;
-    let now = world.get(NAME).await.unwrap().data["status"].clone();
+    let now = world.status(NAME).await;
     assert_eq!(now, status);
     assert_eq!(world.calls(&phone(1)).len(), 1);
     world.finish().await.unwrap();
@@ -71,22 +68,19 @@ async fn old_frames_during_the_call_send_nothing_again() {
     let world = World::new(OPERATOR, "replay-during").await.unwrap();
     let proxy = world.proxy().await.unwrap();
     let created = record(&proxy);
-    let gate = FaultRule::new(Fault::gate(Stage::Executed));
-    let gate = gate.action(VERIFIED).phone(phone(1)).once();
-    world.fault(gate);
+    world.next_call_of(&phone(1), Fault::gate(Stage::Executed));
     let twice = proxy.frame_rule(When::watch("phonemigrations"), FrameThen::Duplicate);
     // Added after the other rule, so its replay comes last.
     let replayed = replay_at(&proxy, "created", &created);
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     sending(&world).await;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    let held = world.held().await;
     label(&world, "created").await;
     replayed.hit().await.unwrap();
     a_later_one(&world, 2).await;
     assert_eq!(world.calls(&phone(1)).len(), 1);
-    assert!(world.sim.release(held.id, Release::Continue));
-    let status = reason(&world, NAME, "Verified").await;
-    assert_verified_by_one_call(&world, &status, &phone(1));
+    world.go_on(held);
+    by_one_call(&world, NAME, &phone(1)).await;
     a_later_one(&world, 3).await;
     assert!(twice.hits() > 3);
     assert_eq!(world.calls(&phone(1)).len(), 1);
@@ -116,19 +110,16 @@ async fn a_deletion_that_never_was_and_an_old_frame_send_nothing_again() {
     let proxy = world.proxy().await.unwrap();
     let created = record(&proxy);
     let (lying, _lies) = lies(&proxy);
-    let gate = FaultRule::new(Fault::gate(Stage::Executed));
-    let gate = gate.action(VERIFIED).phone(phone(1)).once();
-    world.fault(gate);
+    world.next_call_of(&phone(1), Fault::gate(Stage::Executed));
     let _operator = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
     sending(&world).await;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    let held = world.held().await;
     // During the call …
     lying.store(true, Ordering::Relaxed);
     label(&world, "deleted-during-the-call").await;
     a_later_one(&world, 2).await;
-    assert!(world.sim.release(held.id, Release::Continue));
-    let status = reason(&world, NAME, "Verified").await;
-    assert_verified_by_one_call(&world, &status, &phone(1));
+    world.go_on(held);
+    let status = by_one_call(&world, NAME, &phone(1)).await;
     // … and after it.
     let replayed = replay_at(&proxy, "deleted", &created);
     label(&world, "deleted").await;
@@ -137,7 +128,7 @@ async fn a_deletion_that_never_was_and_an_old_frame_send_nothing_again() {
     lying.store(false, Ordering::Relaxed);
     label(&world, "there").await;
     a_later_one(&world, 4).await;
-    let now = world.get(NAME).await.unwrap().data["status"].clone();
+    let now = world.status(NAME).await;
     assert_eq!(now, status);
     assert_eq!(world.calls(&phone(1)).len(), 1);
     world.finish().await.unwrap();

@@ -1,13 +1,8 @@
 //! The watch or a read shows an old state.
 
-use harness::{FaultProxy, claim_of, for_each_seed};
-use harness::{FrameThen, Migration, Operator, Recording, Rule, Seed, Then, When, World};
-use serde_json::{Value, json};
+use harness::{FrameThen, Recording, Seed, for_each_seed};
 
-use super::{
-    NEVER_FINAL, OPERATOR, PATIENCE, assert_verified_by_one_call, assert_verified_by_one_execution,
-    code, phone, reason, until,
-};
+use super::*;
 
 /// The watch breaks off and cannot start again; only a new list shows the changes since.
 #[tokio::test]
@@ -31,13 +26,11 @@ async fn c10_after_a_lost_watch_the_newest_code_and_spec_count() {
         for n in 0..edits {
             world.code("c10", &code(10 + n)).await.unwrap();
         }
-        let start = tokio::time::Instant::now();
+        let start = Instant::now();
         world.edit("c10", json!({"suspend": false})).await;
         world.code("c10", &code(2)).await.unwrap();
-        let expired = proxy.rule(
-            When::watch("phonemigrations"),
-            Then::ErrorEvent { code: 410 },
-        );
+        let gone = Then::ErrorEvent { code: 410 };
+        let expired = proxy.rule(When::watch("phonemigrations"), gone);
         for _ in 0..2 {
             away.hit().await.unwrap();
         }
@@ -46,8 +39,7 @@ async fn c10_after_a_lost_watch_the_newest_code_and_spec_count() {
         away.remove();
         let gone = expired.hit().await.unwrap();
         expired.remove();
-        let status = reason(&world, "c10", "Verified").await;
-        assert_verified_by_one_call(&world, &status, &number);
+        by_one_call(&world, "c10", &number).await;
         assert_eq!(world.calls(&number)[0].code.as_deref(), Some(&*code(2)));
         // The attempt may end before the watch learns that it is too old.
         let listed = || {
@@ -86,8 +78,7 @@ async fn c10_after_a_list_of_two_pages_the_news_of_the_first_count() {
     away.hit().await.unwrap();
     world.edit("m-000", json!({"suspend": false})).await;
     let (late, its_code) = (phone(PAGE + 1), code(PAGE + 1));
-    let ready = world.ready_migration("a-late", &late, &its_code);
-    ready.await.unwrap();
+    world.migrate("a-late", &late, &its_code).await;
     let second_page = When::list("phonemigrations").nth(2).once();
     let second_page = proxy.rule(second_page, Then::Hold);
     let gone = Then::ErrorEvent { code: 410 };
@@ -97,11 +88,10 @@ async fn c10_after_a_list_of_two_pages_the_news_of_the_first_count() {
     expired.remove();
     second_page.hit().await.unwrap();
     // Long enough for a reconcile of the first page's content.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     second_page.release();
     for (name, number) in [("a-late", late), ("m-000", phone(0))] {
-        let status = reason(&world, name, "Verified").await;
-        assert_verified_by_one_call(&world, &status, &number);
+        by_one_call(&world, name, &number).await;
     }
     world.finish().await.unwrap();
 }
@@ -124,17 +114,13 @@ async fn c11_resources_whose_changes_are_not_all_shown_settle() {
             if !n.is_multiple_of(10) {
                 world.code(&name, &code(n)).await.unwrap();
             }
-            let migration = Migration::new(name, number);
-            world.make(&migration).await;
+            world.make(&Migration::new(name, number)).await;
         }
         for n in (0..RESOURCES).step_by(10) {
-            let name = format!("m-{n}");
-            world.code(&name, &code(n)).await.unwrap();
-            world.request(&name, "the code is there").await.unwrap();
+            world.replace_code(&format!("m-{n}"), &code(n)).await;
         }
         for n in 0..RESOURCES {
-            let status = reason(&world, &format!("m-{n}"), "Verified").await;
-            assert_verified_by_one_execution(&world, &status, &phone(n));
+            by_one_execution(&world, &format!("m-{n}"), &phone(n)).await;
         }
         assert!(drops.hits() >= RESOURCES / 3, "{} dropped", drops.hits());
         world.finish().await.unwrap();
@@ -173,8 +159,7 @@ async fn past(case: &str) -> Past {
     hold.hit().await.unwrap();
     lists.stop();
     hold.release();
-    let status = reason(&world, NAME, "Verified").await;
-    assert_verified_by_one_call(&world, &status, &number);
+    let status = by_one_call(&world, NAME, &number).await;
     operator.kill().await.unwrap();
     assert!(lists.count() > 0 && reads.count() == 1);
     Past {
@@ -191,9 +176,9 @@ async fn past(case: &str) -> Past {
 impl Past {
     /// A new operator that sees the old list, and no change since.
     async fn live_again(&self) -> (Operator, Vec<Rule>) {
+        let old = Then::Replay(self.lists.clone());
         let rules = vec![
-            self.proxy
-                .rule(self.listed.clone(), Then::Replay(self.lists.clone())),
+            self.proxy.rule(self.listed.clone(), old),
             self.proxy.rule(When::watch("phonemigrations"), Then::Hold),
         ];
         let operator = self.world.operator_via(&self.proxy, NEVER_FINAL).await;
@@ -205,10 +190,9 @@ impl Past {
         let later = phone(2);
         let world = &self.world;
         world.migrate("later", &later, &code(2)).await;
-        let status = reason(world, "later", "Verified").await;
-        assert_verified_by_one_call(world, &status, &later);
+        by_one_call(world, "later", &later).await;
         assert_eq!(world.calls(&phone(1)).len(), 1);
-        let now = world.get(NAME).await.unwrap().data["status"].clone();
+        let now = world.status(NAME).await;
         assert_eq!(now, self.status);
         world.finish().await.unwrap();
     }

@@ -1,11 +1,6 @@
 //! A turn comes while the API server delays every reconcile.
 
-use harness::fault_proxy::When;
-use harness::{Migration, Then, World};
-
-use serde_json::json;
-
-use super::{NEVER_FINAL, OPERATOR, PATIENCE, code, phone};
+use super::*;
 
 const QUEUED: usize = 12;
 /// Each delays the only reconcile to its deadline of 5 s: together longer than a turn lives.
@@ -24,9 +19,9 @@ async fn a_turn_that_nobody_came_for_in_time_is_asked_for_again() {
         let name = format!("queued{n}");
         world.migrate(&name, &phone(n), &code(n)).await;
     }
-    let seen = |status: &serde_json::Value| !harness::reason(status).is_empty();
+    let seen = |status: &Value| !harness::reason(status).is_empty();
     let last = format!("queued{}", QUEUED - 1);
-    world.until(&last, PATIENCE, seen).await.unwrap();
+    world.until_status(&last, seen).await;
     let secret = json!({"verifyCodeSecretRef": {"name": "slow-code"}});
     for n in 0..SLOW {
         let migration = Migration::new(format!("slow{n}"), phone(QUEUED + n));
@@ -38,8 +33,8 @@ async fn a_turn_that_nobody_came_for_in_time_is_asked_for_again() {
     hold.remove();
     for n in 0..QUEUED {
         let name = format!("queued{n}");
-        let there = |status: &serde_json::Value| harness::reason(status) == "Verified";
-        world.until(&name, PATIENCE, there).await.unwrap();
+        let there = |status: &Value| harness::reason(status) == "Verified";
+        world.until_status(&name, there).await;
     }
     world.finish().await.unwrap();
 }

@@ -2,10 +2,8 @@
 //! only one write through.
 
 use harness::fault_proxy::Request;
-use harness::{FaultProxy, Migration, Then, When, World, outcome_of};
-use serde_json::Value;
 
-use super::{NEVER_FINAL, OPERATOR, assert_verified, code, finished, phone, reason, until};
+use super::*;
 
 fn is_claim(ledger: &Value) -> bool {
     let newest = &ledger["entries"][0];
@@ -64,8 +62,7 @@ async fn of_two_operators_that_claim_one_code_at_once_one_sends_it() {
     world.number(&number, &code(1), &format!("id-{number}"));
     claim_at_once(&world, [&code(1), &code(1)]).await;
     for name in ["a", "b"] {
-        let status = reason(&world, name, "Verified").await;
-        assert_verified(&status, &number);
+        verified(&world, name, &number).await;
     }
     assert_eq!(world.calls(&number).len(), 1);
     world.finish().await.unwrap();
@@ -83,10 +80,8 @@ async fn of_two_operators_that_claim_two_codes_at_once_one_goes_first() {
     }
     let calls = world.calls(&number);
     assert_eq!(calls.len(), 2, "{calls:?}");
-    assert!(
-        calls[0].replied_us < Some(calls[1].arrived_us),
-        "both were under way at once: {calls:?}"
-    );
+    let one_after_the_other = calls[0].replied_us < Some(calls[1].arrived_us);
+    assert!(one_after_the_other, "{calls:?}");
     world.finish().await.unwrap();
 }
 
@@ -98,7 +93,7 @@ async fn a_release_that_comes_late_or_again_undoes_no_later_claim() {
     let world = World::new(OPERATOR, "two-release").await.unwrap();
     let number = phone(1);
     let proxy = world.proxy().await.unwrap();
-    throttle_next(&world, &number);
+    world.next_call_of(&number, busy(1_000));
     let late = proxy.rule(outcome_of("m").once(), Then::Hold);
     let unanswered = proxy.rule(outcome_of("m").nth(2).once(), Then::HoldReply);
     let _first = world.operator_via(&proxy, NEVER_FINAL).await.unwrap();
@@ -111,8 +106,7 @@ async fn a_release_that_comes_late_or_again_undoes_no_later_claim() {
     // It does not find out before the other one is done.
     let blind = proxy.rule(When::get("codeledgers"), Then::Close);
     let _second = world.start(NEVER_FINAL).await;
-    let status = reason(&world, "m", "Verified").await;
-    assert_verified(&status, &number);
+    let status = verified(&world, "m", &number).await;
     assert_ne!(status["attempt"]["id"], released["attemptId"], "{status}");
     let before = world.ledgers().await.unwrap();
     let reads = When::get("codeledgers");
@@ -132,11 +126,4 @@ async fn a_release_that_comes_late_or_again_undoes_no_later_claim() {
     assert_eq!(world.calls(&number).len(), 2);
     assert_eq!(world.executed(&number), 1);
     world.finish().await.unwrap();
-}
-
-/// The next call of a number is throttled.
-fn throttle_next(world: &World, phone: &str) {
-    use harness::cams_simulator::{Fault, Refusal, Stage};
-    let busy = Refusal::new(400, "Throttling.User", "busy").retry_after_ms(1_000);
-    world.next_call_of(phone, Fault::api(Stage::Counted, busy));
 }

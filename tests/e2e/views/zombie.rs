@@ -1,13 +1,7 @@
 //! C08: a process is stopped right after its claim, another one is active, and the first wakes
 //! up when its signature is too old to be sent.
 
-use std::time::Duration;
-
-use harness::cams_simulator::{Fault, Release, Stage};
-use harness::{FaultProxy, Operator, World, claim_of};
-use serde_json::Value;
-
-use super::{NEVER_FINAL, OPERATOR, PATIENCE, SOON_FINAL, assert_verified, code, phone, reason};
+use super::*;
 
 /// Past the age of 10 s at which a signature is no longer sent.
 const ASLEEP: Duration = Duration::from_secs(11);
@@ -21,13 +15,12 @@ async fn while_the_request_of_a_zombie_may_be_executed_no_other_code_goes() {
     world.next_call(Fault::gate(Stage::Received));
     let zombie = world.start(SOON_FINAL).await;
     world.migrate("c08", &number, &code(1)).await;
-    let held = world.sim.wait_held(PATIENCE).await.unwrap();
+    let held = world.held().await;
     zombie.signal("STOP").await.unwrap();
     let _other = world.start(SOON_FINAL).await;
     assert!(world.sim.set_code(&number, &code(2)));
     world.code("c08", &code(2)).await.unwrap();
-    let status = reason(&world, "c08", "Verified").await;
-    assert_verified(&status, &number);
+    let status = verified(&world, "c08", &number).await;
     let calls = world.calls(&number);
     assert_eq!(calls.len(), 2, "{calls:?}");
     let first = calls[0].nonce.as_deref();
@@ -38,13 +31,9 @@ async fn while_the_request_of_a_zombie_may_be_executed_no_other_code_goes() {
     let ledger = &world.ledgers().await.unwrap()[0];
     let end = ledger["entries"][1]["finalAt"].as_str().unwrap();
     let end: jiff::Timestamp = end.parse().unwrap();
-    assert!(
-        calls[1].arrived_at > end,
-        "{} after {end}",
-        calls[1].arrived_at
-    );
+    assert!(calls[1].arrived_at > end, "before {end}: {calls:?}");
     // The connection of the zombie is gone when it wakes up.
-    assert!(world.sim.release(held.id, Release::Close));
+    assert!(world.sim.release(held, Release::Close));
     zombie.signal("CONT").await.unwrap();
     world.finish().await.unwrap();
 }
@@ -58,14 +47,13 @@ struct Night {
 }
 
 async fn fall_asleep(world: &World, flags: &[&str]) -> Night {
-    let proxy = world.proxy().await.unwrap();
-    let zombie = world.operator_via(&proxy, flags).await.unwrap();
+    let (proxy, zombie) = world.proxied(flags).await;
     let stop = zombie.process().unwrap().stopped_after();
     let stop = proxy.rule(claim_of("c08").once(), stop);
     world.migrate("c08", &phone(1), &code(1)).await;
     let claim = stop.hit().await.unwrap();
     let claim = claim.body["entries"][0]["attemptId"].as_str().unwrap();
-    let since = tokio::time::Instant::now();
+    let since = Instant::now();
     let other = world.start(flags).await;
     reason(world, "c08", "OutcomeUnknown").await;
     tokio::time::sleep_until(since + ASLEEP).await;
@@ -92,8 +80,7 @@ async fn c08_a_zombie_releases_what_it_cannot_send_and_one_call_is_made() {
     let world = World::new(OPERATOR, "v08").await.unwrap();
     let night = fall_asleep(&world, NEVER_FINAL).await;
     night.zombie.signal("CONT").await.unwrap();
-    let status = reason(&world, "c08", "Verified").await;
-    assert_verified(&status, &phone(1));
+    let status = verified(&world, "c08", &phone(1)).await;
     assert_ne!(status["attempt"]["id"], night.claim, "{status}");
     assert_eq!(status["attempt"]["number"], 1, "{status}");
     assert_never_sent(&world, &night.claim);
@@ -108,14 +95,14 @@ async fn c08_a_zombie_does_not_send_what_another_declared_unknown() {
     let world = World::new(OPERATOR, "v08-final").await.unwrap();
     let night = fall_asleep(&world, SOON_FINAL).await;
     let done = |status: &Value| harness::condition(status, "Finished") == "True";
-    world.until("c08", PATIENCE, done).await.unwrap();
+    world.until_status("c08", done).await;
     night.zombie.signal("CONT").await.unwrap();
     // It is awake when it reacts to a request.
     let (mut zombie, other) = (night.zombie, night.other);
     drop(other);
     world.request("c08", "awake").await.unwrap();
     let seen = |status: &Value| status["lastHandledReconcileAt"] == "awake";
-    let status = world.until("c08", PATIENCE, seen).await.unwrap();
+    let status = world.until_status("c08", seen).await;
     assert_eq!(status["attempt"]["id"], night.claim, "{status}");
     assert_eq!(status["attempt"]["outcome"], "UnknownFinal", "{status}");
     assert_eq!(zombie.stop().await.unwrap(), Some(0));

@@ -16,6 +16,7 @@ pub mod agreement;
 mod binary;
 pub mod books;
 pub mod canary;
+pub mod cases;
 mod cluster;
 mod crowd;
 mod error;
