@@ -11,7 +11,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{Place, operator};
+use crate::{Place, operator, throughput};
 
 /// One bare status write for each resource.
 pub async fn baseline(place: &Place<'_>, resources: u32) -> Result<()> {
@@ -135,29 +135,52 @@ fn as_ledger(verified: &Value, name: &str, n: u32, ended: bool) -> Result<Dynami
 
 /// Sends the protocol's own requests without any decision, call or wait. With many at a time, this
 /// is the limit that the API server sets on this machine: an operator that claims cannot exceed it.
-pub async fn floor(place: &Place<'_>, resources: u32) -> Result<()> {
-    let world = place.world("floor").await?;
-    world.fill(&world.namespace, 0..1).await?;
-    let mut operator = operator(&world, &["--qps", "0"]).await?;
-    world.until_all_verified(1, Duration::from_secs(60)).await?;
-    operator.stop().await?;
-    let verified = Verified {
-        status: world.list().await?[0]["status"].clone(),
-        ledger: world.ledgers().await?[0].clone(),
-    };
-    let world = place.world("floor").await?;
-    world.fill(&world.namespace, 0..resources).await?;
-    let (apis, verified) = (&Apis::of(&world).await?, &verified);
-    let started = Instant::now();
-    stream::iter(0..resources)
-        .map(|n| bare_requests(apis, n, verified))
-        .buffer_unordered(64)
-        .try_collect::<()>()
-        .await?;
-    let seconds = started.elapsed().as_secs_f64();
-    println!(
-        "{resources} times the bare requests in {seconds:.2} s: {:.0} per second",
-        f64::from(resources) / seconds
-    );
+pub struct Floor(Verified);
+
+impl Floor {
+    /// Takes the writes from an operator that verifies one number.
+    pub async fn learn(place: &Place<'_>) -> Result<Self> {
+        let world = place.world("floor").await?;
+        world.fill(&world.namespace, 0..1).await?;
+        let mut operator = operator(&world, &["--qps", "0"]).await?;
+        world.until_all_verified(1, Duration::from_secs(60)).await?;
+        operator.stop().await?;
+        Ok(Self(Verified {
+            status: world.list().await?[0]["status"].clone(),
+            ledger: world.ledgers().await?[0].clone(),
+        }))
+    }
+
+    /// Numbers per second.
+    pub async fn rate(&self, place: &Place<'_>, resources: u32) -> Result<f64> {
+        let world = place.world("floor").await?;
+        world.fill(&world.namespace, 0..resources).await?;
+        let apis = &Apis::of(&world).await?;
+        let started = Instant::now();
+        stream::iter(0..resources)
+            .map(|n| bare_requests(apis, n, &self.0))
+            .buffer_unordered(64)
+            .try_collect::<()>()
+            .await?;
+        let seconds = started.elapsed().as_secs_f64();
+        let rate = f64::from(resources) / seconds;
+        println!("{resources} times the bare requests in {seconds:.2} s: {rate:.0} per second");
+        Ok(rate)
+    }
+}
+
+/// Floor and operator in turns, on one control plane: a machine that gets slower or faster meanwhile
+/// does so for both.
+pub async fn beside_the_floor(place: &Place<'_>, resources: u32, pairs: u32) -> Result<()> {
+    let floor = Floor::learn(place).await?;
+    let mut percents = Vec::new();
+    for _ in 0..pairs {
+        let limit = floor.rate(place, resources).await?;
+        percents.push(100.0 * throughput(place, resources).await? / limit);
+    }
+    percents.sort_by(f64::total_cmp);
+    if let (Some(worst), Some(median)) = (percents.first(), percents.get(percents.len() / 2)) {
+        println!("of the floor: median {median:.0} %, worst {worst:.0} %, all {percents:.0?}");
+    }
     Ok(())
 }

@@ -26,6 +26,8 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use crate::apiserver::Floor;
+
 /// Figures of the release binary on a real API server and the CAMS simulator.
 #[derive(Parser)]
 struct Args {
@@ -74,6 +76,9 @@ enum Figure {
         /// How many resources.
         #[arg(long, default_value_t = 1000)]
         resources: u32,
+        /// So many times in turns with the operator's throughput; prints the operator's share.
+        #[arg(long, default_value_t = 0)]
+        pairs: u32,
     },
     /// Resident memory: idle, with foreign Secrets, and with resources in work.
     Memory {
@@ -142,9 +147,19 @@ async fn main() -> std::process::ExitCode {
             Figure::Pace(pace) => pace.run(&place).await,
             Figure::Throttled(spell) => spell.run(&place).await,
             Figure::Repair { held } => pacing::repair(&place, Duration::from_secs(held)).await,
-            Figure::Throughput { resources } => throughput(&place, resources).await,
+            Figure::Throughput { resources } => throughput(&place, resources).await.map(drop),
             Figure::Baseline { resources } => apiserver::baseline(&place, resources).await,
-            Figure::Floor { resources } => apiserver::floor(&place, resources).await,
+            Figure::Floor {
+                resources,
+                pairs: 0,
+            } => Floor::learn(&place)
+                .await?
+                .rate(&place, resources)
+                .await
+                .map(drop),
+            Figure::Floor { resources, pairs } => {
+                apiserver::beside_the_floor(&place, resources, pairs).await
+            }
             Figure::Memory { resources, secrets } => memory(&place, resources, secrets).await,
             Figure::Finished {
                 resources,
@@ -291,7 +306,8 @@ fn claims(requests: &[harness::AuditEntry], resources: u32) {
     );
 }
 
-async fn throughput(place: &Place<'_>, resources: u32) -> Result<()> {
+/// Numbers per second, from the first call to the last status.
+async fn throughput(place: &Place<'_>, resources: u32) -> Result<f64> {
     let world = place.world("throughput").await?;
     world.sim.set_quota(
         None,
@@ -312,13 +328,12 @@ async fn throughput(place: &Place<'_>, resources: u32) -> Result<()> {
         .filter(|r| r.subresource == "status");
     let last = stamps.map(|r| r.stage_timestamp).max();
     let first = world.sim.ledger().iter().map(|e| e.arrived_at).min();
-    if let (Some(first), Some(last)) = (first, last) {
-        let seconds = last.duration_since(first).as_secs_f64();
-        println!(
-            "{resources} resources in {seconds:.2} s: {:.0} per second",
-            f64::from(resources) / seconds
-        );
-    }
+    let (Some(first), Some(last)) = (first, last) else {
+        return Err(Error::new("throughput", "nothing was submitted"));
+    };
+    let seconds = last.duration_since(first).as_secs_f64();
+    let rate = f64::from(resources) / seconds;
+    println!("{resources} resources in {seconds:.2} s: {rate:.0} per second");
     println!(
         "resident: {} KiB",
         operator.resident_kib().unwrap_or_default()
@@ -329,7 +344,8 @@ async fn throughput(place: &Place<'_>, resources: u32) -> Result<()> {
     );
     per_resource(&figures.requests, resources);
     claims(&figures.requests, resources);
-    operator.stop().await.map(|_| ())
+    operator.stop().await?;
+    Ok(rate)
 }
 
 async fn memory(place: &Place<'_>, resources: u32, secrets: u32) -> Result<()> {
