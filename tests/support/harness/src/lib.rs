@@ -21,7 +21,6 @@ mod cluster;
 mod crowd;
 mod error;
 mod events;
-pub mod expect;
 mod leaks;
 mod operator;
 mod rows;
