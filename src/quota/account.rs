@@ -332,7 +332,7 @@ impl Account {
     pub fn stats(&self, now: BootTime) -> Stats {
         Stats {
             active: self.active,
-            queued: self.queue.len(),
+            queued: self.queue.count(),
             granted: self.turns.untaken(),
             outstanding: self.turns.len(),
             next_expiry: self.queue.next_expiry(),

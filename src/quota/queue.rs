@@ -191,13 +191,8 @@ impl FairQueue {
     }
 
     /// Number of waiting entries.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.waiting.len()
-    }
-
-    /// True when no entry waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
     }
 
     /// When the first code in the queue expires. O(namespaces).

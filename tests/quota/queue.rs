@@ -87,7 +87,7 @@ fn asking_again_updates_the_expiry_and_nothing_else() {
     for second in 1..5 {
         queue.enqueue(queue_entry("a", "a1"), s(second));
     }
-    assert_eq!(queue.len(), 3);
+    assert_eq!(queue.count(), 3);
     let urgent = QueueEntry {
         expires_at: Some(at(9)),
         ..queue_entry("a", "a2")
@@ -297,7 +297,7 @@ proptest! {
                     }
                 }
             }
-            prop_assert_eq!(queue.len(), model.round.iter().map(|(_, t)| t.len()).sum::<usize>());
+            prop_assert_eq!(queue.count(), model.round.iter().map(|(_, t)| t.len()).sum::<usize>());
         }
         // `position` predicts the real order, and no entry is lost.
         let waiting: Vec<String> = model
@@ -325,7 +325,7 @@ proptest! {
         for (namespace, uid) in uids {
             queue.enqueue(queue_entry(&format!("ns{namespace}"), &format!("{namespace}/{uid}")), s(0));
         }
-        for _ in 0..before.min(queue.len() - 1) {
+        for _ in 0..before.min(queue.count() - 1) {
             queue.pop();
         }
         let rest: Vec<String> =
