@@ -249,6 +249,37 @@ fn the_first_state_takes_note_of_the_token_that_is_there() {
     assert_eq!(first.last_handled_retry_token.as_deref(), Some("t"));
 }
 
+/// A reconcile handles a changed token by its state; an attempt handles only one that it used.
+#[test]
+fn a_later_token_is_handled_by_a_state_or_by_the_attempt_that_used_it() {
+    let queued = Fact::State(State::Queued(QueuedFor::Turn));
+    let absent = Fact::State(State::NoCode(NoCode::SecretNotFound));
+    let more_codes = Permit {
+        raise_to: Some(6),
+        ..Permit::default()
+    };
+    let unknown_goes_on = Permit {
+        unknown_passes: true,
+        ..Permit::default()
+    };
+    let object = World::new("Suspended", Vec::new()).object;
+    for (fact, is_reconcile, permit, handled) in [
+        (&queued, true, Permit::default(), false),
+        (&absent, true, Permit::default(), true),
+        (&absent, false, Permit::default(), false),
+        (&queued, false, more_codes, true),
+        (&queued, true, unknown_goes_on, false),
+        (&queued, false, unknown_goes_on, true),
+    ] {
+        let mut stamp = stamp(0);
+        (stamp.is_reconcile, stamp.request.permit) = (is_reconcile, permit);
+        let status = apply(&object, fact, &Ledger::default(), &stamp).unwrap();
+        let noted = status.last_handled_retry_token.as_deref();
+        let row = format!("{fact:?}, a reconcile: {is_reconcile}, {permit:?}");
+        assert_eq!(noted, Some(if handled { "t" } else { "" }), "{row}");
+    }
+}
+
 /// A resource whose code just got this outcome, and the ledger of its number.
 fn just(outcome: Option<Outcome>) -> (PhoneMigration, Ledger) {
     let world = World::of(None, ledger(vec![entry("a", &code("111111"), outcome)]));
