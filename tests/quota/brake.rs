@@ -370,3 +370,24 @@ fn known_pairs_open_it_only_together() {
     bench.call(&of("b", 11), X);
     assert_eq!(bench.choose(&["new"]), Some("new".to_owned()));
 }
+
+/// Beyond a thousand pairs, those of the day before are forgotten, and newer ones are not.
+#[test]
+fn a_braked_pair_is_forgotten_after_a_day_and_only_among_many() {
+    let mut bench = Bench::new();
+    let brake = |bench: &mut Bench, pair: &str| {
+        for n in 1..=3 {
+            bench.call(&of(pair, n), X);
+        }
+        bench.call(&of("other", 1), OK);
+    };
+    brake(&mut bench, "old");
+    bench.now += s(24 * 3600);
+    brake(&mut bench, "new");
+    assert_eq!(bench.brake.braked_pairs(), 2, "there are few");
+    for n in 0..1_000 {
+        bench.call(&of(&format!("p{n}"), 1), X);
+        bench.call(&of("other", 1), OK);
+    }
+    assert_eq!(bench.brake.braked_pairs(), 1);
+}
