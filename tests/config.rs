@@ -190,106 +190,108 @@ fn switches_take_a_value_after_an_equals_sign_only() {
     assert!(!config(&["--allow-insecure-endpoint=false"]).allow_insecure_endpoint);
 }
 
-/// One row per flag and kind of mistake: the words, and the whole line.
+const URL: &str = "write a URL such as https://cams.ap-southeast-1.aliyuncs.com";
+const STS: &str = "write a URL such as https://sts.ap-southeast-1.aliyuncs.com";
+const UNIT: &str = "write numbers with a unit h, m or s, such as 31m, 90s or 1h30m";
+const QPS: &str = "write a whole number from 1 to 1000";
+const DIGITS: &str = "write a number from 4 to 8, such as 6, or a range of them, such as 4-8";
+const ADDRESS: &str = "write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080";
+const NAMESPACE: &str =
+    "write a namespace name: lower-case letters, digits and dashes, at most 63 characters";
+const IDENTITY: &str = "write 1 to 253 visible ASCII characters, such as the pod's name";
+const COLLECTOR: &str = "write a URL such as http://collector.observability:4318; headers for it, such \
+                     as credentials, belong into OTEL_EXPORTER_OTLP_HEADERS";
+
+/// One row per flag and kind of mistake: the words, and what to do.
+const BAD_VALUES: &[(&str, &str, &str)] = &[
+    ("--cams-endpoint", "", URL),
+    ("--cams-endpoint", "https://cams host", URL),
+    ("--cams-endpoint", "https://cams\nhost", URL),
+    ("--allow-insecure-endpoint", "1", "write true or false"),
+    (
+        "--credentials",
+        "aws",
+        "write auto, env, files, oidc or ecs",
+    ),
+    ("--credentials-dir", "", "write a path, or leave it out"),
+    (
+        "--assume-role-arn",
+        "x",
+        "write acs:ram::ACCOUNT_ID:role/NAME",
+    ),
+    (
+        "--sts-region",
+        "A.b",
+        "write a region such as ap-southeast-1",
+    ),
+    ("--sts-endpoint", "", STS),
+    ("--sts-endpoint", "a b", STS),
+    ("--otlp-endpoint", "collector:4318", COLLECTOR),
+    ("--otlp-endpoint", "grpc://collector:4317", COLLECTOR),
+    ("--otlp-endpoint", "http://a b", COLLECTOR),
+    ("--signature", "v2", "write v1 or v3"),
+    ("--signature", "", "write v1 or v3"),
+    ("--signature-validity", "31", UNIT),
+    ("--signature-validity", "", UNIT),
+    ("--signature-validity", "0m", UNIT),
+    ("--signature-validity", "-5m", UNIT),
+    ("--signature-validity", "5m1h", UNIT),
+    ("--signature-validity", "1.5h", UNIT),
+    ("--signature-validity", "31 m", UNIT),
+    ("--signature-validity", "m", UNIT),
+    ("--signature-validity", "99999999999999999999h", UNIT),
+    ("--signature-validity", "25h", "write 24h or less"),
+    (
+        "--signature-validity",
+        "899s",
+        "write 15m or more; less is for tests and needs --allow-insecure-endpoint as well",
+    ),
+    ("--qps", "ten", QPS),
+    ("--qps", "-1", QPS),
+    ("--qps", "+1", QPS),
+    ("--qps", "2.5", QPS),
+    ("--qps", "1001", QPS),
+    ("--qps", "", QPS),
+    (
+        "--qps",
+        "0",
+        "write a whole number from 1 to 1000; 0 (unlimited) is for tests and needs \
+         --allow-insecure-endpoint as well",
+    ),
+    ("--code-digits", "", DIGITS),
+    ("--code-digits", "six", DIGITS),
+    ("--code-digits", "3", DIGITS),
+    ("--code-digits", "4-9", DIGITS),
+    ("--code-digits", "8-4", DIGITS),
+    ("--code-digits", "4-", DIGITS),
+    ("--code-digits", "4-6-8", DIGITS),
+    ("--code-digits", "06", DIGITS),
+    ("--watch-secrets", "yes", "write true or false"),
+    ("--max-concurrent-reconciles", "0", QPS),
+    ("--max-concurrent-reconciles", "1001", QPS),
+    ("--leader-elect", "maybe", "write true or false"),
+    ("--lease-namespace", "", NAMESPACE),
+    ("--lease-namespace", "Operators", NAMESPACE),
+    ("--lease-namespace", "a.b", NAMESPACE),
+    ("--lease-namespace", "-a", NAMESPACE),
+    ("--lease-namespace", "a-", NAMESPACE),
+    ("--lease-identity", "", IDENTITY),
+    ("--lease-identity", "two words", IDENTITY),
+    ("--ledger-namespace", "", NAMESPACE),
+    ("--ledger-namespace", "Ledgers", NAMESPACE),
+    ("--fingerprint-key-file", "", "write a path"),
+    ("--listen", "8080", ADDRESS),
+    ("--listen", ":8080", ADDRESS),
+    ("--listen", "localhost:8080", ADDRESS),
+    ("--listen", "0.0.0.0:70000", ADDRESS),
+    ("--log-format", "yaml", "write json or text"),
+];
+
 #[test]
 fn every_bad_value_gives_one_line_that_says_what_to_do() {
-    let url = "write a URL such as https://cams.ap-southeast-1.aliyuncs.com";
-    let sts = "write a URL such as https://sts.ap-southeast-1.aliyuncs.com";
-    let unit = "write numbers with a unit h, m or s, such as 31m, 90s or 1h30m";
-    let qps = "write a whole number from 1 to 1000";
-    let digits = "write a number from 4 to 8, such as 6, or a range of them, such as 4-8";
-    let address = "write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080";
-    let namespace =
-        "write a namespace name: lower-case letters, digits and dashes, at most 63 characters";
-    let identity = "write 1 to 253 visible ASCII characters, such as the pod's name";
-    let collector = "write a URL such as http://collector.observability:4318; headers for it, such \
-                     as credentials, belong into OTEL_EXPORTER_OTLP_HEADERS";
     let long = "a".repeat(64);
-    let table: &[(&str, &str, &str)] = &[
-        ("--cams-endpoint", "", url),
-        ("--cams-endpoint", "https://cams host", url),
-        ("--cams-endpoint", "https://cams\nhost", url),
-        ("--allow-insecure-endpoint", "1", "write true or false"),
-        (
-            "--credentials",
-            "aws",
-            "write auto, env, files, oidc or ecs",
-        ),
-        ("--credentials-dir", "", "write a path, or leave it out"),
-        (
-            "--assume-role-arn",
-            "x",
-            "write acs:ram::ACCOUNT_ID:role/NAME",
-        ),
-        (
-            "--sts-region",
-            "A.b",
-            "write a region such as ap-southeast-1",
-        ),
-        ("--sts-endpoint", "", sts),
-        ("--sts-endpoint", "a b", sts),
-        ("--otlp-endpoint", "collector:4318", collector),
-        ("--otlp-endpoint", "grpc://collector:4317", collector),
-        ("--otlp-endpoint", "http://a b", collector),
-        ("--signature", "v2", "write v1 or v3"),
-        ("--signature", "", "write v1 or v3"),
-        ("--signature-validity", "31", unit),
-        ("--signature-validity", "", unit),
-        ("--signature-validity", "0m", unit),
-        ("--signature-validity", "-5m", unit),
-        ("--signature-validity", "5m1h", unit),
-        ("--signature-validity", "1.5h", unit),
-        ("--signature-validity", "31 m", unit),
-        ("--signature-validity", "m", unit),
-        ("--signature-validity", "99999999999999999999h", unit),
-        ("--signature-validity", "25h", "write 24h or less"),
-        (
-            "--signature-validity",
-            "899s",
-            "write 15m or more; less is for tests and needs --allow-insecure-endpoint as well",
-        ),
-        ("--qps", "ten", qps),
-        ("--qps", "-1", qps),
-        ("--qps", "+1", qps),
-        ("--qps", "2.5", qps),
-        ("--qps", "1001", qps),
-        ("--qps", "", qps),
-        (
-            "--qps",
-            "0",
-            "write a whole number from 1 to 1000; 0 (unlimited) is for tests and needs \
-             --allow-insecure-endpoint as well",
-        ),
-        ("--code-digits", "", digits),
-        ("--code-digits", "six", digits),
-        ("--code-digits", "3", digits),
-        ("--code-digits", "4-9", digits),
-        ("--code-digits", "8-4", digits),
-        ("--code-digits", "4-", digits),
-        ("--code-digits", "4-6-8", digits),
-        ("--code-digits", "06", digits),
-        ("--watch-secrets", "yes", "write true or false"),
-        ("--max-concurrent-reconciles", "0", qps),
-        ("--max-concurrent-reconciles", "1001", qps),
-        ("--leader-elect", "maybe", "write true or false"),
-        ("--lease-namespace", "", namespace),
-        ("--lease-namespace", "Operators", namespace),
-        ("--lease-namespace", "a.b", namespace),
-        ("--lease-namespace", "-a", namespace),
-        ("--lease-namespace", "a-", namespace),
-        ("--lease-namespace", &long, namespace),
-        ("--lease-identity", "", identity),
-        ("--lease-identity", "two words", identity),
-        ("--ledger-namespace", "", namespace),
-        ("--ledger-namespace", "Ledgers", namespace),
-        ("--fingerprint-key-file", "", "write a path"),
-        ("--listen", "8080", address),
-        ("--listen", ":8080", address),
-        ("--listen", "localhost:8080", address),
-        ("--listen", "0.0.0.0:70000", address),
-        ("--log-format", "yaml", "write json or text"),
-    ];
-    for (flag, value, advice) in table {
+    let too_long = ("--lease-namespace", long.as_str(), NAMESPACE);
+    for (flag, value, advice) in BAD_VALUES.iter().chain([&too_long]) {
         let variable = variable_of(flag);
         let shown: String = value.chars().take(60).collect();
         let cut = if value.chars().count() > 60 {

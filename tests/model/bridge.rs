@@ -25,8 +25,9 @@ use phone_migration_operator::operator::attempt::rules::{self, Adoption, AtGate,
 use phone_migration_operator::operator::state::numbers::Numbers;
 use phone_migration_operator::operator::state::sent::SentEntries;
 
+use crate::records::{Book, Entry, Id, Out, Said};
 use crate::scope::Removed;
-use crate::state::{Book, Entry, Id, Out, Reply, Said, Signed};
+use crate::state::{Reply, Signed};
 use crate::world::{self, NUMBER, VALIDITY, ago, now};
 
 /// Results by input.

@@ -17,6 +17,7 @@ mod check;
 mod properties;
 mod protocol;
 mod reach;
+mod records;
 mod removed;
 mod replica;
 mod safe;

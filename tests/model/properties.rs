@@ -6,8 +6,9 @@ use stateright::Property;
 
 use crate::protocol::Protocol;
 use crate::reach::fingerprint;
+use crate::records::{Entry, Id, Out, Said};
 use crate::service::is_excused;
-use crate::state::{Entry, Id, Out, Said, State, Task};
+use crate::state::{State, Task};
 
 pub const I1: &str = "I1 no code is executed twice";
 pub const I2: &str = "I2 one open entry, one request that can be executed";

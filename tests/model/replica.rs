@@ -5,8 +5,9 @@ use phone_migration_operator::api::reason::{CodeUse, Outcome};
 
 use crate::bridge::{Adopted, Input, Recorded, Then, conclusion};
 use crate::protocol::{Fate, From, Protocol, View};
+use crate::records::{Book, Entry, Id, Out};
 use crate::scope::{Fault, Removed};
-use crate::state::{Book, By, Entry, Id, Out, Reply, Signed, State, Task, Truth};
+use crate::state::{By, Reply, Signed, State, Task, Truth};
 
 impl Protocol {
     fn input(&self, s: &State, p: usize, resource: u8, book: Option<&Book>) -> Input {

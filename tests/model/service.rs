@@ -3,8 +3,9 @@
 use phone_migration_operator::api::reason::Outcome;
 
 use crate::protocol::{Deed, Protocol};
+use crate::records::Id;
 use crate::scope::{Fault, Removed};
-use crate::state::{Id, Reply, State, Task};
+use crate::state::{Reply, State, Task};
 
 /// Oldest signature, in ticks, that the service accepts.
 const ACCEPTED: u8 = 1;

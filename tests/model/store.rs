@@ -4,8 +4,9 @@ use phone_migration_operator::api::reason::{CodeUse, Outcome};
 
 use crate::bridge::Seeing;
 use crate::protocol::Protocol;
+use crate::records::{Book, Id, Out, Said};
 use crate::scope::{Fault, Removed};
-use crate::state::{Book, Id, LateBook, LateSaid, Out, Replaces, Said, Snapshot, State, shown};
+use crate::state::{LateBook, LateSaid, Replaces, Snapshot, State, shown};
 
 impl Protocol {
     /// Whether a write that replaces this version of the ledger is accepted.

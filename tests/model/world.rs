@@ -25,7 +25,8 @@ use phone_migration_operator::domain::ledger::Ledger;
 use phone_migration_operator::domain::reads::final_at;
 use phone_migration_operator::operator::state::context::ACCOUNT;
 
-use crate::state::{Book, Entry, Id, Out, Reply, Said, Signed, Word};
+use crate::records::{Book, Entry, Id, Out, Said, Word};
+use crate::state::{Reply, Signed};
 
 pub const NUMBER: &str = "8613800001234";
 /// The validity that the service accepts, and the operator's setting.
